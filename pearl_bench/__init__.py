@@ -1,0 +1,1 @@
+"""PEARL, MAML-TRPO, RL² and ProMP on one harness."""

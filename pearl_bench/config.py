@@ -1,0 +1,439 @@
+"""The command line and ``conf/`` made into frozen dataclasses, checked once."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import textwrap
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pearl_bench import registry
+
+Budget = Literal["smoke", "quick", "paper"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "bf16"]
+
+CONF = Path(__file__).parent / "conf"
+FREE_ON_RESUME = frozenset({"steps", "device", "threads", "checkpoint_minutes"})
+"""Keys of RunConfig that say where and how long a run runs, not what it computes."""
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """The command line, ``conf/`` or a stored run cannot be used as it is."""
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What one command asks for.
+
+    Attributes:
+        suite: the suite of task families to train on.
+        families: some of the suite's families; all if empty.
+        learners: the methods to train; all if empty.
+        seeds: numbers of the seeds, one run each; the budget's if empty.
+        budget: how long and how carefully: seconds, minutes, or the paper's setting.
+        steps: environment steps of a run; the budget's if none.
+        jobs: runs at the same time, which share the machine's cores.
+        device: where the networks are trained; auto means cuda if there is a device.
+        precision: arithmetic of the matrix products in training.
+        out: folder of the raw runs (logs, rows, checkpoints).
+        results: folder where the curves are published.
+        dry: show the plan and stop.
+        checkpoint_minutes: time between two checkpoints of a run.
+        settings: per method, the words that start with its name.
+    """
+
+    suite: str
+    families: list[str] = field(default_factory=list)
+    learners: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    budget: Budget = "quick"
+    steps: int | None = None
+    jobs: int = 1
+    device: Device = "auto"
+    precision: Precision = "float32"
+    out: str = "results/raw"
+    results: str = "results"
+    dry: bool = False
+    checkpoint_minutes: float = 5.0
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that one run needs to know, resolved.
+
+    Attributes:
+        suite: name of the suite.
+        family: name of the task family.
+        learner: name of the method.
+        seed: of networks, exploration and sampling; the tasks do not depend on it.
+        budget: which settings of ``conf/`` apply.
+        steps: environment steps to train for.
+        eval_every: environment steps between two evaluations.
+        device: where the networks are trained; ``auto`` only until it is known that
+            there is something to train.
+        precision: arithmetic of the matrix products in training.
+        threads: threads of torch, and of the environments.
+        checkpoint_minutes: time between two checkpoints.
+        config: the method's own settings, a frozen dataclass.
+    """
+
+    suite: str
+    family: str
+    learner: str
+    seed: int
+    budget: Budget
+    steps: int
+    eval_every: int
+    device: Device
+    precision: Precision
+    threads: int
+    checkpoint_minutes: float
+    config: Any
+
+
+def load(words: Sequence[str]) -> BenchConfig:
+    """Read ``key=value`` words; families, learners and seeds come back filled in.
+
+    Raises:
+        ConfigError: a word is not understood or not allowed; the message says why.
+    """
+    given = _parse(words)
+    known = list(registry.LEARNERS)
+    settings = {k: v for k, v in given.items() if k in known}
+    plain = {k: v for k, v in given.items() if k not in known}
+    if "suite" not in plain:
+        suites = ", ".join(registry.suite_names())
+        raise ConfigError(f"suite= is missing; the suites are: {suites}")
+    _check_names("suite", [plain["suite"]], registry.suite_names())
+    bench = _build(BenchConfig, plain | {"settings": settings})
+
+    families = [family.name for family in registry.suite(bench.suite).families]
+    _check_names("families", bench.families, families)
+    _check_names("learners", bench.learners, known)
+    filled = {
+        "families": bench.families or families,
+        "learners": bench.learners or known,
+        "seeds": bench.seeds or _budget_seeds(bench.budget),
+    }
+    bench = BenchConfig(**(vars(bench) | filled))
+
+    for learner, keys in settings.items():
+        if learner not in bench.learners:
+            raise ConfigError(
+                f"{learner}.{next(iter(keys))}= is given, but "
+                f"learners={','.join(bench.learners)} leaves {learner} out"
+            )
+    if len(set(bench.seeds)) < len(bench.seeds) or min(bench.seeds) < 0:
+        raise ConfigError(f"seeds={_show(bench.seeds)}: take different numbers >= 0")
+    for key in ("steps", "jobs", "checkpoint_minutes"):
+        value = getattr(bench, key)
+        if value is not None and value <= 0:
+            raise ConfigError(f"{key}={value}: it must be positive")
+    return bench
+
+
+def run_config(
+    bench: BenchConfig, family: str, learner: str, seed: int, *, threads: int
+) -> RunConfig:
+    """Resolve one run: the method's defaults <- ``conf/`` <- the words.
+
+    Raises:
+        ConfigError: ``conf/`` or a word has an unknown key or a value not allowed.
+    """
+    settings = _from_conf(learner, family, bench.budget)
+    found = {key: settings.pop(key, None) for key in ("steps", "eval_every")}
+    if bench.steps is not None:
+        found["steps"] = bench.steps
+    for key, value in found.items():
+        if not isinstance(value, int) or value <= 0:
+            raise ConfigError(
+                f"{CONF / learner}.yaml: {key} is {value} for {family} in budget "
+                f"{bench.budget}; it must be a positive integer"
+            )
+    return RunConfig(
+        suite=bench.suite,
+        family=family,
+        learner=learner,
+        seed=seed,
+        budget=bench.budget,
+        steps=found["steps"],
+        eval_every=found["eval_every"],
+        device=bench.device,
+        precision=bench.precision,
+        threads=threads,
+        checkpoint_minutes=bench.checkpoint_minutes,
+        config=_build(
+            registry.config_class(learner),
+            settings | bench.settings.get(learner, {}),
+            prefix=f"{learner}.",
+        ),
+    )
+
+
+def to_yaml(run: RunConfig) -> str:
+    """Return a run's ``config.yaml``."""
+    return OmegaConf.to_yaml(OmegaConf.create(asdict(run)))
+
+
+def from_yaml(text: str) -> RunConfig:
+    """Return the run that ``to_yaml`` wrote.
+
+    Raises:
+        ConfigError: the text is not a run's.
+    """
+    data = _read_yaml(text, "config.yaml")
+    try:
+        settings = data.pop("config")
+        config = _build(registry.config_class(data["learner"]), settings)
+    except KeyError as error:
+        raise ConfigError(f"config.yaml: the key {error} is missing") from None
+    return replace(_build(RunConfig, data | {"config": None}), config=config)
+
+
+def differences(path: Path, run: RunConfig) -> dict[str, tuple[object, object]]:
+    """Compare a stored ``config.yaml`` with the run that is to continue it.
+
+    Returns:
+        The stored and the wanted value of each word that makes it another run; the
+        keys of ``FREE_ON_RESUME`` do not.
+
+    Raises:
+        ConfigError: the file is missing or is not a configuration.
+    """
+    old, new = (
+        _flat(_read_yaml(text, path), run.learner)
+        for text in (_read_text(path), to_yaml(run))
+    )
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted((old.keys() | new.keys()) - FREE_ON_RESUME)
+        if old.get(key) != new.get(key)
+    }
+
+
+def wants_help(words: Sequence[str]) -> bool:
+    """Whether the command line asks for ``help_text``."""
+    return not {"-h", "--help", "help", "help=true"}.isdisjoint(words)
+
+
+def help_text() -> str:
+    """Return every word with its type, default and meaning."""
+    lines = [
+        "usage: python -m pearl_bench.run suite=NAME [key=value ...]",
+        "",
+        "Plans suite x learner x seed, runs what is missing, publishes the curves.",
+        "The same line again resumes where it stopped. Lists: families=a,b seeds=0,1",
+        "",
+        f"suites: {', '.join(registry.suite_names())}",
+        f"learners: {', '.join(registry.LEARNERS)}",
+        "",
+        *_describe(BenchConfig, "", leave_out={"settings"}),
+    ]
+    for learner in registry.LEARNERS:
+        lines += [
+            "",
+            f"Settings of {learner}; conf/{learner}.yaml sets them per family and",
+            "budget, and a word given here beats it:",
+            "",
+            *_describe(registry.config_class(learner), f"{learner}."),
+        ]
+    return "\n".join(lines)
+
+
+def _parse(words: Sequence[str]) -> dict[str, Any]:
+    """Split the words into keys, each of a known name; lists and none are made so."""
+    hints = {k: h for k, h in _hints(BenchConfig).items() if k != "settings"}
+    for learner in registry.LEARNERS:
+        for key, hint in _hints(registry.config_class(learner)).items():
+            hints[f"{learner}.{key}"] = hint
+    given: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.lstrip("-").partition("=")
+        if not equals or word.startswith("-"):
+            example = f"{key}={text or '...'}" if key in hints else "suite=locomotion"
+            raise ConfigError(f"{word!r} is not a key=value word, such as {example}")
+        if key not in hints:
+            raise ConfigError(f"unknown word {key}={_suggest(key, hints)}")
+        learner, _, name = key.rpartition(".")
+        target = given.setdefault(learner, {}) if learner else given
+        if name in target:
+            raise ConfigError(f"{key}= is given twice")
+        target[name] = _value(text, hints[key])
+    return given
+
+
+def _value(text: str, hint: Any) -> Any:
+    options = typing.get_args(hint)
+    if NoneType in options and text.lower() in ("none", "null"):
+        return None
+    if typing.get_origin(hint) in (list, tuple):
+        items = text.removeprefix("[").removesuffix("]").split(",")
+        return [item.strip() for item in items if item.strip()]
+    if hint is int or int in options:
+        try:
+            number = float(text)  # 1e6 is how people write a million steps
+        except ValueError:
+            return text
+        return int(number) if number.is_integer() else text
+    return text
+
+
+def _build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """Make a dataclass of ``values`` with every type checked."""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(cls), dict(values))
+        result = typing.cast(T, OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:
+        key = (error.full_key or "").partition("[")[0]
+        hint = _hints(cls).get(key)
+        if hint is None or key not in values:
+            raise ConfigError(f"{prefix}{key}: {error.msg or error}") from error
+        raise ConfigError(
+            f"{prefix}{key}={_show(values[key])} is not allowed; "
+            f"it takes {_type_name(hint)}{_default_of(cls, key)}"
+        ) from error
+    except ValueError as error:  # the dataclass's own check
+        raise ConfigError(str(error)) from error
+    for key, value in vars(result).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{prefix}{key}={value} is not allowed; it is not finite")
+    return result
+
+
+def _from_conf(learner: str, family: str, budget: Budget) -> dict[str, Any]:
+    """Merge the entries of ``conf/<learner>.yaml`` that concern a family."""
+    path = CONF / f"{learner}.yaml"
+    conf = _read_yaml(_read_text(path), path)
+    allowed = {"steps", "eval_every", *_hints(registry.config_class(learner))}
+    budgets = typing.get_args(Budget)
+    for name, entries in conf.items():
+        if name not in budgets:
+            raise ConfigError(f"{path}: unknown budget {name}{_suggest(name, budgets)}")
+        for entry, values in (entries or {}).items():
+            for key in values or {}:
+                if key not in allowed:
+                    raise ConfigError(
+                        f"{path}: unknown key {name}.{entry}.{key}"
+                        f"{_suggest(key, allowed)}"
+                    )
+    merged: dict[str, Any] = {}
+    for name in dict.fromkeys(["paper", budget]):
+        entries = conf.get(name) or {}
+        merged |= (entries.get("*") or {}) | (entries.get(family) or {})
+    return merged
+
+
+def _budget_seeds(budget: Budget) -> list[int]:
+    path = CONF / "budgets.yaml"
+    return _read_yaml(_read_text(path), path)[budget]["seeds"]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def _read_yaml(text: str, where: object) -> dict[str, Any]:
+    try:
+        data = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+    except Exception as error:  # the YAML parser's errors are not omegaconf's
+        raise ConfigError(f"{where} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where} must hold a mapping")
+    return typing.cast(dict[str, Any], data)
+
+
+def _flat(data: dict[str, Any], learner: str) -> dict[str, Any]:
+    settings = data.pop("config", None) or {}
+    return data | {f"{learner}.{key}": value for key, value in settings.items()}
+
+
+def _check_names(key: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{key}={name} is unknown{_suggest(name, known)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{key}={_show(names)} names something twice")
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    close = close or [k for k in known if k.rpartition(".")[2] == name]
+    if close:
+        return f"; did you mean {close[0]}?"
+    if len(known) > 12:
+        return "; --help lists them all"
+    return f"; known are: {', '.join(known)}"
+
+
+def _describe(cls: type, prefix: str, leave_out: Iterable[str] = ()) -> list[str]:
+    meanings = _meanings(cls)
+    lines = []
+    for key, hint in _hints(cls).items():
+        if key not in leave_out:
+            lines.append(f"  {prefix}{key}=  {_type_name(hint)}{_default_of(cls, key)}")
+            lines += textwrap.wrap(
+                meanings[key], 78, initial_indent=" " * 6, subsequent_indent=" " * 6
+            )
+    return lines
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """Read the ``Attributes`` section of a docstring: its one sentence per key."""
+    section = textwrap.dedent((cls.__doc__ or "").partition("Attributes:\n")[2])
+    meanings: dict[str, str] = {}
+    key = ""
+    for line in section.splitlines():
+        if line and not line.startswith(" "):
+            key, _, meanings_start = line.partition(": ")
+            meanings[key] = meanings_start
+        elif line:
+            meanings[key] += " " + line.strip()
+    return meanings
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _default_of(cls: type, key: str) -> str:
+    item = next(item for item in fields(cls) if item.name == key)
+    return "" if item.default is MISSING else f" (default: {_show(item.default)})"
+
+
+def _show(value: object) -> str:
+    """Write a value as it is written on the command line."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return (
+        str(value).lower() if value is None or isinstance(value, bool) else str(value)
+    )
+
+
+def _type_name(hint: Any) -> str:
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, options))
+    if typing.get_origin(hint) in (list, tuple):
+        return (
+            "names, comma between" if options[0] is str else "integers, comma between"
+        )
+    if NoneType in options:
+        return f"{_type_name(options[0])} or none"
+    return names.get(hint, getattr(hint, "__name__", str(hint)))

@@ -1,0 +1,238 @@
+"""What the command shows: the plan, a progress bar per run, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pearl_bench.plan import Run
+
+
+class Progress(Protocol):
+    """Where a run tells how far it is."""
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        """Tell the counters, and the last test return once there is one."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Tell something worth a line."""
+        ...
+
+
+class Tee:
+    """Tells several."""
+
+    def __init__(self, *targets: Progress) -> None:
+        self._targets = targets
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        """Tell the counters to all."""
+        for target in self._targets:
+            target.update(env_steps, updates, test_return)
+
+    def say(self, line: str) -> None:
+        """Tell all."""
+        for target in self._targets:
+            target.say(line)
+
+
+class Meter:
+    """Speeds and time to go of one run, from its counters.
+
+    Counting starts with the first update: the steps before it, which fill the buffers,
+    are much faster than all that follow.
+    """
+
+    def __init__(self, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._steps = steps
+        self._clock = clock
+        self._origin: tuple[float, int, int] | None = None
+        self.steps_per_second: float | None = None
+        self.updates_per_second: float | None = None
+        self.seconds_to_go: float | None = None
+
+    def add(self, env_steps: int, updates: int) -> None:
+        """Take note of the counters now; speeds are known after some progress."""
+        now = self._clock()
+        if self._origin is None or updates == self._origin[2]:
+            self._origin = (now, env_steps, updates)
+            return
+        start, steps_then, updates_then = self._origin
+        seconds = max(now - start, 1e-9)
+        self.updates_per_second = (updates - updates_then) / seconds
+        if env_steps > steps_then:
+            self.steps_per_second = (env_steps - steps_then) / seconds
+            left = max(self._steps - env_steps, 0)
+            self.seconds_to_go = left / self.steps_per_second
+
+
+def report(meter: Meter, test_return: float | None) -> str:
+    """Return what is known of speeds, time to go and last test return in one line."""
+    parts = [
+        (meter.steps_per_second, lambda x: f"{x:,.0f} steps/s"),
+        (meter.updates_per_second, lambda x: f"{x:,.1f} updates/s"),
+        (meter.seconds_to_go, lambda x: f"{duration(x)} left"),
+        (test_return, lambda x: f"test return {x:.1f}"),
+    ]
+    return ", ".join(text(value) for value, text in parts if value is not None)
+
+
+class Lines:
+    """Plain, timed lines in a stream: log files and outputs that are no terminal.
+
+    Args:
+        stream: where the lines go, flushed one by one.
+        steps: environment steps of the whole run.
+        label: put before each line.
+        every: seconds between two lines about progress; a new test return is told
+            at once.
+        clock: seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        steps: int,
+        label: str = "",
+        every: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._steps = steps
+        self._label = f"{label}: " if label else ""
+        self._every = every
+        self._clock = clock
+        self._meter = Meter(steps, clock)
+        self._last: tuple[float, float | None] = (-float("inf"), None)
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        """Write a line if it is time for one."""
+        self._meter.add(env_steps, updates)
+        now = self._clock()
+        if now - self._last[0] < self._every and test_return == self._last[1]:
+            return
+        self._last = (now, test_return)
+        done = f"{env_steps:,}/{self._steps:,} steps, {updates:,} updates"
+        known = report(self._meter, test_return)
+        self.say(f"{done}, {known}" if known else done)
+
+    def say(self, line: str) -> None:
+        """Write a line."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._stream.write(f"{stamp} {self._label}{line}\n")
+        self._stream.flush()
+
+
+class Bar:
+    """One run's bar on a terminal."""
+
+    def __init__(
+        self, bars: RichProgress, task: TaskID, label: str, steps: int
+    ) -> None:
+        self._bars = bars
+        self._task = task
+        self._label = label
+        self._meter = Meter(steps)
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        """Move the bar."""
+        self._meter.add(env_steps, updates)
+        text = report(self._meter, test_return)
+        self._bars.update(self._task, completed=env_steps, report=text)
+
+    def say(self, line: str) -> None:
+        """Write a line above the bars."""
+        self._bars.console.print(
+            f"{self._label}: {line}", markup=False, highlight=False
+        )
+
+
+class Board:
+    """The screen: rich on a terminal, plain lines otherwise; a context manager."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console()
+        self._bars = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[report]}"),
+            console=self.console,
+            refresh_per_second=2,
+            disable=not self.console.is_terminal,
+        )
+
+    def __enter__(self) -> Board:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    @contextmanager
+    def run(self, run: Run) -> Iterator[Progress]:
+        """Yield the place where a run tells how far it is."""
+        steps = run.config.steps
+        if not self.console.is_terminal:
+            yield Lines(self.console.file, steps, run.name)
+            return
+        task = self._bars.add_task(
+            run.name, total=steps, completed=run.env_steps, report=""
+        )
+        try:
+            yield Bar(self._bars, task, run.name, steps)
+        finally:
+            self._bars.remove_task(task)
+
+    def say(self, line: str) -> None:
+        """Write a line about the whole command."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def show_plan(self, runs: Sequence[Run], wall_seconds: float | None) -> None:
+        """Show every run with its state, steps and, once measured, its time to go."""
+        rows = [
+            (
+                run.config.family,
+                run.config.learner,
+                str(run.config.seed),
+                run.state,
+                f"{run.env_steps:,}/{run.config.steps:,}",
+                "" if not run.remaining else duration(run.remaining),
+            )
+            for run in runs
+        ]
+        head = ("family", "learner", "seed", "state", "steps", "to go")
+        first = runs[0].config
+        title = (
+            f"{first.suite}, budget={first.budget}, precision={first.precision}, "
+            f"device={first.device}, {first.threads} threads per run"
+        )
+        if self.console.is_terminal:
+            table = Table(*head, title=title)
+            for row in rows:
+                table.add_row(*row)
+            self.console.print(table)
+        else:
+            self.say(title)
+            for row in rows:
+                self.say("  ".join(cell for cell in row if cell))
+        if wall_seconds is not None:
+            self.say(f"about {duration(wall_seconds)}, measured on this machine")
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""PEARL: off-policy meta-RL with a probabilistic context variable."""

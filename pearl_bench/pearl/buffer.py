@@ -1,0 +1,181 @@
+"""Replay of all train tasks in one growing table."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pearl_bench.types import Transition
+
+PAGE = 1024
+"""Rows per page; a task owns whole pages, so a little-visited task costs little."""
+
+
+class Rows(NamedTuple):
+    """Sampled transitions of M tasks, each ``[M, B, ...]`` float tensors."""
+
+    obs: Tensor
+    action: Tensor
+    reward: Tensor
+    sparse_reward: Tensor
+    next_obs: Tensor
+    terminated: Tensor
+
+
+class ReplayBuffer:
+    """Transitions per task, and which of them are the task's recent context.
+
+    Rows of all tasks lie in pages of one table that grows with what is stored; a page
+    table per task finds them, so a meta-batch is one gather. A task's transitions are
+    numbered in order of arrival; the encoder's buffer of the original is the range of
+    numbers since it was last cleared, not a second copy.
+
+    Args:
+        tasks: number of train tasks.
+        obs_dim: O.
+        action_dim: A.
+        capacity: transitions kept per task; the oldest are overwritten.
+        device: where the table lies.
+    """
+
+    def __init__(
+        self, tasks: int, obs_dim: int, action_dim: int, *, capacity: int, device: str
+    ) -> None:
+        self.widths = [obs_dim, action_dim, 1, 1, obs_dim, 1]
+        self.capacity = -(-capacity // PAGE) * PAGE
+        self.table = torch.empty(0, sum(self.widths), device=device)
+        self.pages = torch.zeros(tasks, 1, dtype=torch.long, device=device)
+        self.pages_used = 0
+        self.count = np.zeros(tasks, dtype=np.int64)
+        self.recent = np.zeros((tasks, 2), dtype=np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the table."""
+        return self.table.nbytes
+
+    def clear_recent(self, tasks: np.ndarray) -> None:
+        """Forget the tasks' recent context; the transitions stay."""
+        self.recent[tasks] = self.count[tasks, None]
+
+    def add(self, task: int, rows: Transition, *, recent: bool) -> None:
+        """Append a task's transitions ``[T, ...]`` in order.
+
+        Args:
+            task: index of the train task.
+            rows: the transitions; all of them are stored.
+            recent: whether they extend the task's recent context.
+        """
+        columns = (
+            rows.obs,
+            rows.action,
+            rows.reward[:, None],
+            rows.sparse_reward[:, None],
+            rows.next_obs,
+            rows.terminated[:, None],
+        )
+        block = np.concatenate([np.asarray(c, dtype=np.float32) for c in columns], 1)
+        start, stop = self.count[task], self.count[task] + len(block)
+        self._reserve(task, min(stop, self.capacity))
+        numbers = torch.arange(start, stop, device=self.table.device)
+        where = self._locate(torch.full_like(numbers, task), numbers)
+        self.table[where] = torch.from_numpy(block).to(self.table.device)
+        self.count[task] = stop
+        if recent:
+            self.recent[task, 1] = stop
+
+    def ranges(self, tasks: np.ndarray, *, recent: bool) -> np.ndarray:
+        """Return first and last-plus-one number ``[M, 2]`` of the tasks' transitions.
+
+        Args:
+            tasks: ``[M]`` indices.
+            recent: the recent context only.
+
+        Raises:
+            ValueError: a task has none.
+        """
+        stop = self.count[tasks]
+        start = np.maximum(stop - self.capacity, 0)
+        if recent:
+            start = np.maximum(start, self.recent[tasks, 0])
+            stop = self.recent[tasks, 1]
+        if (start >= stop).any():
+            kind = "recent transitions" if recent else "transitions"
+            raise ValueError(f"task {tasks[(start >= stop).argmax()]} has no {kind}")
+        return np.stack([start, stop], axis=1)
+
+    def sample(
+        self, tasks: np.ndarray, ranges: np.ndarray, size: int, rng: torch.Generator
+    ) -> Rows:
+        """Draw ``size`` transitions per task uniformly, with replacement."""
+        first, length = self._bounds(ranges)
+        draws = torch.rand(
+            len(tasks), size, dtype=torch.float64, generator=rng, device=first.device
+        )
+        return self._gather(tasks, first + (draws * length).long())
+
+    def sample_window(
+        self, tasks: np.ndarray, ranges: np.ndarray, size: int, rng: torch.Generator
+    ) -> Rows:
+        """Draw one run of ``size`` consecutive transitions per task."""
+        first, length = self._bounds(ranges)
+        draws = torch.rand(
+            len(tasks), 1, dtype=torch.float64, generator=rng, device=first.device
+        )
+        offset = (draws * (length - size + 1)).long()
+        return self._gather(
+            tasks, first + offset + torch.arange(size, device=first.device)
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the used part of the table and the bookkeeping."""
+        return {
+            "table": self.table[: self.pages_used * PAGE],
+            "pages": self.pages,
+            "count": torch.from_numpy(self.count),
+            "recent": torch.from_numpy(self.recent),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        device = self.table.device
+        self.table = state["table"].to(device)
+        self.pages = state["pages"].to(device)
+        self.pages_used = len(self.table) // PAGE
+        self.count = state["count"].numpy().copy()
+        self.recent = state["recent"].numpy().copy()
+
+    def _bounds(self, ranges: np.ndarray) -> tuple[Tensor, Tensor]:
+        bounds = torch.from_numpy(ranges).to(self.table.device)
+        return bounds[:, :1], bounds[:, 1:] - bounds[:, :1]
+
+    def _reserve(self, task: int, rows: int) -> None:
+        """Give the task pages for that many rows; grow the table when it is full."""
+        had = -(-min(int(self.count[task]), self.capacity) // PAGE)
+        needed = -(-rows // PAGE)
+        if needed > self.pages.shape[1]:
+            wider = self.pages.new_zeros(len(self.pages), 2 * needed)
+            wider[:, : self.pages.shape[1]] = self.pages
+            self.pages = wider
+        used = self.pages_used + needed - had
+        if used * PAGE > len(self.table):
+            # a quarter more than needed: the copy is rare, the slack small
+            grown = self.table.new_zeros(used * PAGE * 5 // 4, self.table.shape[1])
+            grown[: len(self.table)] = self.table
+            self.table = grown
+        fresh = torch.arange(self.pages_used, used, device=self.pages.device)
+        self.pages[task, had:needed] = fresh
+        self.pages_used = used
+
+    def _locate(self, tasks: Tensor, numbers: Tensor) -> Tensor:
+        """Return the table rows of the tasks' transition numbers."""
+        slots = numbers % self.capacity
+        return self.pages[tasks, slots // PAGE] * PAGE + slots % PAGE
+
+    def _gather(self, tasks: np.ndarray, numbers: Tensor) -> Rows:
+        owner = torch.from_numpy(tasks).to(numbers.device)[:, None]
+        rows = self.table[self._locate(owner, numbers)]
+        return Rows(*rows.split(self.widths, dim=-1))

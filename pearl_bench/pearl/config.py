@@ -1,0 +1,106 @@
+"""PEARL's settings; free of torch, so that planning a run stays quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ContextSampler = Literal["recent", "whole-buffer", "rl-batch"]
+
+
+@dataclass(frozen=True)
+class PearlConfig:
+    """Settings of PEARL; defaults are those of oyster@44e20fd ``configs/default.py``.
+
+    What differs per family and per budget stands in ``conf/pearl.yaml``.
+
+    Attributes:
+        latent_dim: Z, width of the latent context variable z.
+        hidden_size: width of the three hidden layers of Q, V and policy.
+        encoder_hidden_size: width of the three hidden layers of the encoder.
+        learning_rate: of every Adam optimiser.
+        meta_batch: M, train tasks per gradient step, drawn with replacement.
+        batch_size: B, transitions per task for actor and critic.
+        context_size: C, transitions per task for the encoder.
+        initial_steps: environment steps per train task before the first iteration.
+        tasks_per_iteration: train tasks drawn (with replacement) per iteration.
+        prior_steps: steps per drawn task with z from the prior, into both buffers.
+        posterior_steps: steps with z from the posterior, into both buffers.
+        extra_posterior_steps: the same, kept from the encoder's context.
+        updates_per_iteration: gradient steps per iteration.
+        discount: gamma.
+        target_tau: step of the target value network's soft update.
+        reward_scale: factor of the reward in the Bellman target only; the entropy
+            temperature is 1, so this is the inverse of SAC's alpha.
+        kl_weight: lambda of the KL term, which is summed over the meta-batch.
+        policy_mean_reg: weight of the mean squared pre-tanh mean.
+        policy_std_reg: weight of the mean squared log standard deviation.
+        next_obs_in_context: append the next observation to each context row.
+        sparse_context: put the sparse reward into the context; actor and critic keep
+            the dense one.
+        probabilistic: false makes z the mean encoder output, without a KL term.
+        recurrent: LSTM over the ordered context instead of a product of Gaussians.
+        bptt_steps: transitions after which the LSTM's gradient is cut.
+        context_sampler: which transitions serve as context: those collected last
+            (``recent``), any of the task's (``whole-buffer``), or the very ones actor
+            and critic learn from (``rl-batch``).
+        replay_capacity: transitions kept per task.
+    """
+
+    latent_dim: int = 5
+    hidden_size: int = 300
+    encoder_hidden_size: int = 200
+    learning_rate: float = 3e-4
+    meta_batch: int = 16
+    batch_size: int = 256
+    context_size: int = 64
+    initial_steps: int = 2000
+    tasks_per_iteration: int = 5
+    prior_steps: int = 400
+    posterior_steps: int = 0
+    extra_posterior_steps: int = 400
+    updates_per_iteration: int = 2000
+    discount: float = 0.99
+    target_tau: float = 0.005
+    reward_scale: float = 5.0
+    kl_weight: float = 0.1
+    policy_mean_reg: float = 1e-3
+    policy_std_reg: float = 1e-3
+    next_obs_in_context: bool = False
+    sparse_context: bool = False
+    probabilistic: bool = True
+    recurrent: bool = False
+    bptt_steps: int = 64
+    context_sampler: ContextSampler = "recent"
+    replay_capacity: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for values no run could use."""
+        may_be_zero = {
+            "posterior_steps",
+            "extra_posterior_steps",
+            "kl_weight",
+            "policy_mean_reg",
+            "policy_std_reg",
+        }
+        for key, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if value < 0 or (value == 0 and key not in may_be_zero):
+                sign = "zero or more" if key in may_be_zero else "positive"
+                raise ValueError(f"pearl.{key} must be {sign}, not {value}")
+        if self.discount > 1 or self.target_tau > 1:
+            raise ValueError("pearl.discount and pearl.target_tau must not exceed 1")
+        context = self.prior_steps + self.posterior_steps
+        if self.recurrent and self.context_size > min(context, self.initial_steps):
+            raise ValueError(
+                "pearl.recurrent reads a context in order, so pearl.context_size "
+                f"({self.context_size}) must not exceed pearl.initial_steps "
+                f"({self.initial_steps}) or pearl.prior_steps + pearl.posterior_steps "
+                f"({context})"
+            )
+        if self.recurrent and self.context_sampler == "rl-batch":
+            raise ValueError(
+                "pearl.recurrent needs an ordered context; pearl.context_sampler may "
+                "be recent or whole-buffer, not rl-batch"
+            )

@@ -1,0 +1,251 @@
+"""PEARL's meta-training: what is collected, what is learnt from, when.
+
+Algorithm 1 of Rakelly et al. 2019 (arXiv 1903.08254), with the schedule of its authors'
+implementation, oyster (katerakelly/oyster@44e20fd). The losses stand in ``update.py``,
+meta-testing in ``adapter.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pearl_bench.pearl.adapter import PearlAdapter, context_rows
+from pearl_bench.pearl.buffer import ReplayBuffer
+from pearl_bench.pearl.capture import CapturedStep
+from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
+from pearl_bench.pearl.config import PearlConfig
+from pearl_bench.pearl.encoder import Belief
+from pearl_bench.pearl.networks import PearlNetworks
+from pearl_bench.pearl.update import METRICS, Batch, PearlUpdate
+from pearl_bench.rollout import run_episode
+from pearl_bench.types import Metrics, NonFiniteLoss
+from suites.base import Task, TaskFamily
+
+UPDATES_PER_SLICE = 20
+TRIAL_UPDATES = 5
+COUNTERS = ("env_steps", "updates_done", "updates_due", "iterations")
+
+
+class PearlLearner:
+    """Meta-trains PEARL on the train tasks of a family.
+
+    Args:
+        config: PEARL's settings.
+        family: the tasks.
+        seed: of every random stream of the run.
+        device: ``cpu`` or ``cuda``.
+        precision: ``float32``, or ``bf16`` for GEMMs in bfloat16.
+        threads: threads of the environments.
+    """
+
+    def __init__(
+        self,
+        config: PearlConfig,
+        family: TaskFamily,
+        *,
+        seed: int,
+        device: str,
+        precision: str,
+        threads: int,
+    ) -> None:
+        self.config = config
+        self.family = family
+        self.device = device
+        self.threads = threads
+        self.env_steps = self.updates_done = self.updates_due = self.iterations = 0
+        init_seed, noise_seed, env_seed = np.random.SeedSequence(seed).spawn(3)
+        self.rng = np.random.default_rng(env_seed)
+        self.noise = torch.Generator(device)
+        self.noise.manual_seed(int(noise_seed.generate_state(1)[0]))
+        init = torch.Generator().manual_seed(int(init_seed.generate_state(1)[0]))
+        self.nets = PearlNetworks(config, family.obs_dim, family.action_dim, init)
+        self.nets.to(device)
+        self.buffer = ReplayBuffer(
+            len(family.train),
+            family.obs_dim,
+            family.action_dim,
+            capacity=config.replay_capacity,
+            device=device,
+        )
+        self.gradient_step = PearlUpdate(
+            config, self.nets, device=device, precision=precision
+        )
+        self._captured: CapturedStep[Batch] | None = None
+
+    # Meta-training ------------------------------------------------------------------
+
+    def collect(self) -> Metrics:
+        """Collect one iteration's data (algorithm 1, lines 3 to 8)."""
+        config, means = self.config, EpisodeMeans()
+        train_tasks = len(self.family.train)
+        if self.iterations == 0:
+            pool = Block(config.initial_steps, posterior=False, recent=True)
+            self._collect(np.arange(train_tasks), [pool], means)
+        blocks = [
+            Block(config.prior_steps, posterior=False, recent=True),
+            Block(config.posterior_steps, posterior=True, recent=True),
+            Block(config.extra_posterior_steps, posterior=True, recent=False),
+        ]
+        drawn = self.rng.integers(train_tasks, size=config.tasks_per_iteration)
+        for tasks in waves(drawn):
+            self.buffer.clear_recent(tasks)
+            self._collect(tasks, blocks, means)
+        self.iterations += 1
+        self.updates_due += config.updates_per_iteration
+        return means.result()
+
+    def _collect(
+        self, tasks: np.ndarray, blocks: Sequence[Block], means: EpisodeMeans
+    ) -> None:
+        """Run blocks of whole episodes on distinct train tasks side by side."""
+        env = self.family.make_batch(
+            [self.family.train[i] for i in tasks], threads=self.threads
+        )
+        adapter = PearlAdapter(self.nets, self.config, len(tasks), self.noise)
+        try:
+            for block in blocks:
+                adapter.believe(self.nets.encoder.prior(len(tasks)))
+                taken = np.zeros(len(tasks), dtype=np.int64)
+                while (taken < block.steps).any():
+                    episode = run_episode(
+                        env,
+                        adapter,
+                        self.family.horizon,
+                        self.rng,
+                        explore=True,
+                        active=taken < block.steps,
+                    )
+                    for i, task in enumerate(tasks):
+                        self.buffer.add(task, episode.rows(i), recent=block.recent)
+                    means.add(episode, block)
+                    taken += episode.length
+                    self.env_steps += int(episode.length.sum())
+                    if block.posterior:
+                        adapter.believe(self._posterior(tasks))
+                    else:
+                        adapter.end_episode()
+        finally:
+            env.close()
+
+    @torch.no_grad()
+    def _posterior(self, tasks: np.ndarray) -> Belief:
+        """Infer the tasks' posterior from a draw of their recent context."""
+        return self.nets.encoder(self._context(tasks))
+
+    def update(self) -> Metrics:
+        """Take the next slice of gradient steps (algorithm 1, lines 10 to 21)."""
+        steps = min(UPDATES_PER_SLICE, self.updates_due)
+        values = torch.stack([self._step() for _ in range(steps)]).double().cpu()
+        finite = values.isfinite().all(dim=1)
+        if not finite.all():
+            row = int(finite.int().argmin())
+            name = METRICS[int(values[row].isfinite().int().argmin())]
+            raise NonFiniteLoss(
+                f"{name} is {values[row, METRICS.index(name)]} at gradient step "
+                f"{self.updates_done + row + 1} ({self.env_steps} environment steps)"
+            )
+        self.updates_done += steps
+        self.updates_due -= steps
+        return dict(zip(METRICS, values.mean(0).tolist(), strict=True))
+
+    def _step(self) -> Tensor:
+        train_tasks = len(self.family.train)
+        tasks = self.rng.integers(train_tasks, size=self.config.meta_batch)
+        batch = self._sample(tasks)
+        if self.device == "cpu":
+            return self.gradient_step(batch)
+        if self._captured is None:
+            self._captured = CapturedStep(self.gradient_step)
+        return self._captured(batch)
+
+    def _sample(self, tasks: np.ndarray) -> Batch:
+        """Draw the tasks' contexts, their transitions and the noise."""
+        config = self.config
+        everything = self.buffer.ranges(tasks, recent=False)
+        rows = self.buffer.sample(tasks, everything, config.batch_size, self.noise)
+        if config.context_sampler == "rl-batch":
+            context = context_rows(rows, config)
+        else:
+            context = self._context(tasks)
+        shape = (len(tasks), config.latent_dim)
+        return Batch(
+            context,
+            rows.obs,
+            rows.action,
+            rows.reward,
+            rows.next_obs,
+            rows.terminated,
+            torch.randn(shape, generator=self.noise, device=self.device),
+            torch.randn(rows.action.shape, generator=self.noise, device=self.device),
+        )
+
+    def _context(self, tasks: np.ndarray) -> Tensor:
+        """Draw ``[M, C, D]`` context rows of the tasks."""
+        recent = self.config.context_sampler != "whole-buffer"
+        ranges = self.buffer.ranges(tasks, recent=recent)
+        ordered = self.config.recurrent
+        draw = self.buffer.sample_window if ordered else self.buffer.sample
+        rows = draw(tasks, ranges, self.config.context_size, self.noise)
+        return context_rows(rows, self.config)
+
+    def estimate_seconds(self, env_steps: int) -> float:
+        """Time one episode per task of an iteration and a few gradient steps."""
+        config = self.config
+        pool = len(self.family.train) * config.initial_steps
+        blocks = (
+            config.prior_steps,
+            config.posterior_steps,
+            config.extra_posterior_steps,
+        )
+        per_iteration = config.tasks_per_iteration * sum(blocks)
+        iterations = max(1, -(-(env_steps - pool) // per_iteration))
+        tasks = np.arange(min(config.tasks_per_iteration, len(self.family.train)))
+        steps = max(self.family.horizon, config.context_size)
+        start = time.perf_counter()
+        self._collect(
+            tasks, [Block(steps, posterior=False, recent=True)], EpisodeMeans()
+        )
+        per_step = (time.perf_counter() - start) / self.env_steps
+        batch = self._sample(np.resize(tasks, config.meta_batch))
+        self.gradient_step(batch)
+        start = time.perf_counter()
+        for _ in range(TRIAL_UPDATES):
+            self.gradient_step(batch).cpu()
+        per_update = (time.perf_counter() - start) / TRIAL_UPDATES
+        updates = iterations * config.updates_per_iteration
+        return (pool + iterations * per_iteration) * per_step + updates * per_update
+
+    # Meta-testing -------------------------------------------------------------------
+
+    def adapter(self, tasks: Sequence[Task], seed: int) -> PearlAdapter:
+        """Return an adapter that starts from the prior and infers q(z|c)."""
+        noise = torch.Generator(self.device).manual_seed(seed)
+        return PearlAdapter(self.nets, self.config, len(tasks), noise)
+
+    # State --------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that is needed to continue exactly."""
+        return {
+            **{name: getattr(self, name) for name in COUNTERS},
+            "gradient_step": self.gradient_step.state_dict(),
+            "buffer": self.buffer.state_dict(),
+            "rng": self.rng.bit_generator.state,
+            "noise": self.noise.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        for name in COUNTERS:
+            setattr(self, name, state[name])
+        self.gradient_step.load_state_dict(state["gradient_step"])
+        self.buffer.load_state_dict(state["buffer"])
+        self.rng.bit_generator.state = state["rng"]
+        self.noise.set_state(state["noise"])
+        self._captured = None  # the graph refers to the old optimiser state

@@ -1,0 +1,161 @@
+"""Suite x learner x seed made into runs: what is done, what is left, how long it takes.
+
+The store answers what is done, so the same command typed again finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pearl_bench import config as configuration
+from pearl_bench import record, registry
+from pearl_bench.config import BenchConfig, ConfigError, Device, RunConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the plan.
+
+    Attributes:
+        config: what the run is.
+        folder: where it lives, ``<out>/<suite>/<family>/<learner>/seed=<k>``.
+        state: what the folder says; a run that was once done and now has more steps
+            to take is ``begun`` again.
+        env_steps: environment steps it has behind it.
+        remaining: estimated seconds to its end; none before ``estimate``.
+    """
+
+    config: RunConfig
+    folder: Path
+    state: Literal["missing", "begun", "done", "failed"]
+    env_steps: int
+    remaining: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Family, learner and seed in short."""
+        run = self.config
+        return f"{run.family} {run.learner} seed={run.seed}"
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything left to do."""
+        return self.state != "done"
+
+
+def plan(bench: BenchConfig) -> list[Run]:
+    """Return every run of a command with its state in the store.
+
+    Raises:
+        ConfigError: a folder holds another run than the one asked for, or the device
+            is not there.
+    """
+    threads = max(1, available_cores() // bench.jobs)
+    runs = [
+        _look_up(
+            configuration.run_config(bench, family, learner, seed, threads=threads),
+            Path(bench.out).expanduser(),
+        )
+        for family in bench.families
+        for learner in bench.learners
+        for seed in bench.seeds
+    ]
+    if any(run.pending for run in runs):
+        device = resolve_device(bench.device)
+        runs = [replace(r, config=replace(r.config, device=device)) for r in runs]
+    return runs
+
+
+def estimate(runs: Sequence[Run], measure: Callable[[RunConfig], float]) -> list[Run]:
+    """Fill in how long each pending run will take.
+
+    Runs that differ in the seed only are measured once. The recorded speed of a begun
+    run is no substitute: its first steps fill the buffers without an update and are
+    many times faster than the rest.
+
+    Args:
+        runs: the plan.
+        measure: returns the seconds that a whole run takes on this machine.
+    """
+    measured: dict[RunConfig, float] = {}
+    estimated = []
+    for run in runs:
+        remaining = 0.0
+        if run.pending:
+            key = replace(run.config, seed=0)
+            if key not in measured:
+                measured[key] = measure(key)
+            left = max(0, run.config.steps - run.env_steps)
+            remaining = measured[key] * left / run.config.steps
+        estimated.append(replace(run, remaining=remaining))
+    return estimated
+
+
+def wall_seconds(runs: Sequence[Run], jobs: int) -> float:
+    """Return when the last run ends if ``jobs`` of them run at a time, in order."""
+    free_at = [0.0] * jobs
+    for run in runs:
+        heapq.heappush(free_at, heapq.heappop(free_at) + (run.remaining or 0.0))
+    return max(free_at)
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def resolve_device(asked: Device) -> Literal["cpu", "cuda"]:
+    """Return the device that training will use.
+
+    Raises:
+        ConfigError: ``cuda`` is asked for and there is none.
+    """
+    if asked == "cpu":
+        return "cpu"
+    import torch  # noqa: PLC0415  (takes seconds; a finished plan does without)
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise ConfigError(
+            f"device=cuda: torch {torch.__version__} finds no CUDA device; take "
+            "device=cpu, or install a torch with CUDA and check the driver"
+        )
+    return "cpu"
+
+
+def _look_up(wanted: RunConfig, out: Path) -> Run:
+    folder = out.joinpath(
+        wanted.suite, wanted.family, wanted.learner, f"seed={wanted.seed}"
+    )
+    found = record.status(folder)
+    if found.state != "missing":
+        _check_same(wanted, folder)
+    state = found.state
+    if state == "done" and found.env_steps < wanted.steps:
+        state = "begun"
+    return Run(wanted, folder, state, found.env_steps)
+
+
+def _check_same(wanted: RunConfig, folder: Path) -> None:
+    """Refuse to continue a run as another one."""
+    changed = configuration.differences(folder / record.CONFIG, wanted)
+    tasks = (
+        record.read_run(folder)["fingerprint"],
+        registry.family(wanted.suite, wanted.family).fingerprint(),
+    )
+    if tasks[0] != tasks[1]:
+        changed["fingerprint of the tasks"] = tasks
+    if changed:
+        lines = [f"  {key}: {a} there, {b} now" for key, (a, b) in changed.items()]
+        raise ConfigError(
+            f"{folder} holds a run with other settings:\n" + "\n".join(lines) + "\n"
+            "Give another out= for the new settings, or the old words to continue it."
+        )

@@ -1,0 +1,488 @@
+"""A run's folder: configuration, provenance, rows, and the lock that guards them.
+
+``<out>/<suite>/<family>/<learner>/seed=<k>/`` holds ``config.yaml``, ``run.json``,
+``train.csv``, ``eval.csv``, the checkpoint and the lock. Rows are only ever appended;
+a resumed run first cuts them back to where its checkpoint was taken. This module
+imports no torch: the planner reads many folders and must answer at once.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import importlib.metadata
+import io
+import json
+import math
+import os
+import platform
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from numbers import Integral, Real
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+
+RUN_FORMAT = 1
+CONFIG, RUN, TRAIN, EVAL, LOCK = (
+    "config.yaml",
+    "run.json",
+    "train.csv",
+    "eval.csv",
+    "lock",
+)
+EVAL_COLUMNS = (
+    "env_steps",
+    "task",
+    "episode",
+    "return",
+    "length",
+    "success",
+    "unstable",
+    "wall_s",
+)
+PACKAGES = ("torch", "mujoco", "gymnasium", "metaworld", "numpy")
+
+
+class RecordError(RuntimeError):
+    """A run's folder cannot be used as it is; the message says what to do."""
+
+
+class FolderInUse(RecordError):  # noqa: N818 (a state, not a fault)
+    """Another process holds the run's folder; the message names it."""
+
+
+class RunStatus(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        state: ``begun`` covers running, stopped and killed runs alike.
+        env_steps: environment steps at the last checkpoint.
+        seconds: training time up to it, over all sessions.
+    """
+
+    state: Literal["missing", "begun", "done", "failed"]
+    env_steps: int
+    seconds: float
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames within the folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes) -> bool:
+    """Replace a file's content in one step; return whether it changed.
+
+    A reader, or a process killed at any moment, leaves the old or the new content. A
+    file that already holds the data is not touched.
+    """
+    try:
+        if path.read_bytes() == data:
+            return False
+    except FileNotFoundError:
+        pass
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+    return True
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return what run.json holds.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RecordError: it is damaged or of another format.
+    """
+    path = folder / RUN
+    try:
+        run = json.loads(path.read_bytes())
+        version = run["format"]
+        state = RunStatus(run["status"], int(run["env_steps"]), float(run["seconds"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(
+            f"{path} is damaged or no run's record ({type(error).__name__}: {error}). "
+            "Restore it, or move the folder away to start this run over."
+        ) from error
+    if version != RUN_FORMAT:
+        raise RecordError(
+            f"{path} has format {version}; this version reads format {RUN_FORMAT}. Use "
+            "the version that wrote it, or another out=."
+        )
+    return run | state._asdict()
+
+
+def status(folder: Path) -> RunStatus:
+    """Say how far the run in a folder has come.
+
+    Raises:
+        RecordError: run.json is damaged or of another format.
+    """
+    try:
+        run = read_run(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return RunStatus("missing", 0, 0.0)
+    known = {"done": "done", "failed": "failed"}
+    return RunStatus(
+        known.get(run["status"], "begun"),  # type: ignore[arg-type]
+        run["env_steps"],
+        run["seconds"],
+    )
+
+
+def provenance(
+    family_fingerprint: str, command: Sequence[str], *, gpu: str | None
+) -> dict[str, Any]:
+    """Return where a session's numbers come from, as plain data.
+
+    Args:
+        family_fingerprint: fingerprint of the task family.
+        command: the command line.
+        gpu: name of the GPU in use, None without one.
+
+    Returns:
+        ``started``, ``command``, ``host``, ``cpu``, ``cores``, ``gpu``, ``commit`` and
+        ``dirty`` of the source tree (None outside git), ``versions``, ``fingerprint``.
+    """
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    commit, dirty = _source_commit()
+    return {
+        "started": _now(),
+        "command": list(command),
+        "host": socket.gethostname(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "gpu": gpu,
+        "commit": commit,
+        "dirty": dirty,
+        "versions": versions,
+        "fingerprint": family_fingerprint,
+    }
+
+
+def peak_memory_mib() -> float:
+    """Return the largest resident memory this process has had."""
+    try:
+        # Unlike ru_maxrss, not inherited from the process that started this one.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        kibibytes = next(int(x.split()[1]) for x in lines if x.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        kibibytes = peak / 2**10 if sys.platform == "darwin" else peak
+    return round(kibibytes / 2**10, 1)
+
+
+class RunRecord:
+    """A run's folder, held by one process for as long as the context lasts.
+
+    The order of calls is ``begin``, ``rewind`` to the checkpoint's position, then
+    ``append_*`` at will; with each checkpoint ``position`` goes into the state and
+    ``progress`` follows once it is written; ``finish`` last.
+
+    Attributes:
+        folder: created when the context is entered.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: int | None = None
+        self._run: dict[str, Any] = {}
+        self._rewound = False
+
+    def __enter__(self) -> Self:
+        """Take the folder.
+
+        Raises:
+            FolderInUse: another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / LOCK
+        # The lock belongs to the open file, so it ends with the process, however that
+        # ends; the file's content only tells others who it is.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 65536)
+            os.close(handle)
+            raise FolderInUse(_in_use(self.folder, holder)) from None
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": _now(),
+            "command": sys.argv,
+        }
+        os.ftruncate(handle, 0)
+        os.write(handle, json.dumps(holder).encode())
+        self._lock = handle
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Release the folder."""
+        if self._lock is not None:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = None
+
+    def begin(self, config_yaml: str, provenance: Mapping[str, Any]) -> None:
+        """Start a session: the run's first, or one that goes on with it.
+
+        Args:
+            config_yaml: the run's configuration; a run that goes on takes it over.
+            provenance: what ``provenance`` returned, and ``meta_test`` with
+                ``exploration_episodes``, ``test_episodes`` and ``test_tasks``.
+
+        Raises:
+            RecordError: the folder holds another run, or one that cannot be trusted.
+        """
+        if self._lock is None:
+            raise RecordError(f"{self.folder} is not locked: use `with RunRecord(...)`")
+        session = dict(provenance)
+        shared = {key: session.pop(key) for key in ("fingerprint", "meta_test")}
+        try:
+            self._run = read_run(self.folder)
+        except FileNotFoundError:
+            leftover = [n for n in (EVAL, TRAIN) if self._size(n)]
+            if leftover:
+                raise RecordError(
+                    f"{self.folder} has a {leftover[0]} but no {RUN}: whose rows these "
+                    f"are is unknown. Move the folder away, or restore {RUN}."
+                ) from None
+            self._run = {
+                "format": RUN_FORMAT,
+                "status": "begun",
+                "message": "",
+                "env_steps": 0,
+                "seconds": 0.0,
+                "peak_memory_mib": 0.0,
+                **shared,
+                "sessions": [],
+            }
+            self._rewound = True
+        else:
+            self._refuse_other_tasks(shared)
+        session["resumed_at_env_steps"] = self._run["env_steps"]
+        self._run["sessions"].append(session)
+        self._run |= {"status": "begun", "message": ""}
+        write_atomic(self.folder / CONFIG, config_yaml.encode())
+        self._write()
+
+    def rewind(self, position: Mapping[str, int] | None) -> None:
+        """Cut train.csv and eval.csv back to where the checkpoint was taken.
+
+        Args:
+            position: what ``position`` returned then; None when there is no checkpoint:
+                the run starts from nothing.
+
+        Raises:
+            RecordError: a file is shorter than it was, or ends elsewhere; or there was
+                a checkpoint, and now there is none.
+        """
+        if position is None and self._run["env_steps"]:
+            raise RecordError(
+                f"{self.folder} had a checkpoint at {self._run['env_steps']} "
+                "environment steps, and now it has none. Restore it, or move the "
+                "folder away to start this run over."
+            )
+        lengths = {name: (position or {}).get(name, 0) for name in (TRAIN, EVAL)}
+        for name, length in lengths.items():
+            path = self.folder / name
+            if self._size(name) < length:
+                raise RecordError(
+                    f"{path} has {self._size(name)} bytes, and {length} when the "
+                    "checkpoint was taken: rows have been removed. Restore the file, "
+                    "or move the folder away to start this run over."
+                )
+            with path.open("ab+") as file:
+                file.seek(max(length - 1, 0))
+                if length and file.read(1) != b"\n":
+                    raise RecordError(
+                        f"{path} has no end of line after {length} bytes, where the "
+                        "checkpoint was taken: it has been edited. Restore the file, "
+                        "or move the folder away to start this run over."
+                    )
+                file.truncate(length)
+                os.fsync(file.fileno())
+        self._rewound = True
+
+    def position(self) -> dict[str, int]:
+        """Return the lengths in bytes of train.csv and eval.csv."""
+        return {name: self._size(name) for name in (TRAIN, EVAL)}
+
+    def append_train(self, row: Mapping[str, float]) -> None:
+        """Append one row of training metrics; the first row fixes the columns.
+
+        Raises:
+            RecordError: other columns than before, or a value that is no number.
+        """
+        self._append(TRAIN, None, [row])
+
+    def append_eval(self, rows: Sequence[Mapping[str, float | str]]) -> None:
+        """Append one evaluation: a row with ``EVAL_COLUMNS`` per task and episode.
+
+        ``success`` is an empty string where the family has none.
+
+        Raises:
+            RecordError: other columns, or a value that is no number.
+        """
+        self._append(EVAL, EVAL_COLUMNS, rows)
+
+    def progress(self, env_steps: int, seconds: float) -> None:
+        """Note that a checkpoint has been written.
+
+        Args:
+            env_steps: environment steps in it.
+            seconds: training time up to it, over all sessions.
+        """
+        self._run |= {
+            "env_steps": int(env_steps),
+            "seconds": float(seconds),
+            "peak_memory_mib": max(self._run["peak_memory_mib"], peak_memory_mib()),
+        }
+        self._write()
+
+    def finish(
+        self, status: Literal["done", "stopped", "failed"], message: str = ""
+    ) -> None:
+        """Note how the session ended; ``message`` says why it failed."""
+        self._run |= {"status": status, "message": message}
+        self._write()
+
+    def _refuse_other_tasks(self, shared: Mapping[str, Any]) -> None:
+        for key, now in shared.items():
+            if self._run.get(key) != now:
+                raise RecordError(
+                    f"{self.folder} was begun with {key} {self._run.get(key)}, and it "
+                    f"is now {now}: the returns would not be comparable. Choose "
+                    "another out=, or move the folder away."
+                )
+
+    def _append(
+        self,
+        name: str,
+        columns: Sequence[str] | None,
+        rows: Sequence[Mapping[str, float | str]],
+    ) -> None:
+        if not self._rewound:
+            raise RecordError(f"{self.folder}: rewind to the checkpoint before adding")
+        path = self.folder / name
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        with path.open("ab+") as file:
+            file.seek(0)
+            header = file.readline().decode().rstrip("\n")
+            columns = header.split(",") if header else columns or list(rows[0])
+            if not header:
+                writer.writerow(columns)
+            for row in rows:
+                if row.keys() != set(columns):
+                    raise RecordError(
+                        f"{path}: the columns are {', '.join(columns)}; a row lacks "
+                        f"{sorted(set(columns) - row.keys())} and has "
+                        f"{sorted(row.keys() - set(columns))} besides"
+                    )
+                writer.writerow([_text(path, row, column) for column in columns])
+            file.write(text.getvalue().encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _size(self, name: str) -> int:
+        path = self.folder / name
+        return path.stat().st_size if path.exists() else 0
+
+    def _write(self) -> None:
+        text = json.dumps(self._run, indent=2, allow_nan=False) + "\n"
+        write_atomic(self.folder / RUN, text.encode())
+
+
+def _text(path: Path, row: Mapping[str, float | str], column: str) -> str:
+    """Write a value so that reading it back gives the same number."""
+    value = row[column]
+    if value == "" and column == "success":
+        return ""
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real) and math.isfinite(value):
+        return repr(float(value))
+    raise RecordError(
+        f"{path}: {column} is {value!r}, not a finite number (row {dict(row)})"
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _in_use(folder: Path, holder: bytes) -> str:
+    try:
+        who = json.loads(holder)
+        name = (
+            f"process {who['pid']} on {who['host']}, since {who['started']} "
+            f"({' '.join(who['command'])})"
+        )
+    except ValueError:  # it holds the lock, and has not yet written its name
+        name = "a process that has just started"
+    return (
+        f"{folder} is in use by {name}. Wait for it, stop it, or choose another out=."
+    )
+
+
+def _source_commit() -> tuple[str | None, bool | None]:
+    """Return the commit of the running source tree, and whether its code differs."""
+    here = Path(__file__).resolve()
+    root = here.parents[1]
+
+    def git(*words: str) -> str | None:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(root), *words],
+                capture_output=True,
+                check=True,
+                text=True,
+                timeout=10,
+            ).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    # A copy in site-packages may lie within some other repository, which then does
+    # not track this file.
+    if git("ls-files", "--error-unmatch", str(here)) is None:
+        return None, None
+    commit = git("rev-parse", "HEAD")
+    code = ("pearl_bench", "baselines", "suites")
+    changes = git("status", "--porcelain", "--", *code)
+    return commit, None if changes is None else bool(changes)
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return models[0] if models else platform.processor() or platform.machine()

@@ -1,0 +1,93 @@
+"""Steps N tasks in parallel; training and evaluation both go through here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pearl_bench.types import Adapter, Transition
+from suites.base import BatchEnv
+
+
+class Episode(NamedTuple):
+    """One episode of each of N environments.
+
+    Attributes:
+        steps: the transitions ``[T, N, ...]``; T is the longest episode's length. The
+            step in which a simulation broke down is not ``alive``.
+        length: ``[N]`` steps taken in the environment; 0 where it was not active.
+        total: ``[N]`` undiscounted return, sparse where the family has such a reward.
+        success: ``[N]`` whether any step succeeded, None without a notion of success.
+        unstable: ``[N]`` whether the simulation broke down.
+    """
+
+    steps: Transition
+    length: np.ndarray
+    total: np.ndarray
+    success: np.ndarray | None
+    unstable: np.ndarray
+
+    def rows(self, i: int) -> Transition:
+        """Return environment i's transitions ``[T_i, ...]`` that carry data."""
+        alive = self.steps.alive[:, i]
+        return Transition(*(field[alive, i] for field in self.steps))
+
+
+def run_episode(
+    env: BatchEnv,
+    adapter: Adapter,
+    horizon: int,
+    rng: np.random.Generator,
+    *,
+    explore: bool,
+    active: np.ndarray | None = None,
+) -> Episode:
+    """Run one episode in every active environment, to its end or the horizon.
+
+    Args:
+        env: N environments.
+        adapter: chooses the actions and observes every step.
+        horizon: T, steps after which episodes are cut (not a termination).
+        rng: draws the initial states.
+        explore: whether actions are sampled.
+        active: ``[N]`` bool, environments to run; all if None.
+    """
+    num_envs = env.num_envs
+    alive = np.ones(num_envs, dtype=bool) if active is None else active.copy()
+    length = np.zeros(num_envs, dtype=np.int64)
+    total = np.zeros(num_envs)
+    success: np.ndarray | None = None
+    unstable = np.zeros(num_envs, dtype=bool)
+    steps: list[Transition] = []
+    obs = env.reset(rng)
+    for _ in range(horizon):
+        action = adapter.act(obs, explore=explore)
+        step = env.step(action, alive)
+        length += alive
+        total += step.sparse_reward
+        unstable |= step.unstable
+        if step.success is not None:
+            success = step.success if success is None else success | step.success
+        transition = Transition(
+            obs=obs,
+            action=action,
+            reward=step.reward,
+            sparse_reward=step.sparse_reward,
+            next_obs=step.obs,
+            terminated=step.terminated,
+            alive=alive & ~step.unstable,
+        )
+        adapter.observe(transition)
+        steps.append(transition)
+        alive = alive & ~step.terminated
+        obs = step.obs
+        if not alive.any():
+            break
+    return Episode(
+        Transition(*(np.stack(field) for field in zip(*steps, strict=True))),
+        length,
+        total,
+        success,
+        unstable,
+    )

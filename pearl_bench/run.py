@@ -1,0 +1,76 @@
+"""The command: config -> plan -> launch -> publish -> figures.
+
+``python -m pearl_bench.run suite=locomotion``; ``--help`` lists every word. The same
+line typed again goes on where it stopped, or finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pearl_bench import config as configuration
+from pearl_bench import launch, registry
+from pearl_bench.config import BenchConfig, ConfigError
+from pearl_bench.console import Board
+from pearl_bench.plan import estimate, plan, wall_seconds
+from pearl_bench.record import RecordError
+
+
+def main(words: Sequence[str]) -> int:
+    """Run a command line.
+
+    Returns:
+        The exit code: 0 all done, 1 a run failed, 2 the command cannot be carried
+        out, 128 + n stopped by signal n.
+    """
+    try:
+        registry.verify()
+        if configuration.wants_help(words):
+            print(configuration.help_text())
+            return 0
+        return _carry_out(configuration.load(words), words)
+    except (ConfigError, RecordError, registry.ForeignPackageError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
+    board = Board()
+    runs = plan(bench)
+    if not any(run.pending for run in runs):
+        board.show_plan(runs, None)
+        board.say("nothing to do")
+        _publish(bench, board)
+        return 0
+    board.say("measuring how fast this machine is")
+    runs = estimate(runs, launch.measure)
+    board.show_plan(runs, wall_seconds(runs, bench.jobs))
+    if bench.dry:
+        return 0
+    with board:
+        command = ["python", "-m", "pearl_bench.run", *words]
+        failures, stopped = launch.launch(runs, bench.jobs, board, command)
+    for folder, reason in failures.items():
+        print(f"failed: {folder}: {reason}", file=sys.stderr)
+    if stopped is not None:
+        board.say("stopped; repeat the command to resume")
+        return 128 + stopped
+    _publish(bench, board)
+    return 1 if failures else 0
+
+
+def _publish(bench: BenchConfig, board: Board) -> None:
+    """Bring published curves and figures up to date; cheap if they are."""
+    from pearl_bench import store  # noqa: PLC0415
+
+    results = Path(bench.results).expanduser()
+    for path in store.publish(Path(bench.out).expanduser(), results, bench.suite):
+        board.say(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,218 @@
+"""The one training loop: collect, update, evaluate, checkpoint, for every method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pearl_bench import checkpoint
+from pearl_bench.evaluate import evaluate, reported_return
+from pearl_bench.record import RunRecord
+from pearl_bench.types import MetaLearner, Metrics
+from suites.base import TaskFamily
+
+if TYPE_CHECKING:
+    from pearl_bench.config import RunConfig
+
+
+class Progress(Protocol):
+    """Where a run tells how far it is."""
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        """Show the counters and the last reported test return."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Show one line that must not be missed."""
+        ...
+
+
+class _Means:
+    """Means of metrics over an iteration, weighted by the updates behind them."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.weights: dict[str, int] = {}
+
+    def add(self, metrics: Metrics, weight: int) -> None:
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + weight * value
+            self.weights[name] = self.weights.get(name, 0) + weight
+
+    def result(self) -> Metrics:
+        return {name: self.sums[name] / self.weights[name] for name in self.sums}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": self.sums, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.sums, self.weights = dict(state["sums"]), dict(state["weights"])
+
+
+def train(
+    learner: MetaLearner,
+    family: TaskFamily,
+    run: RunConfig,
+    record: RunRecord,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> bool:
+    """Meta-train until the run's steps are reached, continuing from its checkpoint.
+
+    Iterations are whole: the run ends with the first iteration that reaches
+    ``run.steps``. The learner is evaluated after the iterations that pass a multiple
+    of ``run.eval_every`` environment steps, and after the last.
+
+    Args:
+        learner: a fresh learner.
+        family: the tasks.
+        run: steps, evaluation interval, checkpoint interval.
+        record: the run's folder; its rows after the checkpoint are taken back.
+        progress: told after every slice of work.
+        stop: polled after every slice; true ends the run with a checkpoint.
+
+    Returns:
+        Whether the steps were reached.
+
+    Raises:
+        NonFiniteLoss: a loss is NaN or infinite; what was recorded stays.
+        CheckpointError: no checkpoint of the folder can be read.
+    """
+    return _Loop(learner, family, run, record, progress).run_until(stop)
+
+
+def estimate_seconds(learner: MetaLearner, env_steps: int, steps: int) -> float:
+    """Return the seconds from ``env_steps`` to ``steps``; uses the learner up."""
+    whole = learner.estimate_seconds(steps)
+    return whole * max(0, steps - env_steps) / steps
+
+
+class _Loop:
+    """The state of a run beside its learner's."""
+
+    def __init__(
+        self,
+        learner: MetaLearner,
+        family: TaskFamily,
+        run: RunConfig,
+        record: RunRecord,
+        progress: Progress,
+    ) -> None:
+        self.learner = learner
+        self.family = family
+        self.run = run
+        self.record = record
+        self.progress = progress
+        self.means = _Means()
+        self.seconds = 0.0
+        self.test_return: float | None = None
+        self.evaluated_at = 0
+        self.row_due = False
+        self._resume()
+        self.clock = time.monotonic()
+        self.saved_at = self.clock
+
+    def run_until(self, stop: Callable[[], bool]) -> bool:
+        while not self._finished():
+            if self.learner.updates_due:
+                before = self.learner.updates_done
+                metrics = self.learner.update()
+                self.means.add(metrics, self.learner.updates_done - before)
+            elif self.row_due:
+                self._end_iteration()
+            else:
+                self.means.add(self.learner.collect(), 1)
+                self.row_due = True
+            self.progress.update(
+                self.learner.env_steps, self.learner.updates_done, self.test_return
+            )
+            if stop():
+                self._save()
+                return self._finished()
+            if time.monotonic() - self.saved_at > 60 * self.run.checkpoint_minutes:
+                self._save()
+        self._save()
+        return True
+
+    def _finished(self) -> bool:
+        iteration_ended = not (self.learner.updates_due or self.row_due)
+        return iteration_ended and self.learner.env_steps >= self.run.steps
+
+    def _end_iteration(self) -> None:
+        """Write the iteration's row and evaluate if it is due."""
+        steps = self.learner.env_steps
+        self._tick()
+        self.record.append_train(
+            {
+                "env_steps": steps,
+                "updates": self.learner.updates_done,
+                **self.means.result(),
+                "wall_s": round(self.seconds, 3),
+            }
+        )
+        self.means = _Means()
+        self.row_due = False
+        every = self.run.eval_every
+        if steps // every > self.evaluated_at // every or steps >= self.run.steps:
+            rows = evaluate(
+                self.learner,
+                self.family,
+                seed=self.run.seed,
+                threads=self.run.threads,
+            )
+            self.test_return = reported_return(rows)
+            self.evaluated_at = steps
+            self._tick()
+            wall = round(self.seconds, 3)
+            self.record.append_eval(
+                [
+                    {
+                        "env_steps": steps,
+                        "task": row.task,
+                        "episode": row.episode,
+                        "return": row.total,
+                        "length": row.length,
+                        "success": "" if row.success is None else int(row.success),
+                        "unstable": int(row.unstable),
+                        "wall_s": wall,
+                    }
+                    for row in rows
+                ]
+            )
+
+    def _tick(self) -> None:
+        """Add the time since the last tick to the run's seconds."""
+        now = time.monotonic()
+        self.seconds += now - self.clock
+        self.clock = now
+
+    def _save(self) -> None:
+        self._tick()
+        checkpoint.save(
+            self.record.folder,
+            {
+                "learner": self.learner.state_dict(),
+                "means": self.means.state_dict(),
+                "seconds": self.seconds,
+                "test_return": self.test_return,
+                "evaluated_at": self.evaluated_at,
+                "row_due": self.row_due,
+                "position": self.record.position(),
+            },
+        )
+        self.record.progress(self.learner.env_steps, self.seconds)
+        self.saved_at = time.monotonic()
+
+    def _resume(self) -> None:
+        state = checkpoint.load(self.record.folder, self.progress.say)
+        if state is None:
+            self.record.rewind(None)
+            return
+        self.learner.load_state_dict(state["learner"])
+        self.means.load_state_dict(state["means"])
+        self.seconds = state["seconds"]
+        self.test_return = state["test_return"]
+        self.evaluated_at = state["evaluated_at"]
+        self.row_due = state["row_due"]
+        self.record.rewind(state["position"])

@@ -1,0 +1,122 @@
+"""The types every part of the harness shares, and the glossary of shape letters.
+
+Shape letters, used in every docstring and assertion:
+
+- ``T`` time steps of an episode, ``N`` tasks (environments) side by side,
+- ``M`` tasks of a meta-batch, ``B`` transitions per task in a batch,
+- ``C`` transitions per task in a context,
+- ``O`` observation, ``A`` action and ``Z`` latent dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from suites.base import Task
+
+Metrics = dict[str, float]
+"""Named scalars of one phase of training, such as ``loss/critic``."""
+
+
+class NonFiniteLoss(ArithmeticError):  # noqa: N818
+    """A loss became NaN or infinite; the message names the loss and the step."""
+
+
+class Transition(NamedTuple):
+    """One step of N environments (``[N, ...]``) or T steps of them (``[T, N, ...]``).
+
+    Attributes:
+        obs: ``[..., O]`` observation before the step.
+        action: ``[..., A]`` policy action in [-1, 1].
+        reward: ``[...]`` the reward that actor and critic learn from.
+        sparse_reward: ``[...]`` the reward that contexts and reported returns use;
+            equal to ``reward`` except in families with a sparse variant.
+        next_obs: ``[..., O]`` observation after the step.
+        terminated: ``[...]`` bool, true terminal state; a time limit is not one.
+        alive: ``[...]`` bool, whether the environment was stepped at all; rows that
+            are not alive carry no data.
+    """
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    sparse_reward: np.ndarray
+    next_obs: np.ndarray
+    terminated: np.ndarray
+    alive: np.ndarray
+
+
+class Adapter(Protocol):
+    """A fast learner facing N tasks; the meta-learner behind it stays untouched."""
+
+    def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
+        """Choose actions ``[N, A]`` in [-1, 1] for observations ``[N, O]``.
+
+        Args:
+            obs: current observations.
+            explore: sample from the policy if true, take its mode otherwise.
+        """
+        ...
+
+    def observe(self, step: Transition) -> None:
+        """Take note of one step ``[N, ...]``."""
+        ...
+
+    def end_episode(self) -> None:
+        """All N environments are about to start a new episode of the same tasks."""
+        ...
+
+    def adapt(self) -> None:
+        """Adapt to the N tasks from everything observed so far."""
+        ...
+
+
+class MetaLearner(Protocol):
+    """All that the harness knows of a method.
+
+    Attributes:
+        env_steps: training steps taken in all environments, adaptation included.
+        updates_done: gradient (or outer) steps taken so far.
+        updates_due: gradient steps still owed to the data collected so far; the loop
+            collects when it is zero and updates otherwise.
+    """
+
+    env_steps: int
+    updates_done: int
+    updates_due: int
+
+    def collect(self) -> Metrics:
+        """Collect one iteration's data; raises ``env_steps`` and ``updates_due``."""
+        ...
+
+    def update(self) -> Metrics:
+        """Take a slice of the steps due and return the mean of each metric over it.
+
+        A slice is short (about a second), so that a run can stop between two.
+
+        Raises:
+            NonFiniteLoss: a loss is NaN or infinite.
+        """
+        ...
+
+    def adapter(self, tasks: Sequence[Task], seed: int) -> Adapter:
+        """Return a fresh adapter for N tasks; its randomness comes from ``seed``."""
+        ...
+
+    def estimate_seconds(self, env_steps: int) -> float:
+        """Return the seconds that meta-training takes from zero to ``env_steps``.
+
+        Measured in a short trial, after which this learner is of no further use.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that is needed to continue exactly: tensors and plain data."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        ...

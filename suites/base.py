@@ -1,0 +1,176 @@
+"""Tasks, task families and suites as plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Task:
+    """One MDP of a family as plain data.
+
+    Attributes:
+        family: name of the family.
+        index: position in the family's task list (train tasks first).
+        params: the numbers that distinguish the task; their meaning is the family's.
+    """
+
+    family: str
+    index: int
+    params: tuple[float, ...]
+
+
+class Step(NamedTuple):
+    """What N environments return for one step; rows of inactive ones are zero.
+
+    Attributes:
+        obs: ``[N, O]`` float32 observation after the step.
+        reward: ``[N]`` float64 dense reward.
+        sparse_reward: ``[N]`` float64, equal to ``reward`` where the family has no
+            sparse variant.
+        terminated: ``[N]`` bool.
+        unstable: ``[N]`` bool, the simulation broke down in this step; such a step is
+            also ``terminated``, its reward is 0 and its observation is the one before.
+        success: ``[N]`` bool where the family defines success, else None.
+    """
+
+    obs: np.ndarray
+    reward: np.ndarray
+    sparse_reward: np.ndarray
+    terminated: np.ndarray
+    unstable: np.ndarray
+    success: np.ndarray | None
+
+
+def check_actions(
+    action: np.ndarray, shape: tuple[int, ...], active: np.ndarray | None
+) -> None:
+    """Refuse actions that no environment can take.
+
+    Raises:
+        ValueError: the shape is not ``[N, A]``, or an active row is not finite.
+    """
+    if action.shape != shape:
+        raise ValueError(f"actions must have the shape {shape}, got {action.shape}")
+    if not np.isfinite(action).all():
+        bad = ~np.isfinite(action).all(1)
+        if active is not None:
+            bad &= active
+        if bad.any():
+            raise ValueError(
+                f"actions of environments {np.flatnonzero(bad).tolist()} are not "
+                "finite; look at the policy that chose them"
+            )
+
+
+class BatchEnv(Protocol):
+    """N environments of one family stepped in lock step, each with its own task."""
+
+    num_envs: int
+
+    def reset(
+        self, rng: np.random.Generator, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Start a new episode in the ``[N]`` bool ``rows``, in all by default.
+
+        Returns:
+            ``[N, O]`` float32 current observations of all environments.
+        """
+        ...
+
+    def step(self, action: np.ndarray, active: np.ndarray | None = None) -> Step:
+        """Apply ``[N, A]`` actions in [-1, 1] to the active (``[N]`` bool) rows."""
+        ...
+
+    def close(self) -> None:
+        """Release the threads."""
+        ...
+
+
+class MakeBatch(Protocol):
+    """Builds the batch environment of a family."""
+
+    def __call__(self, tasks: Sequence[Task], *, threads: int) -> BatchEnv:
+        """Return one environment per task (repeats allowed)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScoreRange:
+    """Fixed returns that scores are normalised by: 0 at ``low``, 1 at ``high``."""
+
+    low: float
+    high: float
+    source: str
+
+
+@dataclass(frozen=True)
+class MetaTest:
+    """The meta-test protocol of a family.
+
+    Attributes:
+        exploration_episodes: K, episodes before the first adaptation.
+        test_episodes: episodes after it; the last one is the reported one.
+    """
+
+    exploration_episodes: int = 2
+    test_episodes: int = 1
+
+    @property
+    def episodes(self) -> int:
+        """Episodes per task."""
+        return self.exploration_episodes + self.test_episodes
+
+
+@dataclass(frozen=True)
+class TaskFamily:
+    """A row of the table of families.
+
+    Attributes:
+        name: the family's name.
+        version: raised when anything that changes a return changes.
+        horizon: steps of an episode (a truncation, not a termination).
+        obs_dim: O.
+        action_dim: A.
+        train: meta-training tasks.
+        test: meta-test tasks; disjoint from ``train`` unless ``source`` says otherwise.
+        score: the range that normalises returns.
+        source: where the definition comes from.
+        make_batch: builds N environments.
+        meta_test: how the family is evaluated.
+    """
+
+    name: str
+    version: int
+    horizon: int
+    obs_dim: int
+    action_dim: int
+    train: tuple[Task, ...]
+    test: tuple[Task, ...]
+    score: ScoreRange
+    source: str
+    make_batch: MakeBatch
+    meta_test: MetaTest = MetaTest()
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits of name, version, horizon and every task of the splits.
+
+        Equal fingerprints mean comparable returns.
+        """
+        rows = [[t.index, *map(float.hex, t.params)] for t in (*self.train, *self.test)]
+        text = json.dumps([self.name, self.version, self.horizon, rows])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named set of families."""
+
+    name: str
+    families: tuple[TaskFamily, ...]

@@ -1,0 +1,123 @@
+"""The six locomotion families of PEARL's comparison (Rakelly et al. 2019, fig. 3).
+
+A family is one row below plus the functions observe, reward and terminated.
+Scores run from 0 for the mean return of zero actions (measured: 300 episodes) to 1 for
+the best return known, or for a bound where there is one.
+"""
+
+from __future__ import annotations
+
+from suites.base import ScoreRange, Suite
+from suites.locomotion import ant, half_cheetah, humanoid, walker
+from suites.locomotion.row import LocomotionRow, never, uniform_normal_start
+from suites.tasks import TaskList
+
+OYSTER = "katerakelly/oyster@44e20fd rlkit/envs"
+
+ROWS = (
+    LocomotionRow(
+        name="half-cheetah-fwd-back",
+        version=0,
+        xml="half_cheetah.xml",
+        frame_skip=5,
+        obs_dim=20,
+        action_dim=6,
+        reads=("torso",),
+        start=uniform_normal_start,
+        observe=half_cheetah.observe,
+        reward=half_cheetah.direction_reward,
+        terminated=never,
+        tasks=TaskList(
+            ("direction",), 2, 2, None, half_cheetah.draw_directions, shared=True
+        ),
+        score=ScoreRange(0.0, 1684.0, "zero action; best of x35f/meta_rl@7481401"),
+        source=f"{OYSTER}/half_cheetah_dir.py; the two tasks are train and test",
+    ),
+    LocomotionRow(
+        name="half-cheetah-vel",
+        version=0,
+        xml="half_cheetah.xml",
+        frame_skip=5,
+        obs_dim=20,
+        action_dim=6,
+        reads=("torso",),
+        start=uniform_normal_start,
+        observe=half_cheetah.observe,
+        reward=half_cheetah.velocity_reward,
+        terminated=never,
+        tasks=TaskList(("velocity",), 100, 30, 1337, half_cheetah.draw_velocities),
+        score=ScoreRange(-284.0, 0.0, "zero action; bound, never quite reached"),
+        source=f"{OYSTER}/half_cheetah_vel.py",
+    ),
+    LocomotionRow(
+        name="ant-fwd-back",
+        version=0,
+        xml="ant.xml",
+        frame_skip=5,
+        obs_dim=27,
+        action_dim=8,
+        reads=("torso", "cfrc_ext"),
+        start=uniform_normal_start,
+        observe=ant.observe,
+        reward=ant.direction_reward,
+        terminated=ant.fallen,
+        tasks=TaskList(("angle",), 2, 2, None, ant.draw_directions, shared=True),
+        score=ScoreRange(199.0, 1071.0, "zero action; best of x35f/meta_rl@7481401"),
+        source=f"{OYSTER}/ant_dir.py; the two tasks are train and test",
+    ),
+    LocomotionRow(
+        name="ant-goal-2d",
+        version=0,
+        xml="ant.xml",
+        frame_skip=5,
+        obs_dim=113,
+        action_dim=8,
+        reads=("torso", "cfrc_ext"),
+        start=uniform_normal_start,
+        observe=ant.observe_contacts,
+        reward=ant.goal_reward,
+        terminated=never,
+        tasks=TaskList(("x", "y"), 150, 30, 2019_1, ant.draw_goals),
+        score=ScoreRange(-503.0, 0.0, "zero action; bound, never quite reached"),
+        source=f"{OYSTER}/ant_goal.py; own draw of goals",
+    ),
+    LocomotionRow(
+        name="humanoid-direc-2d",
+        version=0,
+        xml="humanoid.xml",
+        frame_skip=5,
+        obs_dim=376,
+        action_dim=17,
+        reads=("com", "cinert", "cvel", "qfrc_actuator", "cfrc_ext"),
+        start=humanoid.start,
+        observe=humanoid.observe,
+        reward=humanoid.reward,
+        terminated=humanoid.fallen,
+        tasks=TaskList(("angle",), 100, 30, 2019_2, humanoid.draw_angles),
+        score=ScoreRange(197.0, 1009.0, "zero action; best of ZiyiLiubird/CRL@149532c"),
+        source=f"{OYSTER}/humanoid_dir.py; own draw of angles",
+    ),
+    LocomotionRow(
+        name="walker-2d-params",
+        version=0,
+        xml="walker2d.xml",
+        frame_skip=4,
+        timestep=0.004,
+        obs_dim=17,
+        action_dim=6,
+        reads=(),
+        start=walker.start,
+        observe=walker.observe,
+        reward=walker.reward,
+        terminated=walker.fallen,
+        configure=walker.configure,
+        tasks=TaskList(walker.COLUMNS, 40, 10, 2019_3, walker.draw_multipliers),
+        score=ScoreRange(43.0, 760.0, "zero action; best of x35f/meta_rl@7481401"),
+        source="dennisl88/rand_param_envs@4d1529d walker2d_rand_params.py; own draw",
+    ),
+)
+
+
+def suite() -> Suite:
+    """The locomotion families."""
+    return Suite("locomotion", tuple(row.family() for row in ROWS))

@@ -1,0 +1,126 @@
+"""What defines a locomotion family: a row of numbers and three pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from suites.base import ScoreRange, Task, TaskFamily
+from suites.tasks import TaskList, read
+
+if TYPE_CHECKING:
+    import mujoco
+
+    from suites.engine import MujocoBatch
+
+HORIZON = 200
+"""Steps of an episode (Rakelly et al. 2019, appendix A)."""
+
+
+class State(NamedTuple):
+    """Simulator quantities of N environments, all float64.
+
+    ``qpos`` and ``qvel`` are current. The others are what MuJoCo left in place after
+    its last substep and lag behind by up to one substep; the reference environments
+    read them like that. Quantities that a family does not read have no columns.
+
+    Attributes:
+        qpos: ``[N, nq]`` positions.
+        qvel: ``[N, nv]`` velocities.
+        torso: ``[N, 3]`` position of the torso.
+        com: ``[N, 3]`` centre of mass of the whole model.
+        cinert: ``[N, 10 nbody]`` inertia about the centre of mass.
+        cvel: ``[N, 6 nbody]`` velocity about the centre of mass.
+        qfrc_actuator: ``[N, nv]`` actuator forces.
+        cfrc_ext: ``[N, 6 nbody]`` external forces, zero after a reset.
+    """
+
+    qpos: np.ndarray
+    qvel: np.ndarray
+    torso: np.ndarray
+    com: np.ndarray
+    cinert: np.ndarray
+    cvel: np.ndarray
+    qfrc_actuator: np.ndarray
+    cfrc_ext: np.ndarray
+
+
+@dataclass(frozen=True)
+class LocomotionRow:
+    """A row of the table: a MuJoCo family.
+
+    Attributes:
+        name: the family's name.
+        version: raised when anything that changes a return changes.
+        xml: model file among the assets of gymnasium.
+        frame_skip: substeps per environment step.
+        timestep: seconds per substep; None keeps the model file's.
+        obs_dim: O.
+        action_dim: A.
+        reads: the fields of ``State`` that the functions need besides qpos and qvel.
+        start: ``(rng, n, nq, nv)`` -> what is added to the model's default qpos
+            ``[n, nq]``, and qvel ``[n, nv]``.
+        observe: ``(now) -> [N, O]``.
+        reward: ``(before, now, u [N, A], params [N, P]) -> [N]``, where u are the
+            controls, in units of the model.
+        terminated: ``(now) -> [N]`` bool.
+        tasks: how the tasks are drawn.
+        score: the range that normalises returns.
+        source: where the definition comes from.
+        configure: ``(model, params)`` writes a task into its own copy of the model;
+            None where tasks differ in the reward only.
+    """
+
+    name: str
+    version: int
+    xml: str
+    frame_skip: int
+    obs_dim: int
+    action_dim: int
+    reads: tuple[str, ...]
+    start: Callable[[np.random.Generator, int, int, int], tuple[np.ndarray, np.ndarray]]
+    observe: Callable[[State], np.ndarray]
+    reward: Callable[[State, State, np.ndarray, np.ndarray], np.ndarray]
+    terminated: Callable[[State], np.ndarray]
+    tasks: TaskList
+    score: ScoreRange
+    source: str
+    timestep: float | None = None
+    configure: Callable[[mujoco.MjModel, np.ndarray], None] | None = None
+
+    def make_batch(self, tasks: Sequence[Task], *, threads: int) -> MujocoBatch:
+        """Return one environment per task, stepped by ``threads`` threads."""
+        from suites.engine import MujocoBatch  # noqa: PLC0415 (imports mujoco late)
+
+        return MujocoBatch(self, tasks, threads=threads)
+
+    def family(self) -> TaskFamily:
+        """The family as the harness sees it."""
+        train, test = read(self.name)
+        return TaskFamily(
+            name=self.name,
+            version=self.version,
+            horizon=HORIZON,
+            obs_dim=self.obs_dim,
+            action_dim=self.action_dim,
+            train=train,
+            test=test,
+            score=self.score,
+            source=self.source,
+            make_batch=self.make_batch,
+        )
+
+
+def never(now: State) -> np.ndarray:
+    """No state is terminal."""
+    return np.zeros(len(now.qpos), bool)
+
+
+def uniform_normal_start(
+    rng: np.random.Generator, n: int, nq: int, nv: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Uniform in +-0.1 for positions, normal with deviation 0.1 for velocities."""
+    return rng.uniform(-0.1, 0.1, (n, nq)), 0.1 * rng.standard_normal((n, nv))

@@ -1,0 +1,84 @@
+"""Task lists: how they were drawn, and the files they are shipped in.
+
+A list is drawn once and shipped as ``suites/tasks/<family>.csv``, one row per task:
+its split (``train``, ``test`` or ``both``) and one column per parameter, written so
+that every float reads back exactly. Nothing is drawn at run time, so no seed of a run
+can change a task. ``python -m suites.draw`` writes the files anew.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from suites.base import Task
+
+FOLDER = Path(__file__).with_name("tasks")
+
+
+@dataclass(frozen=True)
+class TaskList:
+    """How the tasks of a family are drawn.
+
+    Attributes:
+        columns: name of each parameter.
+        train: number of training tasks, the first of the list.
+        test: number of test tasks, the last of the list.
+        seed: of the legacy numpy generator, whose stream never changes; None where
+            nothing is random.
+        draw: ``(generator, n) -> [n, P]`` parameters of n tasks.
+        shared: the training tasks are the test tasks.
+    """
+
+    columns: tuple[str, ...]
+    train: int
+    test: int
+    seed: int | None
+    draw: Callable[[np.random.RandomState, int], np.ndarray]
+    shared: bool = False
+
+    def rows(self) -> list[tuple[str, tuple[float, ...]]]:
+        """Draw the list: split and parameters of each task."""
+        n = self.train if self.shared else self.train + self.test
+        params = np.asarray(self.draw(np.random.RandomState(self.seed), n), np.float64)  # noqa: NPY002
+        assert params.shape == (n, len(self.columns))
+        split = ["both" if self.shared else "train"] * self.train
+        split += ["test"] * (n - self.train)
+        return list(zip(split, map(tuple, params.tolist()), strict=True))
+
+
+def path(family: str) -> Path:
+    """File that holds the tasks of a family."""
+    return FOLDER / f"{family}.csv"
+
+
+def write(family: str, tasks: TaskList) -> None:
+    """Write the tasks of a family to its file."""
+    target = path(family)
+    draft = target.with_suffix(".tmp")
+    with draft.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["split", *tasks.columns])
+        writer.writerows([split, *map(repr, row)] for split, row in tasks.rows())
+    draft.replace(target)
+
+
+@cache
+def read(family: str) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+    """Return the training tasks and the test tasks of a family from its file."""
+    train, test = [], []
+    with path(family).open(newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        for index, (split, *params) in enumerate(rows):
+            task = Task(family, index, tuple(map(float, params)))
+            if split in ("train", "both"):
+                train.append(task)
+            if split in ("test", "both"):
+                test.append(task)
+    return tuple(train), tuple(test)

@@ -1,0 +1,254 @@
+"""The command line and conf/ become one checked configuration, or a clear error."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pearl_bench import config, registry
+from pearl_bench.config import BenchConfig, ConfigError, load, run_config
+
+PEARL = registry.config_class("pearl")
+
+
+def resolve(*words, family="point-robot", seed=0):
+    bench = load(["suite=navigation", "device=cpu", *words])
+    return run_config(bench, family, "pearl", seed, threads=2)
+
+
+def command(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "pearl_bench.run", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def test_defaults_are_filled_in():
+    bench = load(["suite=navigation"])
+    assert bench.families == ["point-robot", "sparse-point-robot"]
+    assert bench.learners == list(registry.LEARNERS)
+    assert (bench.budget, bench.seeds, bench.jobs) == ("quick", [0], 1)
+    assert load(["suite=navigation", "budget=paper"]).seeds == [0, 1, 2, 3, 4]
+
+
+def test_words_are_read_with_their_types():
+    words = "families=sparse-point-robot,point-robot seeds=[3,1] steps=1e6 dry=true"
+    bench = load(["suite=navigation", *words.split(), "out=1e3", "precision=bf16"])
+    assert bench.families == ["sparse-point-robot", "point-robot"]
+    assert bench.seeds == [3, 1]
+    assert bench.steps == 1_000_000
+    assert isinstance(bench.steps, int)
+    assert bench.dry is True
+    assert bench.out == "1e3"
+    assert bench.precision == "bf16"
+    assert load(["suite=navigation", "steps=none"]).steps is None
+
+
+def test_nothing_writes_to_a_configuration():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load(["suite=navigation"]).jobs = 2  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        resolve().config.kl_weight = 2.0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "suite= is missing; the suites are: locomotion, navigation"),
+        ("suite=locmotion", "suite=locmotion is unknown; did you mean locomotion?"),
+        ("suit=navigation", "unknown word suit=; did you mean suite?"),
+        ("suite=navigation families=point-robo", "did you mean point-robot?"),
+        ("suite=navigation families=ant", "known are: point-robot, sparse-point"),
+        ("suite=navigation learners=perl", "did you mean pearl?"),
+        ("suite=navigation kl_weight=1", "did you mean pearl.kl_weight?"),
+        ("suite=navigation pearl.kl_wieght=1", "did you mean pearl.kl_weight?"),
+        ("suite=navigation settings=1", "unknown word settings="),
+        ("suite=navigation pearl=1", "unknown word pearl="),
+        ("suite=navigation jobs=two", "jobs=two is not allowed; it takes an integer"),
+        ("suite=navigation jobs=1.5", "jobs=1.5 is not allowed; it takes an integer"),
+        ("suite=navigation jobs=none", "jobs=none is not allowed"),
+        ("suite=navigation jobs=0", "jobs=0: it must be positive"),
+        ("suite=navigation steps=-3", "steps=-3: it must be positive"),
+        ("suite=navigation checkpoint_minutes=0", "it must be positive"),
+        ("suite=navigation checkpoint_minutes=nan", "it is not finite"),
+        ("suite=navigation budget=fast", "it takes one of smoke, quick, paper"),
+        ("suite=navigation dry=perhaps", "dry=perhaps is not allowed"),
+        ("suite=navigation seeds=a,b", "seeds=a,b is not allowed; it takes integers"),
+        ("suite=navigation seeds=0,0", "seeds=0,0: take different numbers >= 0"),
+        ("suite=navigation seeds=-1", "seeds=-1: take different numbers >= 0"),
+        (
+            "suite=navigation families=point-robot,point-robot",
+            "families=point-robot,point-robot names something twice",
+        ),
+        ("suite=navigation jobs=1 jobs=2", "jobs= is given twice"),
+        ("suite=navigation out=${nothing}", "out="),
+        ("navigation", "'navigation' is not a key=value word"),
+        ("--suite=navigation", "such as suite=navigation"),
+    ],
+)
+def test_mistakes_are_named(words, message):
+    with pytest.raises(ConfigError) as error:
+        load(words.split())
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("pearl.meta_batch=some", "pearl.meta_batch=some is not allowed"),
+        ("pearl.discount=nan", "pearl.discount=nan is not allowed"),
+        ("pearl.discount=1.5", "must not exceed 1"),
+        ("pearl.context_sampler=old", "it takes one of recent, whole-buffer, rl-batch"),
+    ],
+)
+def test_mistakes_in_a_methods_settings_are_named(word, message):
+    with pytest.raises(ConfigError) as error:
+        resolve(word)
+    assert message in str(error.value)
+
+
+def test_a_mistake_on_the_command_line_is_one_message_and_exit_code_2():
+    result = command("suite=navigation", "bugdet=smoke")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == "unknown word bugdet=; did you mean budget?\n"
+
+
+def test_help_lists_every_word_with_default_and_meaning():
+    result = command("--help")
+    assert result.returncode == 0
+    for field in dataclasses.fields(BenchConfig):
+        assert (f"  {field.name}=  " in result.stdout) == (field.name != "settings")
+    lines = result.stdout.splitlines()
+    for field in dataclasses.fields(PEARL):
+        (index,) = (
+            i for i, line in enumerate(lines) if f"  pearl.{field.name}= " in line
+        )
+        assert str(field.default).lower() in lines[index].lower()
+        assert lines[index + 1].strip()
+
+
+def test_a_foreign_package_is_refused(tmp_path):
+    foreign = tmp_path / "baselines" / "__init__.py"
+    foreign.parent.mkdir()
+    foreign.write_text("")
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+            "from pearl_bench.run import main; sys.exit(main(['suite=navigation']))",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert str(foreign) in result.stderr
+    assert "pip uninstall baselines" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+class TestConf:
+    """What conf/<learner>.yaml means."""
+
+    @pytest.fixture
+    def conf(self, tmp_path, monkeypatch):
+        for file in config.CONF.glob("*.yaml"):
+            (tmp_path / file.name).write_text(file.read_text())
+        monkeypatch.setattr(config, "CONF", tmp_path)
+        return tmp_path / "pearl.yaml"
+
+    def test_later_layers_win(self, conf):
+        conf.write_text(
+            """
+            paper:
+              "*":
+                {steps: 10, eval_every: 5, meta_batch: 1, kl_weight: 1, latent_dim: 1}
+              point-robot: {steps: 20, meta_batch: 2, kl_weight: 2, latent_dim: 2}
+            smoke:
+              "*": {steps: 30, meta_batch: 3, kl_weight: 3}
+              point-robot: {steps: 40, meta_batch: 4}
+            """
+        )
+        paper = resolve("budget=paper")
+        assert (paper.steps, paper.eval_every) == (20, 5)
+        assert (paper.config.meta_batch, paper.config.kl_weight) == (2, 2.0)
+        assert paper.config.batch_size == PEARL().batch_size
+
+        smoke = resolve("budget=smoke", "pearl.kl_weight=0.5")
+        assert (smoke.steps, smoke.eval_every) == (40, 5)
+        assert (smoke.config.meta_batch, smoke.config.latent_dim) == (4, 2)
+        assert smoke.config.kl_weight == 0.5
+
+        other = resolve("budget=smoke", "steps=7", family="sparse-point-robot")
+        assert (other.steps, other.config.meta_batch) == (7, 3)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("paper: {'*': {kl_wieght: 1}}", "unknown key paper.*.kl_wieght; did you"),
+            ("papper: {'*': {steps: 1}}", "unknown budget papper; did you mean paper?"),
+            ("paper: {'*': {eval_every: 5}}", "steps is None for point-robot"),
+            ("paper: {'*': {steps: 0, eval_every: 5}}", "must be a positive integer"),
+            ("- paper", "must hold a mapping"),
+            ("paper: [", "is not valid YAML"),
+        ],
+    )
+    def test_mistakes_name_the_file(self, conf, text, message):
+        conf.write_text(text)
+        with pytest.raises(ConfigError) as error:
+            resolve("budget=paper")
+        assert str(conf) in str(error.value)
+        assert message in str(error.value)
+
+
+FAMILIES = [
+    (suite, family.name)
+    for suite in ("locomotion", "navigation")
+    for family in registry.suite(suite).families
+]
+
+
+@pytest.mark.parametrize("budget", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize(("suite", "family"), FAMILIES)
+def test_every_family_has_settings_in_every_budget(suite, family, budget):
+    bench = load([f"suite={suite}", f"budget={budget}"])
+    run = run_config(bench, family, "pearl", 0, threads=1)
+    assert 0 < run.eval_every <= run.steps
+
+
+def test_conf_names_no_family_that_does_not_exist():
+    conf = config._read_yaml((config.CONF / "pearl.yaml").read_text(), "pearl.yaml")
+    known = {family for _, family in FAMILIES} | {"*"}
+    assert {entry for entries in conf.values() for entry in entries} <= known
+
+
+def test_yaml_gives_the_same_run_back():
+    run = resolve("pearl.learning_rate=1e-7", "pearl.context_sampler=whole-buffer")
+    assert run.config.learning_rate == 1e-7
+    assert config.from_yaml(config.to_yaml(run)) == run
+
+
+def test_broken_yaml_is_refused():
+    with pytest.raises(ConfigError, match="'learner' is missing"):
+        config.from_yaml("config: {}\nsuite: navigation\n")
+
+
+def test_configuration_loads_without_torch():
+    code = (
+        "import sys\n"
+        "from pearl_bench import config\n"
+        "config.load(['suite=locomotion'])\n"
+        "sys.exit(bool({'torch', 'mujoco', 'pandas'} & sys.modules.keys()))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert Path(config.CONF).is_dir()

@@ -1,0 +1,107 @@
+"""Speeds and lines say what the counters and the clock say."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from pearl_bench.config import load
+from pearl_bench.console import Board, Lines, Meter, Tee, duration
+from pearl_bench.plan import plan
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_speeds_leave_out_the_steps_before_the_first_update():
+    clock = Clock()
+    meter = Meter(10_000, clock)
+    meter.add(0, 0)
+    clock.now += 1
+    meter.add(4000, 0)  # filling the buffers
+    assert meter.steps_per_second is meter.updates_per_second is None
+    clock.now += 5
+    meter.add(4000, 100)
+    assert meter.updates_per_second == 20
+    assert meter.seconds_to_go is None  # no step was taken since
+    clock.now += 5
+    meter.add(5000, 200)
+    assert meter.steps_per_second == 100
+    assert meter.updates_per_second == 20
+    assert meter.seconds_to_go == 50
+    clock.now += 50
+    meter.add(10_500, 1200)
+    assert meter.seconds_to_go == 0
+
+
+def test_lines_are_few_but_tell_new_returns_at_once():
+    clock, stream = Clock(), io.StringIO()
+    lines = Lines(stream, 1000, "run", every=10, clock=clock)
+    for seconds, updates, test_return in [
+        (0, 0, None),
+        (4, 10, None),
+        (4, 20, None),
+        (4, 30, None),  # 12 s after the first line
+        (1, 40, -7.25),
+        (1, 50, -7.25),
+    ]:
+        clock.now += seconds
+        lines.update(500, updates, test_return)
+    lines.say("done")
+    texts = [line.split(" ", 2)[2] for line in stream.getvalue().splitlines()]
+    assert texts == [
+        "run: 500/1,000 steps, 0 updates",
+        "run: 500/1,000 steps, 30 updates, 2.5 updates/s",
+        "run: 500/1,000 steps, 40 updates, 3.1 updates/s, test return -7.2",
+        "run: done",
+    ]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    words = ["suite=navigation", "budget=smoke", "steps=1000", "device=cpu"]
+    return plan(load([*words, f"out={tmp_path}"]))
+
+
+def test_a_file_gets_plain_lines(runs):
+    stream = io.StringIO()
+    board = Board(Console(file=stream))
+    board.show_plan(runs, 7200.0)
+    with board, board.run(runs[0]) as progress:
+        progress.update(400, 3, -1.5)
+        progress.say("[bold]hello[/bold]")
+    text = stream.getvalue()
+    assert "\x1b" not in text
+    assert "point-robot  pearl  0  missing  0/1,000\n" in text
+    assert "about 2.0 h, measured on this machine\n" in text
+    assert "point-robot pearl seed=0: 400/1,000 steps, 3 updates, test return -1.5" in (
+        text
+    )
+    assert "seed=0: [bold]hello[/bold]\n" in text
+
+
+def test_a_terminal_gets_a_table_and_a_bar(runs):
+    stream = io.StringIO()
+    board = Board(Console(file=stream, force_terminal=True, width=120))
+    board.show_plan(runs, None)
+    with board, board.run(runs[0]) as progress:
+        both = Tee(progress, Lines(stream, 1000))
+        both.update(400, 3, -1.5)
+        both.say("[bold]hello[/bold]")
+        board._bars.refresh()
+    text = stream.getvalue()
+    assert "sparse-point-robot" in text
+    assert "40%" in text
+    assert text.count("hello") == 2
+    assert text.count("test return -1.5") >= 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (89, "89 s"), (120, "2 min"), (9000, "2.5 h")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,308 @@
+"""PEARL: which networks learn from what, its options, and that it learns."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pearl_bench.evaluate import evaluate, reported_return
+from pearl_bench.pearl.collection import waves
+from pearl_bench.pearl.config import PearlConfig
+from pearl_bench.pearl.learner import PearlLearner
+from pearl_bench.pearl.update import METRICS, Batch
+from pearl_bench.types import NonFiniteLoss
+
+SMALL = PearlConfig(
+    hidden_size=32,
+    encoder_hidden_size=32,
+    meta_batch=4,
+    batch_size=32,
+    context_size=16,
+    initial_steps=40,
+    tasks_per_iteration=3,
+    prior_steps=40,
+    extra_posterior_steps=40,
+    updates_per_iteration=30,
+)
+
+
+def learner_on(family, config=SMALL, *, seed=0, precision="float32") -> PearlLearner:
+    return PearlLearner(
+        config, family, seed=seed, device="cpu", precision=precision, threads=1
+    )
+
+
+@pytest.fixture
+def point_robot(families):
+    return families["point-robot"]
+
+
+def draw(learner: PearlLearner) -> Batch:
+    tasks = np.arange(SMALL.meta_batch) % len(learner.family.train)
+    return learner._sample(tasks)
+
+
+def parameters(learner: PearlLearner) -> dict[str, list[torch.Tensor]]:
+    return {
+        name: [p.detach().clone() for p in network.parameters()]
+        for name, network in learner.nets.named_children()
+    }
+
+
+def changed(before, after) -> set[str]:
+    return {
+        name
+        for name in before
+        if not all(
+            torch.equal(a, b) for a, b in zip(before[name], after[name], strict=True)
+        )
+    }
+
+
+class TestGradients:
+    """Each optimiser alone moves exactly the networks its loss may train."""
+
+    OPTIMISERS = ("critic", "value", "policy")
+
+    @pytest.mark.parametrize(
+        ("optimiser", "networks"),
+        [
+            ("critic", {"q1", "q2", "encoder"}),
+            ("value", {"v", "target_v"}),
+            ("policy", {"policy"}),
+        ],
+    )
+    def test_reach_exactly_the_networks_they_should(
+        self, point_robot, optimiser, networks
+    ):
+        learner = learner_on(point_robot)
+        learner.collect()
+        for other in set(self.OPTIMISERS) - {optimiser}:
+            for group in learner.gradient_step.optimizers[other].param_groups:
+                group["lr"] = 0.0
+        before = parameters(learner)
+        learner.gradient_step(draw(learner))
+        assert changed(before, parameters(learner)) == networks
+
+    def test_kl_trains_the_encoder_only(self, point_robot):
+        with_kl, without = (
+            learner_on(point_robot, replace(SMALL, kl_weight=weight))
+            for weight in (1.0, 0.0)
+        )
+        for learner in (with_kl, without):
+            learner.collect()
+        batch = draw(with_kl)
+        for learner in (with_kl, without):
+            learner.gradient_step(batch)
+        differ = changed(parameters(with_kl), parameters(without))
+        assert differ == {"encoder"}
+
+    def test_the_policy_regularisers_have_a_gradient(self, point_robot):
+        regularised, free = (
+            learner_on(point_robot, replace(SMALL, policy_mean_reg=weight))
+            for weight in (100.0, 0.0)
+        )
+        for learner in (regularised, free):
+            learner.collect()
+        batch = draw(regularised)
+        for learner in (regularised, free):
+            learner.gradient_step(batch)
+        assert changed(parameters(regularised), parameters(free)) == {"policy"}
+
+
+class TestCollection:
+    def test_steps_are_counted_as_stepped(self, point_robot):
+        learner = learner_on(point_robot)
+        learner.collect()
+        assert learner.env_steps == 80 * 40 + 3 * 80
+        assert learner.env_steps == learner.buffer.count.sum()
+        learner.collect()
+        assert learner.env_steps == 80 * 40 + 2 * 3 * 80
+
+    def test_early_termination_ends_blocks_with_whole_episodes(self, families):
+        config = replace(SMALL, initial_steps=30, tasks_per_iteration=1)
+        learner = learner_on(families["walker-2d-params"], config)
+        learner.collect()
+        assert learner.env_steps == learner.buffer.count.sum()
+        assert (learner.buffer.count >= 30).all()
+        everyone = np.arange(len(learner.family.train))
+        stored = learner.buffer.ranges(everyone, recent=False)
+        rows = learner.buffer.sample(everyone, stored, 2000, learner.noise)
+        assert (rows.terminated.amax(1) == 1).all()  # random walkers all fall
+
+    def test_only_recent_blocks_become_context(self, point_robot):
+        config = replace(SMALL, posterior_steps=60)
+        learner = learner_on(point_robot, config)
+        learner.collect()
+        length = np.diff(learner.buffer.recent, axis=1)[:, 0]
+        stored = learner.buffer.count
+        assert set(length) == {40, 40 + 60}
+        assert set(stored) == {40, 40 + 40 + 60 + 40}
+
+    def test_a_task_drawn_twice_is_collected_twice(self):
+        groups = [wave.tolist() for wave in waves(np.array([3, 1, 3, 3, 2, 1]))]
+        assert groups == [[3, 1, 2], [3, 1], [3]]
+
+
+class TestContext:
+    def sampled(self, family, **options):
+        learner = learner_on(family, replace(SMALL, **options))
+        learner.collect()
+        return learner, draw(learner)
+
+    def test_holds_observation_action_and_unscaled_reward(self, point_robot):
+        _, batch = self.sampled(point_robot)
+        assert batch.context.shape == (4, 16, 2 + 2 + 1)
+
+    def test_may_hold_the_next_observation(self, point_robot):
+        _, batch = self.sampled(point_robot, next_obs_in_context=True)
+        assert batch.context.shape == (4, 16, 2 + 2 + 1 + 2)
+        obs, action, _, next_obs = batch.context.split([2, 2, 1, 2], dim=-1)
+        torch.testing.assert_close(next_obs, obs + 0.1 * action)
+
+    def test_may_be_the_rl_batch_itself(self, point_robot):
+        _, batch = self.sampled(point_robot, context_sampler="rl-batch")
+        rows = torch.cat([batch.obs, batch.action, batch.reward], dim=-1)
+        assert torch.equal(batch.context, rows)
+
+    @pytest.mark.parametrize("sampler", ["recent", "whole-buffer"])
+    def test_is_recent_or_from_the_whole_buffer(self, point_robot, sampler):
+        one_task = replace(point_robot, train=point_robot.train[:1])
+        learner, _ = self.sampled(one_task, context_sampler=sampler, initial_steps=2000)
+        recent = learner.buffer.ranges(np.array([0]), recent=True)
+        rows = learner.buffer.sample(np.array([0]), recent, 5000, learner.noise)
+        seen = {tuple(r) for r in rows.obs[0].tolist()}
+        drawn = {tuple(r) for r in draw(learner).context[0, :, :2].tolist()}
+        assert (drawn <= seen) == (sampler == "recent")
+
+    def test_is_sparse_while_actor_and_critic_learn_from_dense(self, families):
+        family = families["sparse-point-robot"]
+        learner, batch = self.sampled(family, sparse_context=True)
+        assert (batch.context[..., -1] >= 0).all()
+        assert (batch.reward < 0).all()
+        _, dense = self.sampled(family, sparse_context=False)
+        assert (dense.context[..., -1] < 0).all()
+        rows = evaluate(learner, family, seed=0, threads=1)
+        assert all(row.total >= 0 for row in rows)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"probabilistic": False},
+            {"recurrent": True, "bptt_steps": 8},
+            {"recurrent": True, "context_sampler": "whole-buffer"},
+            {"next_obs_in_context": True},
+            {"context_sampler": "rl-batch"},
+        ],
+        ids=str,
+    )
+    def test_every_option_trains_encoder_and_critic(self, point_robot, options):
+        learner, batch = self.sampled(point_robot, learning_rate=3e-3, **options)
+        before = parameters(learner)
+        losses = [float(learner.gradient_step(batch)[0]) for _ in range(60)]
+        assert losses[-1] < 0.8 * losses[0]
+        assert {"encoder", "q1", "policy"} <= changed(before, parameters(learner))
+
+    def test_recurrent_context_must_fit_the_blocks(self):
+        with pytest.raises(ValueError, match=r"prior_steps \+ pearl.posterior_steps"):
+            replace(SMALL, recurrent=True, context_size=41)
+
+
+class TestDeterminism:
+    def test_equal_seeds_give_equal_networks(self, point_robot):
+        learners = [learner_on(point_robot, seed=seed) for seed in (3, 3, 4)]
+        for learner in learners:
+            learner.collect()
+            learner.update()
+        a, b, c = (parameters(learner) for learner in learners)
+        assert not changed(a, b)
+        assert changed(a, c) == set(a)
+
+    def test_state_round_trip_continues_exactly(self, point_robot):
+        learner, other = learner_on(point_robot), learner_on(point_robot, seed=9)
+        learner.collect()
+        learner.update()
+        other.load_state_dict(copy.deepcopy(learner.state_dict()))
+        for one in (learner, other):
+            while one.updates_due:
+                one.update()
+            one.collect()
+        assert learner.update() == other.update()
+        assert not changed(parameters(learner), parameters(other))
+
+    def test_evaluation_leaves_training_alone(self, point_robot):
+        watched, unwatched = learner_on(point_robot), learner_on(point_robot)
+        for learner in (watched, unwatched):
+            learner.collect()
+        first = evaluate(watched, point_robot, seed=5, threads=1)
+        assert first == evaluate(watched, point_robot, seed=5, threads=2)
+        assert watched.update() == unwatched.update()
+        assert watched.collect() == unwatched.collect()
+        assert watched.env_steps == unwatched.env_steps
+
+
+def test_a_loss_that_is_no_number_names_itself_and_the_step(point_robot):
+    learner = learner_on(point_robot)
+    learner.collect()
+    learner.update()
+    with torch.no_grad():
+        learner.nets.v.output.bias.fill_(float("nan"))
+    with pytest.raises(NonFiniteLoss, match=r"loss/value is nan at gradient step 21 "):
+        learner.update()
+
+
+def test_metrics_are_means_over_the_slice(point_robot):
+    learner = learner_on(point_robot)
+    learner.collect()
+    metrics = learner.update()
+    assert set(metrics) == set(METRICS)
+    assert (learner.updates_done, learner.updates_due) == (20, 10)
+    assert set(learner.update()) == set(METRICS)
+    assert (learner.updates_done, learner.updates_due) == (30, 0)
+
+
+def test_bfloat16_follows_float32(point_robot):
+    """Hidden layers are rounded to 8 bits; a step's losses agree to a few percent."""
+    exact = learner_on(point_robot)
+    rounded = learner_on(point_robot, precision="bf16")
+    exact.collect()
+    rounded.load_state_dict(exact.state_dict())
+    for name in ("loss/critic", "loss/value", "kl/posterior", "policy/log_prob"):
+        batch = draw(exact)
+        ours = exact.gradient_step(batch)[METRICS.index(name)]
+        theirs = rounded.gradient_step(batch)[METRICS.index(name)]
+        torch.testing.assert_close(ours, theirs, rtol=0.05, atol=0.02)
+        assert ours != theirs
+
+
+def test_posterior_separates_two_tasks_and_adaptation_pays(point_robot):
+    """Two goals in opposite corners: after a short training the beliefs part."""
+    by_corner = sorted(point_robot.train, key=lambda task: sum(task.params))
+    two = (by_corner[0], by_corner[-1])
+    family = replace(point_robot, train=two, test=two)
+    config = replace(
+        SMALL,
+        batch_size=64,
+        initial_steps=200,
+        prior_steps=100,
+        extra_posterior_steps=100,
+        updates_per_iteration=250,
+        learning_rate=1e-3,
+    )
+    learner = learner_on(family, config)
+    untrained = reported_return(evaluate(learner, family, seed=0, threads=1))
+    for _ in range(6):
+        learner.collect()
+        while learner.updates_due:
+            learner.update()
+    belief = learner._posterior(np.array([0, 1]))
+    distance = (belief.mean[0] - belief.mean[1]).abs()
+    spread = belief.variance.sqrt().sum(0)
+    assert (distance / spread).max() > 3
+    rows = evaluate(learner, family, seed=0, threads=1)
+    prior = np.mean([row.total for row in rows if row.episode == 1])
+    adapted = reported_return(rows)
+    assert adapted > 0.5 * untrained  # returns are negative distances
+    assert adapted > prior + 3

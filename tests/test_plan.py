@@ -1,0 +1,148 @@
+"""The plan says what is done, what is left, and refuses to mix two runs."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from pearl_bench import config, registry
+from pearl_bench.config import ConfigError, load
+from pearl_bench.plan import Run, estimate, plan, resolve_device, wall_seconds
+from pearl_bench.record import RunRecord, provenance
+
+
+@pytest.fixture
+def words(tmp_path):
+    return [
+        "suite=navigation",
+        "families=point-robot",
+        "budget=smoke",
+        "steps=1000",
+        "device=cpu",
+        f"out={tmp_path}",
+    ]
+
+
+def keep(run: Run, status: str, env_steps: int) -> None:
+    """Leave a folder as a session that got so far would."""
+    family = registry.family(run.config.suite, run.config.family)
+    origin = provenance(family.fingerprint(), ["test"], gpu=None)
+    with RunRecord(run.folder) as record:
+        record.begin(config.to_yaml(run.config), origin | {"meta_test": {}})
+        record.progress(env_steps, 1.0)
+        record.finish(status)  # type: ignore[arg-type]
+
+
+def states(words):
+    return [(run.state, run.env_steps) for run in plan(load(words))]
+
+
+def test_one_run_per_family_learner_and_seed(tmp_path):
+    runs = plan(
+        load(["suite=navigation", "seeds=0,3", f"out={tmp_path}", "device=cpu"])
+    )
+    assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == [
+        "navigation/point-robot/pearl/seed=0",
+        "navigation/point-robot/pearl/seed=3",
+        "navigation/sparse-point-robot/pearl/seed=0",
+        "navigation/sparse-point-robot/pearl/seed=3",
+    ]
+    assert {run.state for run in runs} == {"missing"}
+    assert not any(tmp_path.iterdir())
+
+
+def test_states_come_from_the_folders(words):
+    words.append("seeds=0,1,2,3")
+    runs = plan(load(words))
+    keep(runs[0], "done", 1040)
+    keep(runs[1], "stopped", 400)
+    keep(runs[2], "failed", 200)
+    expected = [("done", 1040), ("begun", 400), ("failed", 200), ("missing", 0)]
+    assert states(words) == expected
+    assert [run.pending for run in plan(load(words))] == [False, True, True, True]
+
+
+def test_more_steps_continue_a_finished_run(words):
+    (run,) = plan(load(words))
+    keep(run, "done", 1040)
+    assert states(words) == [("done", 1040)]
+    words[3] = "steps=1041"
+    assert states(words) == [("begun", 1040)]
+
+
+def test_another_run_in_the_folder_is_refused(words):
+    (run,) = plan(load(words))
+    keep(run, "stopped", 400)
+    with pytest.raises(ConfigError) as error:
+        plan(load([*words, "pearl.kl_weight=0.7", "precision=bf16"]))
+    message = str(error.value)
+    assert str(run.folder) in message
+    assert f"pearl.kl_weight: {run.config.config.kl_weight} there, 0.7 now" in message
+    assert "precision: float32 there, bf16 now" in message
+    assert "another out=" in message
+    assert message.count(" there, ") == 2
+
+
+def test_place_and_length_of_a_run_may_change(words):
+    (run,) = plan(load([*words, "checkpoint_minutes=1"]))
+    keep(run, "stopped", 400)
+    other = dataclasses.replace(run.config, threads=run.config.threads + 1)
+    assert other != run.config
+    assert states([*words, "jobs=64", "checkpoint_minutes=2"]) == [("begun", 400)]
+
+
+def test_other_tasks_of_the_same_name_are_refused(words):
+    (run,) = plan(load(words))
+    keep(run, "stopped", 400)
+    path = run.folder / "run.json"
+    stored = json.loads(path.read_text()) | {"fingerprint": "0" * 16}
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ConfigError, match=r"fingerprint of the tasks: 0{16} there"):
+        plan(load(words))
+
+
+def test_runs_that_differ_in_the_seed_are_measured_once(words):
+    words.append("seeds=0,1,2")
+    runs = plan(load(words))
+    keep(runs[0], "done", 1040)
+    keep(runs[2], "stopped", 400)
+    asked = []
+
+    def measure(run):
+        asked.append(run)
+        return 100.0
+
+    estimated = estimate(plan(load(words)), measure)
+    assert len(asked) == 1
+    assert [run.remaining for run in estimated] == [0.0, 100.0, 60.0]
+
+
+def test_wall_time_of_jobs_in_order(words):
+    (run,) = plan(load(words))
+    runs = [dataclasses.replace(run, remaining=float(s)) for s in (5, 1, 1, 4)]
+    assert wall_seconds(runs, 1) == 11
+    assert wall_seconds(runs, 2) == 6  # 5 | 1 1 4
+    assert wall_seconds(runs, 4) == 5
+
+
+def test_cores_are_shared_among_jobs(words, monkeypatch):
+    monkeypatch.setattr("pearl_bench.plan.available_cores", lambda: 8)
+    assert plan(load(words))[0].config.threads == 8
+    assert plan(load([*words, "jobs=3"]))[0].config.threads == 2
+    assert plan(load([*words, "jobs=16"]))[0].config.threads == 1
+
+
+def test_the_device_is_known_before_training():
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_cuda_device_is_an_error_only_if_there_is_work(words):
+    (run,) = plan(load(words))
+    words[4] = "device=cuda"
+    with pytest.raises(ConfigError, match="finds no CUDA device"):
+        plan(load(words))
+    keep(run, "done", 1040)
+    assert states(words) == [("done", 1040)]

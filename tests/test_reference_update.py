@@ -1,0 +1,132 @@
+"""PEARL's update against recordings of the original's, in float64.
+
+In a recording, ``meta`` (JSON) holds sizes and coefficients, ``init/...`` the
+parameters before, ``step<s>/...`` batch, noise and losses of update s and
+``after<s>/...`` the parameters after it. ``PEARL_BENCH_UPDATES`` names another folder.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pearl_bench.pearl.config import PearlConfig
+from pearl_bench.pearl.learner import PearlLearner
+from pearl_bench.pearl.update import Batch
+from suites.base import ScoreRange, Task, TaskFamily
+
+FOLDER = Path(
+    os.environ.get("PEARL_BENCH_UPDATES", Path(__file__).parent / "data/update_traces")
+)
+TOLERANCE = 1e-8
+INPUTS = ("obs", "action", "reward", "next_obs", "terminated")
+
+
+def no_environment(tasks, *, threads):
+    raise AssertionError("an update needs no environment")
+
+
+def learner_of(meta: dict) -> PearlLearner:
+    tasks = (Task("recorded", 0, ()),)
+    family = TaskFamily(
+        name="recorded",
+        version=0,
+        horizon=1,
+        obs_dim=meta["O"],
+        action_dim=meta["A"],
+        train=tasks,
+        test=tasks,
+        score=ScoreRange(0, 1, "none"),
+        source="recorded update",
+        make_batch=no_environment,
+    )
+    config = PearlConfig(
+        latent_dim=meta["Z"],
+        hidden_size=meta["hidden"],
+        encoder_hidden_size=meta["encoder_hidden"],
+        learning_rate=meta["lr"],
+        meta_batch=meta["T"],
+        batch_size=meta["B"],
+        context_size=meta["C"],
+        discount=meta["discount"],
+        target_tau=meta["tau"],
+        reward_scale=meta["reward_scale"],
+        kl_weight=meta["kl_weight"],
+        policy_mean_reg=meta["policy_mean_reg"],
+        policy_std_reg=meta["policy_std_reg"],
+        next_obs_in_context=meta["next_obs_in_context"],
+        probabilistic=meta["probabilistic"],
+    )
+    learner = PearlLearner(
+        config, family, seed=0, device="cpu", precision="float32", threads=1
+    )
+    learner.nets.double()
+    return learner
+
+
+def parameters(trace, prefix: str) -> dict[str, torch.Tensor]:
+    """Return one set of recorded parameters under the names of PearlNetworks."""
+    return {
+        name.removeprefix(prefix).replace("encoder.", "encoder.mlp."): torch.from_numpy(
+            trace[name]
+        )
+        for name in trace.files
+        if name.startswith(prefix)
+    }
+
+
+def close(ours, recorded):
+    np.testing.assert_allclose(
+        np.asarray(ours), np.asarray(recorded), rtol=TOLERANCE, atol=TOLERANCE * 1e-4
+    )
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.npz")), ids=lambda p: p.stem)
+def test_every_loss_and_parameter_follows_the_recording(path):
+    with np.load(path, allow_pickle=False) as trace:
+        meta = json.loads(str(trace["meta"]))
+        start = parameters(trace, "init/")
+        meta["hidden"] = len(start["q1.hidden0.bias"])
+        meta["encoder_hidden"] = len(start["encoder.mlp.hidden0.bias"])
+        learner = learner_of(meta)
+        learner.nets.load_state_dict(start)
+        updates = sum(name.endswith("/context") for name in trace.files)
+        assert updates > 1
+        for s in range(updates):
+            step = {
+                name.split("/")[1]: torch.from_numpy(trace[name])
+                for name in trace.files
+                if name.startswith(f"step{s}/")
+            }
+            batch = Batch(
+                step["context"],
+                *(step[name].double() for name in INPUTS),
+                step["noise_z"] if "noise_z" in step else torch.zeros(0),
+                step["noise_action"],
+            )
+            if not meta["probabilistic"]:
+                zeros = torch.zeros(meta["T"], meta["Z"], dtype=torch.float64)
+                batch = batch._replace(noise_z=zeros)
+            critic, value, policy, kl = learner.gradient_step(batch)[:4]
+            close(critic, step["loss_critic"])
+            close(value, step["loss_value"])
+            close(policy, step["loss_policy"])
+            if meta["probabilistic"]:
+                close(kl, step["kl"])
+            after = parameters(trace, f"after{s}/")
+            ours = learner.nets.state_dict()
+            assert set(after) == set(ours)
+            for name, recorded in after.items():
+                close(ours[name], recorded)
+
+
+def test_both_kinds_of_latent_are_recorded():
+    """Guards against an empty folder, which would parametrise nothing."""
+    kinds = set()
+    for path in FOLDER.glob("*.npz"):
+        with np.load(path, allow_pickle=False) as trace:
+            kinds.add(json.loads(str(trace["meta"]))["probabilistic"])
+    assert kinds == {True, False}
