@@ -160,7 +160,11 @@ def _prepare(run: RunConfig) -> None:
     keep_pages()
     import torch  # noqa: PLC0415  (seconds, which a finished plan does not wait)
 
+    from pearl_bench.nn import use_fastest_float32  # noqa: PLC0415
+
     torch.set_num_threads(run.threads)
+    if run.device == "cpu":
+        use_fastest_float32()
 
 
 def _learner(run: RunConfig, family: TaskFamily) -> MetaLearner:
