@@ -14,13 +14,16 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
-from io import BufferedReader
+from io import BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pearl_bench.record import sync_folder
+from pearl_bench.record import RecordError, sync_folder
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # collections.abc has it from Python 3.12
 
 FORMAT_VERSION = 1
 NEWEST, INCOMING, PREVIOUS = (
@@ -36,7 +39,7 @@ _HEADER_BYTES = 64
 _MAX_INT_BITS = 2000  # torch's restricted unpickler reads integers below 2040 bits
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(RecordError):
     """A checkpoint cannot be written, or none can be used though there should be."""
 
 
@@ -59,12 +62,12 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     _check("state", state)
     newest, incoming = folder / NEWEST, folder / INCOMING
     try:
-        with incoming.open("wb") as file:
-            file.write(bytes(_HEADER_BYTES))
-            payload = _Hashing(file)
-            _serialise(state, payload)
+        with _HashingWriter(FileIO(incoming, "w")) as file:
+            file.seek(_HEADER_BYTES)
+            _serialise(state, file)
+            header = _header(file.length, file.sha256.digest())
             file.seek(0)
-            file.write(_header(payload.length, payload.sha256.digest()))
+            file.write(header)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -148,34 +151,32 @@ def _header(length: int, digest: bytes) -> bytes:
     return (fields + _CRC.pack(zlib.crc32(fields))).ljust(_HEADER_BYTES, b"\0")
 
 
-class _Hashing:
-    """Hashes what passes through to a file, so that nothing is held twice."""
+class _HashingWriter(BufferedWriter):
+    """Hashes what is written on its way to the file, so that nothing is held twice."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, raw: FileIO) -> None:
+        super().__init__(raw)
         self.length = 0
         self.sha256 = hashlib.sha256()
         self.failure: OSError | None = None
-        self._file = file
 
-    def write(self, data: bytes | memoryview) -> int:
-        self.sha256.update(data)
-        self.length += len(data)
+    def write(self, data: Buffer, /) -> int:
+        view = memoryview(data)
+        self.sha256.update(view)
+        self.length += view.nbytes
         try:
-            return self._file.write(data)
+            return super().write(view)
         except OSError as error:
             self.failure = error
             raise
 
-    def flush(self) -> None:
-        self._file.flush()
 
-
-def _serialise(state: dict[str, Any], payload: _Hashing) -> None:
+def _serialise(state: dict[str, Any], file: _HashingWriter) -> None:
     try:
-        torch.save(state, payload)
+        torch.save(state, file)
     except RuntimeError:
-        if payload.failure:  # torch's own clean-up hides it
-            raise payload.failure from None
+        if file.failure:  # torch's own clean-up hides it
+            raise file.failure from None
         raise
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import IO, TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
@@ -100,7 +100,7 @@ class Lines:
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: IO[str],
         steps: int,
         label: str = "",
         every: float = 10.0,

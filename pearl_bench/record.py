@@ -110,19 +110,19 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN
     try:
         run = json.loads(path.read_bytes())
-        version = run["format"]
-        state = RunStatus(run["status"], int(run["env_steps"]), float(run["seconds"]))
+        if run["format"] != RUN_FORMAT:
+            raise RecordError(
+                f"{path} has format {run['format']}; this version reads format "
+                f"{RUN_FORMAT}. Use the version that wrote it, or another out=."
+            )
+        run |= {"env_steps": int(run["env_steps"]), "seconds": float(run["seconds"])}
+        run |= {"status": str(run["status"]), "sessions": list(run["sessions"])}
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(
             f"{path} is damaged or no run's record ({type(error).__name__}: {error}). "
             "Restore it, or move the folder away to start this run over."
         ) from error
-    if version != RUN_FORMAT:
-        raise RecordError(
-            f"{path} has format {version}; this version reads format {RUN_FORMAT}. Use "
-            "the version that wrote it, or another out=."
-        )
-    return run | state._asdict()
+    return run
 
 
 def status(folder: Path) -> RunStatus:
@@ -135,12 +135,9 @@ def status(folder: Path) -> RunStatus:
         run = read_run(folder)
     except (FileNotFoundError, NotADirectoryError):
         return RunStatus("missing", 0, 0.0)
-    known = {"done": "done", "failed": "failed"}
-    return RunStatus(
-        known.get(run["status"], "begun"),  # type: ignore[arg-type]
-        run["env_steps"],
-        run["seconds"],
-    )
+    state = run["status"]
+    known = state if state in ("done", "failed") else "begun"
+    return RunStatus(known, run["env_steps"], run["seconds"])
 
 
 def provenance(

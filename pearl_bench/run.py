@@ -39,6 +39,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
+    launch.limit_spinning()
     board = Board()
     runs = plan(bench)
     if not any(run.pending for run in runs):
@@ -64,11 +65,19 @@ def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
 
 
 def _publish(bench: BenchConfig, board: Board) -> None:
-    """Bring published curves and figures up to date; cheap if they are."""
+    """Bring published curves and figures up to date; quick if they are."""
     from pearl_bench import store  # noqa: PLC0415
 
-    results = Path(bench.results).expanduser()
-    for path in store.publish(Path(bench.out).expanduser(), results, bench.suite):
+    out, results = Path(bench.out).expanduser(), Path(bench.results).expanduser()
+    written = store.publish(out, results, bench.suite, board.say)
+    if written or not (results / bench.suite / "figures").exists():
+        from pearl_bench.analysis import figures  # noqa: PLC0415  (takes seconds)
+
+        try:
+            written += figures.learning_curves(results, bench.suite)
+        except figures.PublishedError as error:
+            board.say(f"no figure: {error}")
+    for path in written:
         board.say(f"wrote {path}")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pearl_bench import checkpoint
+from pearl_bench.console import Progress
 from pearl_bench.evaluate import evaluate, reported_return
 from pearl_bench.record import RunRecord
 from pearl_bench.types import MetaLearner, Metrics
@@ -14,18 +15,6 @@ from suites.base import TaskFamily
 
 if TYPE_CHECKING:
     from pearl_bench.config import RunConfig
-
-
-class Progress(Protocol):
-    """Where a run tells how far it is."""
-
-    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
-        """Show the counters and the last reported test return."""
-        ...
-
-    def say(self, line: str) -> None:
-        """Show one line that must not be missed."""
-        ...
 
 
 class _Means:
@@ -80,12 +69,6 @@ def train(
         CheckpointError: no checkpoint of the folder can be read.
     """
     return _Loop(learner, family, run, record, progress).run_until(stop)
-
-
-def estimate_seconds(learner: MetaLearner, env_steps: int, steps: int) -> float:
-    """Return the seconds from ``env_steps`` to ``steps``; uses the learner up."""
-    whole = learner.estimate_seconds(steps)
-    return whole * max(0, steps - env_steps) / steps
 
 
 class _Loop:

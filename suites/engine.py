@@ -5,6 +5,9 @@ Python does per environment is that call and a copy of the controls; the states 
 back in one gather, and observations and rewards are computed for all N at once.
 """
 
+# MuJoCo's extension modules have no stubs.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import copy
@@ -167,7 +170,12 @@ class MujocoBatch:
 
         Returns:
             ``[N, O]`` float32 current observations of all environments.
+
+        Raises:
+            ValueError: a position or velocity is not finite.
         """
+        if not (np.isfinite(qpos).all() and np.isfinite(qvel).all()):
+            raise ValueError("positions and velocities to start from must be finite")
         chosen = range(self.num_envs) if rows is None else np.flatnonzero(rows)
         for i in chosen:
             model, data = self.simulations[i]
@@ -228,8 +236,8 @@ class MujocoBatch:
         """Return which rows broke down, ``[N]``, and put those in the default state."""
         np.concatenate(self._warnings, out=self._warned.reshape(-1))
         now = self._now[1]
-        finite = np.isfinite(now.qpos).all(1) & np.isfinite(now.qvel).all(1)
-        unstable = self._warned.any(1) | ~finite
+        finite = np.isfinite(now.qpos).all(axis=1) & np.isfinite(now.qvel).all(axis=1)
+        unstable = np.logical_or(self._warned.any(axis=1), ~finite)
         if unstable.any():
             for i in np.flatnonzero(unstable):
                 mujoco.mj_resetData(*self.simulations[i])  # clears the warnings too

@@ -1,9 +1,14 @@
 """Pictures of environments, without a screen."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import importlib
 import os
+import sys
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -27,11 +32,8 @@ class MujocoCamera:
         """
         self.fps = fps
         self._model, self._data = model, data
-        self._gl = _open_gl(SIZE, SIZE)
-        self._gl.make_current()
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._gl, self._context = _open(model)
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = model.camera("track").id
@@ -61,15 +63,21 @@ class MujocoCamera:
         self._gl.free()
 
 
-def _open_gl(width: int, height: int):
-    """Open a context of ``MUJOCO_GL`` or, where that is not set, of what fits."""
-    screen = os.environ.get("DISPLAY") or os.name == "nt"
-    backend = os.environ.get("MUJOCO_GL") or ("glfw" if screen else "egl")
+def _open(model: mujoco.MjModel) -> tuple[Any, mujoco.MjrContext]:
+    """Open OpenGL by way of ``MUJOCO_GL`` or, where that is not set, of what fits."""
+    fitting = "cgl" if sys.platform == "darwin" else "glfw"
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        fitting = "egl"
+    backend = os.environ.get("MUJOCO_GL") or fitting
     try:
-        return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
-    except (ImportError, AttributeError, RuntimeError) as error:
+        gl = importlib.import_module(f"mujoco.{backend}").GLContext(SIZE, SIZE)
+        gl.make_current()
+        context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+    except (ImportError, AttributeError, RuntimeError, mujoco.FatalError) as error:
         raise RuntimeError(
             f"rendering needs the OpenGL library of {backend!r}, which did not open "
             f"({error}). Install it (Debian, Ubuntu: apt install libegl1 "
             "libgl1-mesa-dri) or choose another with MUJOCO_GL=egl, osmesa or glfw."
         ) from error
+    mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
+    return gl, context

@@ -1,5 +1,8 @@
 """How close the batch engine comes to the speed of the simulator itself."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import os

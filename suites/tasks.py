@@ -1,8 +1,8 @@
 """Task lists: how they were drawn, and the files they are shipped in.
 
-A list is drawn once and shipped as ``suites/tasks/<family>.csv``, one row per task:
-its split (``train``, ``test`` or ``both``) and one column per parameter, written so
-that every float reads back exactly. Nothing is drawn at run time, so no seed of a run
+A list is drawn once and shipped as ``suites/task_lists/<family>.csv``, one row per
+task: its split (``train``, ``test`` or ``both``) and one column per parameter, written
+so that every float reads back exactly. Nothing is drawn at run time: no seed of a run
 can change a task. ``python -m suites.draw`` writes the files anew.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from suites.base import Task
 
-FOLDER = Path(__file__).with_name("tasks")
+FOLDER = Path(__file__).with_name("task_lists")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TaskList:
     def rows(self) -> list[tuple[str, tuple[float, ...]]]:
         """Draw the list: split and parameters of each task."""
         n = self.train if self.shared else self.train + self.test
-        params = np.asarray(self.draw(np.random.RandomState(self.seed), n), np.float64)  # noqa: NPY002
+        params = self.draw(np.random.RandomState(self.seed), n)
         assert params.shape == (n, len(self.columns))
         split = ["both" if self.shared else "train"] * self.train
         split += ["test"] * (n - self.train)

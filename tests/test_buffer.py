@@ -29,9 +29,8 @@ def buffer(tasks: int = 3, capacity: int = 4 * PAGE) -> ReplayBuffer:
 
 
 def drawn(store: ReplayBuffer, tasks: list[int], *, recent: bool, size: int = 400):
-    owners = np.array(tasks)
-    ranges = store.ranges(owners, recent=recent)
-    return store.sample(owners, ranges, size, torch.Generator().manual_seed(0))
+    spans = store.spans(np.array(tasks), recent=recent)
+    return store.sample(spans, size, torch.Generator().manual_seed(0))
 
 
 @settings(max_examples=30)
@@ -104,9 +103,8 @@ def test_windows_are_in_order():
     store = buffer()
     store.add(0, transitions(0, 3000, 0), recent=True)
     store.add(2, transitions(0, 500, 2), recent=True)
-    owners = np.array([0, 2, 0])
-    ranges = store.ranges(owners, recent=True)
-    rows = store.sample_window(owners, ranges, 500, torch.Generator().manual_seed(0))
+    spans = store.spans(np.array([0, 2, 0]), recent=True)
+    rows = store.sample_window(spans, 500, torch.Generator().manual_seed(0))
     steps = rows.obs[..., 0].diff(dim=1)
     assert (steps == 1).all()
     assert rows.obs[1, 0, 0] == 0  # the only window of 500 in 500

@@ -41,7 +41,7 @@ def point_robot(families):
 
 def draw(learner: PearlLearner) -> Batch:
     tasks = np.arange(SMALL.meta_batch) % len(learner.family.train)
-    return learner._sample(tasks)
+    return learner._sample(*learner._spans(tasks))
 
 
 def parameters(learner: PearlLearner) -> dict[str, list[torch.Tensor]]:
@@ -128,8 +128,8 @@ class TestCollection:
         assert learner.env_steps == learner.buffer.count.sum()
         assert (learner.buffer.count >= 30).all()
         everyone = np.arange(len(learner.family.train))
-        stored = learner.buffer.ranges(everyone, recent=False)
-        rows = learner.buffer.sample(everyone, stored, 2000, learner.noise)
+        stored = learner.buffer.spans(everyone, recent=False)
+        rows = learner.buffer.sample(stored, 2000, learner.noise)
         assert (rows.terminated.amax(1) == 1).all()  # random walkers all fall
 
     def test_only_recent_blocks_become_context(self, point_robot):
@@ -171,8 +171,8 @@ class TestContext:
     def test_is_recent_or_from_the_whole_buffer(self, point_robot, sampler):
         one_task = replace(point_robot, train=point_robot.train[:1])
         learner, _ = self.sampled(one_task, context_sampler=sampler, initial_steps=2000)
-        recent = learner.buffer.ranges(np.array([0]), recent=True)
-        rows = learner.buffer.sample(np.array([0]), recent, 5000, learner.noise)
+        recent = learner.buffer.spans(np.array([0]), recent=True)
+        rows = learner.buffer.sample(recent, 5000, learner.noise)
         seen = {tuple(r) for r in rows.obs[0].tolist()}
         drawn = {tuple(r) for r in draw(learner).context[0, :, :2].tolist()}
         assert (drawn <= seen) == (sampler == "recent")

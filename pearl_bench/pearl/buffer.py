@@ -25,6 +25,24 @@ class Rows(NamedTuple):
     terminated: Tensor
 
 
+class Spans(NamedTuple):
+    """Which transitions of which tasks to draw from; ``[..., M, 1]`` on the device.
+
+    Attributes:
+        task: index of the task.
+        first: number of the span's first transition.
+        length: transitions in the span.
+    """
+
+    task: Tensor
+    first: Tensor
+    length: Tensor
+
+    def at(self, i: int) -> Spans:
+        """Return the i-th of several stacked meta-batches."""
+        return Spans(self.task[i], self.first[i], self.length[i])
+
+
 class ReplayBuffer:
     """Transitions per task, and which of them are the task's recent context.
 
@@ -87,48 +105,39 @@ class ReplayBuffer:
         if recent:
             self.recent[task, 1] = stop
 
-    def ranges(self, tasks: np.ndarray, *, recent: bool) -> np.ndarray:
-        """Return first and last-plus-one number ``[M, 2]`` of the tasks' transitions.
+    def spans(self, tasks: np.ndarray, *, recent: bool) -> Spans:
+        """Return the tasks' transitions to draw from, moved to the device at once.
 
         Args:
-            tasks: ``[M]`` indices.
+            tasks: ``[..., M]`` indices.
             recent: the recent context only.
 
         Raises:
             ValueError: a task has none.
         """
         stop = self.count[tasks]
-        start = np.maximum(stop - self.capacity, 0)
+        first = np.maximum(stop - self.capacity, 0)
         if recent:
-            start = np.maximum(start, self.recent[tasks, 0])
+            first = np.maximum(first, self.recent[tasks, 0])
             stop = self.recent[tasks, 1]
-        if (start >= stop).any():
+        empty = first >= stop
+        if empty.any():
             kind = "recent transitions" if recent else "transitions"
-            raise ValueError(f"task {tasks[(start >= stop).argmax()]} has no {kind}")
-        return np.stack([start, stop], axis=1)
+            raise ValueError(f"task {tasks[empty][0]} has no {kind}")
+        host = np.stack([tasks, first, stop - first])[..., None]
+        return Spans(*torch.from_numpy(host).to(self.table.device))
 
-    def sample(
-        self, tasks: np.ndarray, ranges: np.ndarray, size: int, rng: torch.Generator
-    ) -> Rows:
+    def sample(self, spans: Spans, size: int, rng: torch.Generator) -> Rows:
         """Draw ``size`` transitions per task uniformly, with replacement."""
-        first, length = self._bounds(ranges)
-        draws = torch.rand(
-            len(tasks), size, dtype=torch.float64, generator=rng, device=first.device
-        )
-        return self._gather(tasks, first + (draws * length).long())
+        draws = self._uniform(len(spans.task), size, rng)
+        return self._gather(spans, (draws * spans.length).long())
 
-    def sample_window(
-        self, tasks: np.ndarray, ranges: np.ndarray, size: int, rng: torch.Generator
-    ) -> Rows:
+    def sample_window(self, spans: Spans, size: int, rng: torch.Generator) -> Rows:
         """Draw one run of ``size`` consecutive transitions per task."""
-        first, length = self._bounds(ranges)
-        draws = torch.rand(
-            len(tasks), 1, dtype=torch.float64, generator=rng, device=first.device
-        )
-        offset = (draws * (length - size + 1)).long()
-        return self._gather(
-            tasks, first + offset + torch.arange(size, device=first.device)
-        )
+        draws = self._uniform(len(spans.task), 1, rng)
+        offset = (draws * (spans.length - size + 1)).long()
+        window = torch.arange(size, device=offset.device)
+        return self._gather(spans, offset + window)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the used part of the table and the bookkeeping."""
@@ -148,9 +157,11 @@ class ReplayBuffer:
         self.count = state["count"].numpy().copy()
         self.recent = state["recent"].numpy().copy()
 
-    def _bounds(self, ranges: np.ndarray) -> tuple[Tensor, Tensor]:
-        bounds = torch.from_numpy(ranges).to(self.table.device)
-        return bounds[:, :1], bounds[:, 1:] - bounds[:, :1]
+    def _uniform(self, tasks: int, size: int, rng: torch.Generator) -> Tensor:
+        # float64: 24 bits would leave some of a million transitions undrawn
+        return torch.rand(
+            tasks, size, dtype=torch.float64, generator=rng, device=self.table.device
+        )
 
     def _reserve(self, task: int, rows: int) -> None:
         """Give the task pages for that many rows; grow the table when it is full."""
@@ -175,7 +186,6 @@ class ReplayBuffer:
         slots = numbers % self.capacity
         return self.pages[tasks, slots // PAGE] * PAGE + slots % PAGE
 
-    def _gather(self, tasks: np.ndarray, numbers: Tensor) -> Rows:
-        owner = torch.from_numpy(tasks).to(numbers.device)[:, None]
-        rows = self.table[self._locate(owner, numbers)]
+    def _gather(self, spans: Spans, offset: Tensor) -> Rows:
+        rows = self.table[self._locate(spans.task, spans.first + offset)]
         return Rows(*rows.split(self.widths, dim=-1))

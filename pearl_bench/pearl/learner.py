@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pearl_bench.pearl.adapter import PearlAdapter, context_rows
-from pearl_bench.pearl.buffer import ReplayBuffer
+from pearl_bench.pearl.buffer import ReplayBuffer, Spans
 from pearl_bench.pearl.capture import CapturedStep
 from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
 from pearl_bench.pearl.config import PearlConfig
@@ -136,12 +136,18 @@ class PearlLearner:
     @torch.no_grad()
     def _posterior(self, tasks: np.ndarray) -> Belief:
         """Infer the tasks' posterior from a draw of their recent context."""
-        return self.nets.encoder(self._context(tasks))
+        return self.nets.encoder(self._context(self._spans(tasks)[1]))
 
     def update(self) -> Metrics:
         """Take the next slice of gradient steps (algorithm 1, lines 10 to 21)."""
         steps = min(UPDATES_PER_SLICE, self.updates_due)
-        values = torch.stack([self._step() for _ in range(steps)]).double().cpu()
+        train_tasks, meta_batch = len(self.family.train), self.config.meta_batch
+        # one transfer for the whole slice: none waits for the device in between
+        tasks = self.rng.integers(train_tasks, size=(steps, meta_batch))
+        rows, context = self._spans(tasks)
+        step = self.gradient_step if self.device == "cpu" else self._replay
+        metrics = [step(self._sample(rows.at(i), context.at(i))) for i in range(steps)]
+        values = torch.stack(metrics).double().cpu()
         finite = values.isfinite().all(dim=1)
         if not finite.all():
             row = int(finite.int().argmin())
@@ -154,26 +160,29 @@ class PearlLearner:
         self.updates_due -= steps
         return dict(zip(METRICS, values.mean(0).tolist(), strict=True))
 
-    def _step(self) -> Tensor:
-        train_tasks = len(self.family.train)
-        tasks = self.rng.integers(train_tasks, size=self.config.meta_batch)
-        batch = self._sample(tasks)
-        if self.device == "cpu":
-            return self.gradient_step(batch)
+    def _replay(self, batch: Batch) -> Tensor:
+        """Take a gradient step by its CUDA graph."""
         if self._captured is None:
             self._captured = CapturedStep(self.gradient_step)
         return self._captured(batch)
 
-    def _sample(self, tasks: np.ndarray) -> Batch:
-        """Draw the tasks' contexts, their transitions and the noise."""
+    def _spans(self, tasks: np.ndarray) -> tuple[Spans, Spans]:
+        """Return what the tasks' transitions and contexts are drawn from."""
+        recent = self.config.context_sampler != "whole-buffer"
+        return (
+            self.buffer.spans(tasks, recent=False),
+            self.buffer.spans(tasks, recent=recent),
+        )
+
+    def _sample(self, rows_from: Spans, context_from: Spans) -> Batch:
+        """Draw a meta-batch: transitions, contexts and noise."""
         config = self.config
-        everything = self.buffer.ranges(tasks, recent=False)
-        rows = self.buffer.sample(tasks, everything, config.batch_size, self.noise)
+        rows = self.buffer.sample(rows_from, config.batch_size, self.noise)
         if config.context_sampler == "rl-batch":
             context = context_rows(rows, config)
         else:
-            context = self._context(tasks)
-        shape = (len(tasks), config.latent_dim)
+            context = self._context(context_from)
+        z_shape = (len(rows.obs), config.latent_dim)
         return Batch(
             context,
             rows.obs,
@@ -181,17 +190,15 @@ class PearlLearner:
             rows.reward,
             rows.next_obs,
             rows.terminated,
-            torch.randn(shape, generator=self.noise, device=self.device),
+            torch.randn(z_shape, generator=self.noise, device=self.device),
             torch.randn(rows.action.shape, generator=self.noise, device=self.device),
         )
 
-    def _context(self, tasks: np.ndarray) -> Tensor:
-        """Draw ``[M, C, D]`` context rows of the tasks."""
-        recent = self.config.context_sampler != "whole-buffer"
-        ranges = self.buffer.ranges(tasks, recent=recent)
+    def _context(self, spans: Spans) -> Tensor:
+        """Draw ``[M, C, D]`` context rows."""
         ordered = self.config.recurrent
         draw = self.buffer.sample_window if ordered else self.buffer.sample
-        rows = draw(tasks, ranges, self.config.context_size, self.noise)
+        rows = draw(spans, self.config.context_size, self.noise)
         return context_rows(rows, self.config)
 
     def estimate_seconds(self, env_steps: int) -> float:
@@ -212,7 +219,7 @@ class PearlLearner:
             tasks, [Block(steps, posterior=False, recent=True)], EpisodeMeans()
         )
         per_step = (time.perf_counter() - start) / self.env_steps
-        batch = self._sample(np.resize(tasks, config.meta_batch))
+        batch = self._sample(*self._spans(np.resize(tasks, config.meta_batch)))
         self.gradient_step(batch)
         start = time.perf_counter()
         for _ in range(TRIAL_UPDATES):

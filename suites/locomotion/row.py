@@ -1,5 +1,8 @@
 """What defines a locomotion family: a row of numbers and three pure functions."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -4,6 +4,9 @@ Definition: dennisl88/rand_param_envs@4d1529d, ``base.py`` and
 ``walker2d_rand_params.py``, on the model file of gymnasium.
 """
 
+# MuJoCo's extension modules have no stubs.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,0 +1,206 @@
+"""``python -m pearl_bench.bench``: speed against the machine's own limits.
+
+Absolute speeds drift from machine to machine and from minute to minute, so every figure
+is also given as a share of a limit measured in the same process within the same second:
+bare ``mj_step`` for environments, a matrix product of the update's size for updates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
+
+from pearl_bench import config as configuration
+from pearl_bench import registry
+from pearl_bench.evaluate import evaluate
+from pearl_bench.launch import keep_pages
+from pearl_bench.nn import use_fastest_float32
+from pearl_bench.pearl.collection import Block, EpisodeMeans
+from pearl_bench.pearl.learner import UPDATES_PER_SLICE, PearlLearner
+from pearl_bench.plan import available_cores
+from suites.speed import measure
+
+ENGINE_FAMILIES = ("half-cheetah-vel", "ant-fwd-back", "humanoid-direc-2d")
+ENGINE_SIZES = (64, 512)
+ROWS, WIDTH = 4096, 300
+"""Size of the hidden layers' product in PEARL's update: 16 tasks x 256, 300 wide."""
+
+
+class Figure(NamedTuple):
+    """One measured speed.
+
+    Attributes:
+        name: what was measured.
+        value: the speed, or the size.
+        unit: of ``value``.
+        share: ``value`` as a fraction of ``limit``, None where there is no limit.
+        limit: what the share refers to.
+    """
+
+    name: str
+    value: float
+    unit: str
+    share: float | None = None
+    limit: str = ""
+
+
+def main() -> int:
+    """Measure and print; ``--json`` prints one JSON object per figure instead."""
+    parser = argparse.ArgumentParser(prog="python -m pearl_bench.bench")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="about how long per figure"
+    )
+    arguments = parser.parse_args()
+    keep_pages()
+    torch.set_num_threads(available_cores())
+    setting = use_fastest_float32()
+    table = Table("what", "speed", "share of limit", "limit")
+    for figure in figures(arguments.seconds, setting):
+        if arguments.json:
+            print(json.dumps(figure._asdict()), flush=True)
+            continue
+        share = "" if figure.share is None else f"{figure.share:.0%}"
+        value = f"{figure.value:,.4g}" if figure.value < 100 else f"{figure.value:,.0f}"
+        table.add_row(figure.name, f"{value} {figure.unit}", share, figure.limit)
+    if not arguments.json:
+        Console().print(table)
+    return 0
+
+
+def figures(seconds: float, float32_setting: str) -> Iterator[Figure]:
+    """Yield every figure, each measured for about ``seconds``."""
+    yield from engine_figures(seconds)
+    for precision in ("float32", "bf16"):
+        yield update_figure(precision, seconds, float32_setting)
+    yield from rollout_figures(seconds)
+    if torch.cuda.is_available():
+        for precision in ("float32", "bf16"):
+            yield cuda_figure(precision, seconds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    yield Figure("peak memory of this process, 100 train tasks", peak, "MiB")
+
+
+def engine_figures(seconds: float) -> Iterator[Figure]:
+    """Environment steps with observation and reward against bare ``mj_step``."""
+    for family in ENGINE_FAMILIES:
+        for size in ENGINE_SIZES:
+            speed = measure(family, size, seconds)
+            limit = f"{speed['raw']:,.0f} bare mj_step/s"
+            name = f"engine, {family}, N = {size}"
+            yield Figure(name, speed["engine"], "env steps/s", speed["share"], limit)
+
+
+def update_figure(precision: str, seconds: float, float32_setting: str) -> Figure:
+    """PEARL's gradient step at the paper's half-cheetah-vel size on the CPU.
+
+    Steps and products of the limiting size alternate; the best of each counts.
+    """
+    learner = paper_learner("cpu", precision)
+    learner.collect()
+    spans = learner._spans(np.arange(learner.config.meta_batch))
+    with FlopCounterMode(display=False) as counter:
+        learner.gradient_step(learner._sample(*spans))
+    flops = counter.get_total_flops()
+    a, b = torch.randn(ROWS, WIDTH), torch.randn(WIDTH, WIDTH)
+    if precision == "bf16":
+        a, b = a.bfloat16(), b.bfloat16()
+
+    def step() -> None:
+        learner.gradient_step(learner._sample(*spans))
+
+    def product() -> None:
+        for _ in range(10):
+            torch.mm(a, b)
+
+    step_s, product_s = fastest_of([step, product], seconds)
+    limit = 10 * 2 * ROWS * WIDTH * WIDTH / product_s
+    how = f"float32 by oneDNN: {float32_setting == 'medium'}"
+    return Figure(
+        f"PEARL update, {precision}, {flops / 1e9:.1f} GFLOP",
+        1e3 * step_s,
+        "ms",
+        flops / step_s / limit,
+        f"{limit / 1e9:,.0f} GFLOP/s in {ROWS} x {WIDTH} x {WIDTH}"
+        + (f" ({how})" if precision == "float32" else ""),
+    )
+
+
+def rollout_figures(seconds: float) -> Iterator[Figure]:
+    """Collection and evaluation with the policy on 30 tasks of half-cheetah-vel."""
+    learner = paper_learner("cpu", "float32", train_tasks=30)
+    family, tasks = learner.family, np.arange(30)
+    block = [Block(family.horizon, posterior=True, recent=True)]
+    steps = len(tasks) * family.horizon
+
+    def collect() -> None:
+        learner._collect(tasks, block, EpisodeMeans())
+
+    def meta_test() -> None:
+        evaluate(learner, family, seed=0, threads=learner.threads)
+
+    collect_s, test_s = fastest_of([collect, meta_test], seconds)
+    yield Figure("collection, 30 tasks", steps / collect_s, "env steps/s")
+    steps = len(family.test) * family.meta_test.episodes * family.horizon
+    yield Figure("evaluation, 30 tasks", steps / test_s, "env steps/s")
+
+
+def cuda_figure(precision: str, seconds: float) -> Figure:
+    """Updates per second on the GPU, sampling included, as training does them."""
+    learner = paper_learner("cuda", precision)
+    learner.collect()
+    learner.updates_due = sys.maxsize
+
+    def updates() -> None:
+        learner.update()  # ends by reading the metrics, so the device is done
+
+    (took,) = fastest_of([updates], seconds)
+    name = f"PEARL update, {precision}, {torch.cuda.get_device_name()}"
+    return Figure(name, UPDATES_PER_SLICE / took, "updates/s")
+
+
+def paper_learner(
+    device: str, precision: str, *, train_tasks: int = 100
+) -> PearlLearner:
+    """Return PEARL at the paper's half-cheetah-vel setting."""
+    words = ["suite=locomotion", "budget=paper"]
+    threads = available_cores()
+    run = configuration.run_config(
+        configuration.load(words), "half-cheetah-vel", "pearl", 0, threads=threads
+    )
+    family = registry.family("locomotion", "half-cheetah-vel")
+    family = replace(family, train=family.train[:train_tasks])
+    return PearlLearner(
+        run.config, family, seed=0, device=device, precision=precision, threads=threads
+    )
+
+
+def fastest_of(work: Sequence[Callable[[], None]], seconds: float) -> list[float]:
+    """Do each in turn, over and over; return the least seconds each one took."""
+    best = [math.inf] * len(work)
+    end = time.perf_counter() + seconds * len(work)
+    for do in work:
+        do()  # warm up
+    while math.inf in best or time.perf_counter() < end:
+        for i, do in enumerate(work):
+            start = time.perf_counter()
+            do()
+            best[i] = min(best[i], time.perf_counter() - start)
+    return best
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Run folders with made-up rows, written by the code that writes real ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from pearl_bench.record import RunRecord
+
+VERSIONS = {
+    "python": "3.11.7",
+    "torch": "2.13.0",
+    "mujoco": "3.3.0",
+    "gymnasium": "1.4.0",
+    "metaworld": "3.1.1",
+    "numpy": "2.4.6",
+}
+
+
+def some_return(env_steps: int, task: int, episode: int) -> float:
+    return env_steps / 7 + 0.1 * task + 10 * episode
+
+
+def make_run(
+    out: Path,
+    *,
+    family: str = "half-cheetah-vel",
+    learner: str = "pearl",
+    seed: int = 0,
+    budget: str = "quick",
+    steps: tuple[int, ...] = (1000, 2000, 3000),
+    tasks: int = 2,
+    episodes: int = 3,
+    returns: Callable[[int, int, int], float] = some_return,
+    success: str | int = "",
+    unstable: int = 0,
+    status: str = "done",
+    device: str = "cpu",
+    commit: str = "a" * 40,
+    settings: dict[str, object] | None = None,
+    **config: object,
+) -> Path:
+    """Write a run with one evaluation at each of ``steps``; return its folder."""
+    folder = out / "locomotion" / family / learner / f"seed={seed}"
+    plain = {
+        "suite": "locomotion",
+        "family": family,
+        "learner": learner,
+        "seed": seed,
+        "budget": budget,
+        "steps": steps[-1] if steps else 0,
+        "eval_every": 1000,
+        "device": device,
+        "precision": "float32",
+        "threads": 2,
+        "checkpoint_minutes": 5.0,
+        "config": settings or {"latent_dim": 5, "context": "recent"},
+    }
+    origin = {
+        "started": "2026-01-01T00:00:00+00:00",
+        "command": ["run"],
+        "host": "somewhere",
+        "cpu": "a CPU",
+        "cores": 2,
+        "gpu": None if device == "cpu" else "a GPU",
+        "commit": commit,
+        "dirty": False,
+        "versions": VERSIONS,
+        "fingerprint": "0123456789abcdef",
+        "device": device,
+        "meta_test": {
+            "exploration_episodes": episodes - 1,
+            "test_episodes": 1,
+            "test_tasks": tasks,
+        },
+    }
+    with RunRecord(folder) as run:
+        run.begin(yaml.safe_dump(plain | config), origin)
+        for step in steps:
+            run.append_eval(
+                [
+                    {
+                        "env_steps": step,
+                        "task": 100 + task,
+                        "episode": episode,
+                        "return": returns(step, task, episode),
+                        "length": 200,
+                        "success": success,
+                        "unstable": unstable,
+                        "wall_s": step / 100,
+                    }
+                    for task in range(tasks)
+                    for episode in range(1, episodes + 1)
+                ]
+            )
+        run._run["peak_memory_mib"] = 100.0  # not this process's
+        run.progress(steps[-1] if steps else 0, 1800.0)
+        run._run["peak_memory_mib"] = 100.0
+        if status != "begun":
+            run.finish(status)  # type: ignore[arg-type]
+    return folder

@@ -1,0 +1,81 @@
+"""What every registered method must do on every registered family."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import suites
+from pearl_bench import config as configuration
+from pearl_bench import registry
+from pearl_bench.evaluate import evaluate
+from suites.base import TaskFamily
+
+FAMILIES = [
+    (suite, family.name)
+    for suite in suites.SUITES
+    for family in suites.load(suite).families
+]
+
+
+def smoke_run(learner: str, suite: str, family: str):
+    words = [f"suite={suite}", "budget=smoke", "device=cpu"]
+    bench = configuration.load(words)
+    return configuration.run_config(bench, family, learner, 0, threads=1)
+
+
+def few_tasks(suite: str, name: str) -> TaskFamily:
+    """The family with at most four tasks of each split, so that 48 cases stay quick."""
+    family = registry.family(suite, name)
+    return TaskFamily(
+        **{**vars(family), "train": family.train[:4], "test": family.test[:4]}
+    )
+
+
+def build(learner: str, run, family: TaskFamily, seed: int = 0):
+    make = registry.learner_class(learner)
+    return make(
+        run.config, family, seed=seed, device="cpu", precision="float32", threads=1
+    )
+
+
+@pytest.mark.parametrize(("suite", "name"), FAMILIES, ids=lambda x: x)
+@pytest.mark.parametrize("learner", registry.LEARNERS)
+def test_trains_evaluates_and_continues_exactly(learner, suite, name):
+    run, family = smoke_run(learner, suite, name), few_tasks(suite, name)
+    ours = build(learner, run, family)
+    assert (ours.env_steps, ours.updates_done, ours.updates_due) == (0, 0, 0)
+
+    metrics = ours.collect()
+    assert ours.env_steps > 0
+    assert ours.updates_due > 0
+    assert all(np.isfinite(value) for value in metrics.values())
+    due, steps = ours.updates_due, ours.env_steps
+    metrics = ours.update()
+    assert metrics
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert ours.updates_done + ours.updates_due == due
+    assert ours.env_steps == steps
+
+    state = copy.deepcopy(ours.state_dict())
+    rows = evaluate(ours, family, seed=3, threads=1)
+    episodes = family.meta_test.episodes
+    assert [(row.task, row.episode) for row in rows] == [
+        (task.index, number)
+        for task in family.test
+        for number in range(1, episodes + 1)
+    ]
+    assert all(0 < row.length <= family.horizon for row in rows)
+    assert not any(row.unstable for row in rows)
+
+    theirs = build(learner, run, family, seed=1)
+    theirs.load_state_dict(state)
+    for one in (ours, theirs):
+        while one.updates_due:
+            one.update()
+    assert ours.collect() == theirs.collect()
+    assert ours.update() == theirs.update()
+    assert ours.env_steps == theirs.env_steps
+    assert evaluate(theirs, family, seed=3, threads=1) == evaluate(
+        ours, family, seed=3, threads=1
+    )

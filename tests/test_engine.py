@@ -1,0 +1,309 @@
+"""The batch engines: threads, masks, broken simulations, states, actions, speed."""
+
+# MuJoCo's extension modules have no stubs.
+# pyright: reportAttributeAccessIssue=false
+
+import dataclasses
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+
+from suites import locomotion, navigation
+from suites.base import Step, Task
+from suites.engine import MujocoBatch, load_model
+from suites.locomotion import walker
+from suites.speed import measure
+
+ROWS = {row.name: row for row in locomotion.ROWS}
+FAMILIES = {row.name: row.family() for row in (*locomotion.ROWS, *navigation.ROWS)}
+
+
+def make(name: str, n: int, threads: int = 1) -> Any:
+    family = FAMILIES[name]
+    tasks = [family.train[i % len(family.train)] for i in range(n)]
+    return family.make_batch(tasks, threads=threads)
+
+
+def assert_equal(one: Step, other: Step) -> None:
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def actions(name: str, n: int, steps: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1, 1, (steps, n, FAMILIES[name].action_dim))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_results_do_not_depend_on_threads(name):
+    n, steps = 9, 12
+    batches = [make(name, n, threads) for threads in (1, 2, 3)]
+    starts = [batch.reset(np.random.default_rng(3)) for batch in batches]
+    np.testing.assert_array_equal(starts[0], starts[1])
+    np.testing.assert_array_equal(starts[0], starts[2])
+    mask = np.random.default_rng(1)
+    for action in actions(name, n, steps):
+        active = mask.random(n) < 0.8
+        first, *others = [batch.step(action, active) for batch in batches]
+        for other in others:
+            assert_equal(first, other)
+    for batch in batches:
+        batch.close()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_row_is_the_batch_of_one(name):
+    n, row = 5, 3
+    batch = make(name, n)
+    family = FAMILIES[name]
+    task = family.train[row % len(family.train)]
+    single: Any = family.make_batch([task], threads=1)
+    first = batch.reset(np.random.default_rng(0))
+    if name in ROWS:
+        _, data = batch.simulations[row]
+        state = (data.qpos[None].copy(), data.qvel[None].copy())
+    else:
+        state = (batch._position[row : row + 1].copy(),)
+    np.testing.assert_array_equal(single.set_state(*state)[0], first[row])
+    for action in actions(name, n, 10):
+        many, one = batch.step(action), single.step(action[row : row + 1])
+        for a, b in zip(many[:-1], one[:-1], strict=True):
+            np.testing.assert_array_equal(a[row], b[0])
+
+
+@pytest.mark.parametrize("name", ["half-cheetah-vel", "ant-goal-2d", "point-robot"])
+def test_inactive_rows_stand_still_and_are_zero(name):
+    n = 6
+    idle, twin = make(name, n), make(name, n)
+    for batch in (idle, twin):
+        batch.reset(np.random.default_rng(0))
+    active = np.array([True, False] * 3)
+    for action in actions(name, n, 4):
+        step, full = idle.step(action, active), twin.step(action)
+        np.testing.assert_array_equal(step.obs[active], full.obs[active])
+        np.testing.assert_array_equal(step.reward[active], full.reward[active])
+        assert not step.obs[~active].any()
+        assert not step.reward[~active].any()
+        assert not step.terminated[~active].any()
+    # Woken up, the idle rows go on from where they were: the start.
+    twin.reset(np.random.default_rng(0))
+    action = actions(name, n, 1, seed=7)[0]
+    woken, fresh = idle.step(action, ~active), twin.step(action)
+    np.testing.assert_array_equal(woken.obs[~active], fresh.obs[~active])
+    np.testing.assert_array_equal(woken.reward[~active], fresh.reward[~active])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_reset_of_some_rows(name):
+    n = 5
+    batch, twin = make(name, n), make(name, n)
+    batch.reset(np.random.default_rng(0))
+    twin.reset(np.random.default_rng(0))
+    action = actions(name, n, 1)[0]
+    before = batch.step(action).obs
+    rows = np.array([False, True, False, True, False])
+    some = batch.reset(np.random.default_rng(4), rows)
+    every = twin.reset(np.random.default_rng(4))
+    np.testing.assert_array_equal(some[rows], every[rows])
+    np.testing.assert_array_equal(some[~rows], before[~rows])
+
+
+@pytest.mark.parametrize(
+    ("name", "position", "velocity"),
+    [
+        ("half-cheetah-vel", 0.1, 0.1 * np.sqrt(3)),
+        ("ant-fwd-back", 0.1, 0.1 * np.sqrt(3)),
+        ("humanoid-direc-2d", 0.01, 0.01),
+        ("walker-2d-params", 0.005, 0.005),
+    ],
+)
+def test_start_noise(name, position, velocity):
+    model = load_model(ROWS[name].xml, ROWS[name].timestep)
+    rng = np.random.default_rng(0)
+    offset, qvel = ROWS[name].start(rng, 4000, model.nq, model.nv)
+    uniform = position / np.sqrt(3)
+    np.testing.assert_allclose(offset.std(0), uniform, rtol=0.05)
+    np.testing.assert_allclose(qvel.std(0), velocity / np.sqrt(3), rtol=0.05)
+    assert np.abs(offset).max() <= position
+    bounded = np.abs(qvel).max() <= velocity
+    assert bounded == (name in ("humanoid-direc-2d", "walker-2d-params"))
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("speed", [1e11, 1e9])
+def test_broken_simulation_ends_its_episode_only(
+    name, speed, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.chdir(tmp_path)  # MuJoCo would write its log here
+    n = 4
+    batch, twin = make(name, n, threads=2), make(name, n)
+    twin.reset(np.random.default_rng(0))
+    batch.reset(np.random.default_rng(0))
+    broken = np.array([False, False, True, False])
+    qpos = np.stack([data.qpos for _, data in batch.simulations])
+    qvel = np.stack([data.qvel for _, data in batch.simulations])
+    qvel[2] = speed
+    before = batch.set_state(qpos, qvel, broken)
+    action = actions(name, n, 1)[0]
+    step, healthy = batch.step(action), twin.step(action)
+    np.testing.assert_array_equal(step.unstable, broken)
+    np.testing.assert_array_equal(step.obs[2], before[2])
+    assert step.reward[2] == 0
+    assert step.terminated[2]
+    for a, b in zip(step[:-1], healthy[:-1], strict=True):
+        np.testing.assert_array_equal(a[~broken], b[~broken])
+    assert "unstable" in caplog.text
+    # It is usable at once: from the default state, and without the old warning.
+    after = batch.step(action)
+    assert not after.unstable.any()
+    assert np.isfinite(after.obs).all()
+    assert list(tmp_path.iterdir()) == []
+    batch.close()
+
+
+def test_breakdown_of_an_idle_row_is_not_reported():
+    batch = make("half-cheetah-vel", 2)
+    qpos = np.zeros((2, 9))
+    qvel = np.array([np.zeros(9), np.full(9, 1e11)])
+    batch.set_state(qpos, qvel)
+    step = batch.step(np.zeros((2, 6)), np.array([True, False]))
+    assert not step.unstable.any()
+
+
+def test_actions_map_to_the_float32_range():
+    batch = make("humanoid-direc-2d", 3)
+    action = np.full((3, 17), [[1.0], [-0.5], [-7.0]])
+    batch.step(action)
+    limit = float(np.float32(0.4))
+    controls = np.array([data.ctrl for _, data in batch.simulations])
+    expected = np.array([limit, -limit / 2, -limit])
+    np.testing.assert_allclose(controls, np.tile(expected, (17, 1)).T, rtol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["half-cheetah-vel", "point-robot"])
+def test_refused_actions(name):
+    batch = make(name, 3)
+    batch.reset(np.random.default_rng(0))
+    dim = FAMILIES[name].action_dim
+    with pytest.raises(ValueError, match=rf"shape \(3, {dim}\), got \(3, {dim + 1}\)"):
+        batch.step(np.zeros((3, dim + 1)))
+    action = np.zeros((3, dim))
+    action[1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"environments \[1\] are not finite"):
+        batch.step(action)
+    step = batch.step(action, np.array([True, False, True]))
+    assert np.isfinite(step.obs).all()
+
+
+def test_states_that_are_not_finite_are_refused():
+    batch = make("half-cheetah-vel", 1)
+    with pytest.raises(ValueError, match="must be finite"):
+        batch.set_state(np.zeros((1, 9)), np.full((1, 9), np.nan))
+
+
+def test_empty_batches_are_refused():
+    with pytest.raises(ValueError, match="at least one task and one thread"):
+        make("half-cheetah-vel", 0)
+    with pytest.raises(ValueError, match="1 tasks and 0 threads"):
+        make("half-cheetah-vel", 1, threads=0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_shapes_types_and_ownership(name):
+    batch = make(name, 4)
+    obs = batch.reset(np.random.default_rng(0))
+    size = FAMILIES[name].obs_dim
+    assert (obs.shape, obs.dtype) == ((4, size), np.float32)
+    first, second = (batch.step(action) for action in actions(name, 4, 2))
+    kept = first.obs.copy(), first.reward.copy()
+    for step in (first, second):
+        assert (step.obs.shape, step.obs.dtype) == ((4, size), np.float32)
+        assert (step.reward.shape, step.reward.dtype) == ((4,), np.float64)
+        assert step.terminated.dtype == step.unstable.dtype == bool
+        assert step.success is None
+    batch.step(actions(name, 4, 1)[0])
+    np.testing.assert_array_equal(first.obs, kept[0])
+    np.testing.assert_array_equal(first.reward, kept[1])
+
+
+def test_walker_tasks_have_their_own_models():
+    row, family = ROWS["walker-2d-params"], FAMILIES["walker-2d-params"]
+    nominal = load_model(row.xml, row.timestep)
+    kept = {name: getattr(nominal, name).copy() for name, _, _ in walker.ARRAYS}
+    one, two = family.train[:2]
+    batch = MujocoBatch(row, [one, two, one], threads=1)
+    models = [model for model, _ in batch.simulations]
+    assert models[0] is models[2]
+    assert models[0] is not models[1]
+    multipliers = np.split(np.array(two.params), np.cumsum([8, 24, 9]))
+    for (name, shape, _), factor in zip(walker.ARRAYS, multipliers, strict=True):
+        np.testing.assert_array_equal(getattr(nominal, name), kept[name])
+        expected = kept[name] * factor.reshape(shape)
+        np.testing.assert_array_equal(getattr(models[1], name), expected)
+    # Derived constants stay nominal: no mj_setConst.
+    np.testing.assert_array_equal(models[1].dof_invweight0, nominal.dof_invweight0)
+    assert models[1].opt.timestep == 0.004
+
+
+def test_nominal_multipliers_are_the_nominal_walker():
+    row = ROWS["walker-2d-params"]
+    nominal = [Task(row.name, 0, (1.0,) * 65)]
+    multiplied = MujocoBatch(row, nominal, threads=1)
+    plain = MujocoBatch(dataclasses.replace(row, configure=None), nominal, threads=1)
+    for batch in (multiplied, plain):
+        batch.reset(np.random.default_rng(0))
+    for action in actions(row.name, 1, 10):
+        assert_equal(multiplied.step(action), plain.step(action))
+
+
+def test_contact_forces_and_staleness_are_the_simulators_own():
+    """Torso and forces are those mj_step leaves, with mj_rnePostConstraint on top."""
+    batch = make("ant-goal-2d", 1)
+    batch.reset(np.random.default_rng(0))
+    model, data = batch.simulations[0]
+    twin = mujoco.MjData(model)
+    twin.qpos[:], twin.qvel[:] = data.qpos, data.qvel
+    mujoco.mj_forward(model, twin)
+    goal = FAMILIES["ant-goal-2d"].train[0].params
+    touched = 0
+    for action in actions("ant-goal-2d", 1, 60):
+        step = batch.step(action)
+        twin.ctrl[:] = action[0]
+        mujoco.mj_step(model, twin, 5)
+        mujoco.mj_rnePostConstraint(model, twin)
+        forces = twin.cfrc_ext.clip(-1, 1).ravel()
+        touched += forces.any()
+        np.testing.assert_array_equal(step.obs[0, 29:], forces.astype(np.float32))
+        distance = np.abs(twin.xpos[1, :2] - goal).sum()
+        cost = 0.1 * np.square(action).sum() + 5e-4 * np.square(forces).sum()
+        assert step.reward[0] == pytest.approx(-distance - cost, rel=1e-12)
+    assert touched
+
+
+def test_sparse_point_robot_pays_near_the_goal_only():
+    batch = make("sparse-point-robot", 2)
+    goal = np.array(FAMILIES["sparse-point-robot"].train[0].params)
+    assert not batch.reset(np.random.default_rng(0)).any()
+    batch.set_state(goal + np.array([[0, 0.1], [0, 0.25]]))
+    batch._goal[:] = goal
+    step = batch.step(np.zeros((2, 2)))
+    np.testing.assert_allclose(step.reward, [-0.1, -0.25], atol=1e-7)
+    np.testing.assert_allclose(step.sparse_reward, [0.9, 0], atol=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("half-cheetah-vel", 0.65), ("ant-fwd-back", 0.85), ("humanoid-direc-2d", 0.85)],
+)
+@pytest.mark.parametrize("n", [64, 512])
+def test_speed(name, least, n):
+    assert measure(name, n, seconds=20)["share"] >= least
+
+
+def test_speed_is_the_ratio_of_what_was_measured():
+    result = measure("half-cheetah-vel", 8, seconds=0.1)
+    assert result["share"] == result["engine"] / result["raw"]
+    assert result["share"] > 0.2

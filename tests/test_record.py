@@ -1,0 +1,322 @@
+"""A run's folder: nothing recorded is lost, nothing is recorded twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pearl_bench import record
+from pearl_bench.record import EVAL_COLUMNS, FolderInUse, RecordError, RunRecord
+
+CONFIG = "suite: locomotion\nsteps: 100\n"
+PROVENANCE: dict[str, Any] = record.provenance(
+    "0123456789abcdef", ["run", "x=1"], gpu=None
+) | {"meta_test": {"exploration_episodes": 2, "test_episodes": 1, "test_tasks": 2}}
+
+
+def eval_rows(env_steps: int) -> list[dict[str, float | str]]:
+    return [
+        {
+            "env_steps": env_steps,
+            "task": task,
+            "episode": episode,
+            "return": env_steps / 3 - 0.1 * task,
+            "length": 200,
+            "success": "",
+            "unstable": 0,
+            "wall_s": 1.5,
+        }
+        for task in (7, 8)
+        for episode in (1, 2, 3)
+    ]
+
+
+def test_rows_read_back_to_the_same_numbers(tmp_path):
+    values = [0.1, 1 / 3, 1e-300, -0.0, 2.0**60, 123456789.123456789]
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        for step, value in enumerate(values):
+            run.append_train({"env_steps": step, "loss/critic": value})
+        # the order within a row does not matter
+        run.append_train({"loss/critic": 2, "env_steps": 9})
+        run.append_eval(eval_rows(6))
+    lines = (tmp_path / "train.csv").read_text().splitlines()
+    assert lines[0] == "env_steps,loss/critic"
+    assert [float(x.split(",")[1]).hex() for x in lines[1:-1]] == [
+        value.hex() for value in values
+    ]
+    assert lines[-1] == "9,2"
+    text = (tmp_path / "eval.csv").read_text()
+    assert text.splitlines()[0] == ",".join(EVAL_COLUMNS)
+    assert text.splitlines()[1] == f"6,7,1,{2.0 - 0.1 * 7!r},200,,0,1.5"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "", None, "1", 1j])
+def test_what_is_no_number_is_not_recorded(tmp_path, value):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        run.append_eval(eval_rows(0))
+        before = run.position()
+        rows = eval_rows(1)
+        rows[3]["return"] = value
+        with pytest.raises(RecordError, match=r"eval\.csv: return is .* finite number"):
+            run.append_eval(rows)
+        with pytest.raises(RecordError, match=r"train\.csv: loss is"):
+            run.append_train({"env_steps": 1, "loss": value})
+        assert run.position()["eval.csv"] == before["eval.csv"]  # none of the batch
+
+
+def test_columns_are_fixed_by_the_first_row(tmp_path):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        run.append_train({"env_steps": 1, "loss/critic": 2.0})
+        position = run.position()
+    with RunRecord(tmp_path) as run:  # a resumed run knows them from the file
+        run.begin(CONFIG, PROVENANCE)
+        run.rewind(position)
+        with pytest.raises(RecordError, match=r"lacks \['loss/critic'\] and has \['k"):
+            run.append_train({"env_steps": 2, "kl": 2.0})
+        row = eval_rows(0)[0]
+        del row["length"]
+        with pytest.raises(RecordError, match=r"lacks \['length'\]"):
+            run.append_eval([row])
+
+
+def run_until(folder: Path, start: int, kill_at: int | None, end: int = 6) -> None:
+    """A stand-in for the loop: a checkpoint every second iteration."""
+    state = folder.parent / f"{folder.name}.json"
+    with RunRecord(folder) as run:
+        run.begin(CONFIG, PROVENANCE)
+        saved = json.loads(state.read_text()) if state.exists() else None
+        run.rewind(saved["position"] if saved else None)
+        for step in range(saved["step"] if saved else start, end):
+            if step == kill_at:
+                run.append_train({"env_steps": step, "loss": step / 7})
+                with (folder / "eval.csv").open("a") as file:
+                    file.write("6,7,1")  # killed within a line
+                return
+            run.append_train({"env_steps": step, "loss": step / 7})
+            run.append_eval(eval_rows(step))
+            if step % 2:
+                data = {"step": step + 1, "position": run.position()}
+                state.write_text(json.dumps(data))
+                run.progress(step + 1, 10.0 * (step + 1))
+        run.finish("done")
+
+
+def test_interrupted_files_equal_uninterrupted_ones(tmp_path):
+    run_until(tmp_path / "whole", 0, None)
+    for kill in (0, 1, 3, 4):
+        run_until(tmp_path / "cut", 0, kill)
+        assert record.status(tmp_path / "cut").state == "begun"
+    run_until(tmp_path / "cut", 0, None)
+    for name in ("train.csv", "eval.csv", "config.yaml"):
+        whole = (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / "cut" / name).read_bytes() == whole
+        assert whole
+    run = record.read_run(tmp_path / "cut")
+    sessions = [session["resumed_at_env_steps"] for session in run["sessions"]]
+    assert sessions == [0, 0, 0, 2, 4]
+    assert record.status(tmp_path / "cut") == ("done", 6, 60.0)
+    assert run["fingerprint"] == "0123456789abcdef"
+    assert 1 < run["peak_memory_mib"] < 1e5
+
+
+def test_rewind_refuses_files_that_lost_rows(tmp_path):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        run.append_eval(eval_rows(0))
+        run.append_eval(eval_rows(1))
+        position = run.position()
+    whole = (tmp_path / "eval.csv").read_bytes()
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        (tmp_path / "eval.csv").write_bytes(whole[:-7])
+        with pytest.raises(RecordError, match=r"eval\.csv has \d+ bytes, and \d+ when"):
+            run.rewind(position)
+        (tmp_path / "eval.csv").write_bytes(whole.replace(b"200", b"2000"))
+        with pytest.raises(RecordError, match="has been edited"):
+            run.rewind(position)
+        (tmp_path / "eval.csv").write_bytes(whole + b"1,2")
+        run.rewind(position)
+        assert (tmp_path / "eval.csv").read_bytes() == whole
+        run.rewind(None)  # there never was a checkpoint
+        assert run.position() == {"train.csv": 0, "eval.csv": 0}
+
+
+def test_a_lost_checkpoint_is_no_fresh_start(tmp_path):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        run.append_eval(eval_rows(1))
+        run.progress(2000, 5.0)
+    whole = (tmp_path / "eval.csv").read_bytes()
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        with pytest.raises(RecordError, match="had a checkpoint at 2000 environment"):
+            run.rewind(None)
+        with pytest.raises(RecordError, match="rewind to the checkpoint before"):
+            run.append_eval(eval_rows(2))
+    assert (tmp_path / "eval.csv").read_bytes() == whole
+
+
+def test_rows_without_a_record_are_not_taken_over(tmp_path):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        run.append_eval(eval_rows(1))
+    (tmp_path / "run.json").unlink()
+    with RunRecord(tmp_path) as run, pytest.raises(RecordError, match="whose rows"):
+        run.begin(CONFIG, PROVENANCE)
+
+
+def test_other_tasks_are_refused(tmp_path):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+    with RunRecord(tmp_path) as run:
+        with pytest.raises(RecordError, match="begun with fingerprint 0123"):
+            run.begin(CONFIG, PROVENANCE | {"fingerprint": "f"})
+        run.begin(CONFIG.replace("100", "200"), PROVENANCE)
+    assert "steps: 200" in (tmp_path / "config.yaml").read_text()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from pearl_bench.record import RunRecord
+with RunRecord(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_second_process_is_refused_and_told_by_whom(tmp_path):
+    folder = tmp_path / "seed=0"
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(FolderInUse) as refusal:
+            RunRecord(folder).__enter__()
+        for part in (f"process {first.pid} on ", "since 20", str(folder)):
+            assert part in str(refusal.value)
+        os.kill(first.pid, signal.SIGKILL)
+    with RunRecord(folder) as run, pytest.raises(FolderInUse, match=str(os.getpid())):
+        RunRecord(run.folder).__enter__()  # nor twice in one process
+    with RunRecord(folder):
+        pass
+
+
+def test_nothing_happens_without_the_lock(tmp_path):
+    with pytest.raises(RecordError, match="with RunRecord"):
+        RunRecord(tmp_path).begin(CONFIG, PROVENANCE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status(tmp_path):
+    assert record.status(tmp_path / "absent") == ("missing", 0, 0.0)
+    with RunRecord(tmp_path) as run:
+        assert record.status(tmp_path).state == "missing"
+        run.begin(CONFIG, PROVENANCE)
+        assert record.status(tmp_path) == ("begun", 0, 0.0)
+        run.progress(50, 2.5)
+        run.finish("stopped")
+        assert record.status(tmp_path) == ("begun", 50, 2.5)
+        run.finish("failed", "loss/critic is NaN at step 60")
+        assert record.status(tmp_path) == ("failed", 50, 2.5)
+        run.begin(CONFIG, PROVENANCE)  # tried again
+        assert record.status(tmp_path) == ("begun", 50, 2.5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", "{}", '{"format": 2}', '{"format": 1, "env_steps": "x"}'],
+)
+def test_a_foreign_record_is_named(tmp_path, content):
+    path = tmp_path / "run.json"
+    path.write_text(content)
+    with pytest.raises(RecordError, match=str(path)):
+        record.status(tmp_path)
+
+
+def test_atomic_write_leaves_an_equal_file_alone(tmp_path):
+    path = tmp_path / "x.csv"
+    assert record.write_atomic(path, b"1")
+    before = path.stat()
+    assert not record.write_atomic(path, b"1")
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert record.write_atomic(path, b"2")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_provenance_names_the_installed_versions():
+    versions = PROVENANCE["versions"]
+    assert versions["mujoco"] == "3.3.0"
+    assert versions["python"] == sys.version.split()[0]
+    assert PROVENANCE["cores"] >= 1
+    assert PROVENANCE["commit"] is None or len(PROVENANCE["commit"]) == 40
+    json.dumps(PROVENANCE)
+
+
+def test_provenance_of_a_checkout(tmp_path):
+    """The commit is that of the running source, and only its code makes it dirty."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c"]
+        command += ["user.email=a@example.org", *words]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def where() -> list[object]:
+        code = (
+            "import json; from pearl_bench.record import provenance as p;"
+            "x = p('', [], gpu=None); print(json.dumps([x['commit'], x['dirty']]))"
+        )
+        return json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=tmp_path,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+
+    package = tmp_path / "pearl_bench"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "record.py").write_bytes(Path(record.__file__).read_bytes())
+    for folder in ("suites", "baselines", "results"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a").touch()
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")
+    assert where() == [None, None]
+    git("init", "-q")
+    assert where() == [None, None]  # within a repository that does not track it
+    git("add", ".")
+    git("commit", "-q", "-m", "x")
+    head = git("rev-parse", "HEAD")
+    assert where() == [head, False]
+    (tmp_path / "results" / "a").write_text("new curves")
+    assert where() == [head, False]
+    (tmp_path / "suites" / "new.py").touch()
+    assert where() == [head, True]
+    (tmp_path / "suites" / "new.py").unlink()
+    (package / "__init__.py").write_text("x = 1")
+    assert where() == [head, True]
+
+
+def test_importing_the_record_is_quick():
+    code = (
+        "import sys, pearl_bench.record; "
+        "print([m for m in ('torch', 'numpy', 'mujoco') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,303 @@
+"""Published curves: exact, merged, and never shortened."""
+
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from raw_runs import make_run, some_return
+
+from pearl_bench.record import RecordError
+from pearl_bench.store import CURVE_COLUMNS, RUN_COLUMNS, StoreError, publish
+
+
+def silent(line: str) -> None:
+    raise AssertionError(f"nothing should be said: {line}")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def results(tmp_path):
+    return tmp_path / "results"
+
+
+def test_means_over_tasks(out, results):
+    def returns(step, task, episode):
+        return 0.1 * (task + 1) * episode + step
+
+    make_run(out, tasks=3, returns=returns, success=1, unstable=1, seed=4)
+    written = publish(out, results, "locomotion", silent)
+    folder = results / "locomotion"
+    assert written == [folder / "pearl.csv", folder / "runs.csv"]
+    rows = rows_of(folder / "pearl.csv")
+    assert tuple(rows[0]) == CURVE_COLUMNS
+    assert [(r["env_steps"], r["episode"]) for r in rows] == [
+        (str(step), str(k)) for step in (1000, 2000, 3000) for k in (1, 2, 3)
+    ]
+    row = rows[4]
+    assert float(row["return"]) == pytest.approx(2000 + 0.2 * 2, rel=1e-15)
+    assert row["return"] == repr(float(row["return"]))
+    del row["run"], row["return"]
+    assert row == {
+        "family": "half-cheetah-vel",
+        "seed": "4",
+        "env_steps": "2000",
+        "episode": "2",
+        "success": "1.0",
+        "tasks": "3",
+        "unstable": "3",
+        "fingerprint": "0123456789abcdef",
+    }
+
+
+def test_a_run_says_where_it_comes_from(out, results):
+    make_run(out, success="")
+    make_run(out, commit="b" * 40, steps=(), status="stopped")  # a second session
+    publish(out, results, "locomotion", silent)
+    (run,) = rows_of(results / "locomotion" / "runs.csv")
+    assert tuple(run) == RUN_COLUMNS
+    assert run["commit"] == "a" * 40 + "; " + "b" * 40
+    assert (run["sessions"], run["status"]) == ("2", "stopped")
+    assert run["training_hours"] == "0.5"
+    assert run["torch"] == "2.13.0"
+    assert run["settings"] == '{"context": "recent", "latent_dim": 5}'
+    assert (run["gpu"], run["device"]) == ("", "cpu")
+    assert (run["exploration_episodes"], run["test_tasks"]) == ("2", "2")
+    frame = pd.read_csv(results / "locomotion" / "pearl.csv")
+    assert list(frame["run"]) == [run["run"]] * 9
+    assert frame["return"].dtype == float
+    assert frame["env_steps"].dtype == int
+    assert list(frame["success"].isna()) == [True] * 9
+
+
+def test_no_change_no_difference(out, results):
+    for seed in (2, 10, 1):
+        for family in ("walker-2d-params", "ant-fwd-back"):
+            status = "begun" if seed == 1 else "done"
+            make_run(out, seed=seed, family=family, status=status)
+    assert publish(out, results, "locomotion", silent)
+    folder = results / "locomotion"
+    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
+    assert publish(out, results, "locomotion", silent) == []
+    assert before == {
+        p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()
+    }
+    keys = [(r["family"], int(r["seed"])) for r in rows_of(folder / "runs.csv")]
+    assert keys == sorted(keys)
+    (folder / "pearl.csv").unlink()  # what is lost is made again
+    assert publish(out, results, "locomotion", silent) == [folder / "pearl.csv"]
+    assert (folder / "pearl.csv").read_bytes() == before["pearl.csv"][0]
+
+
+def test_budgets_devices_and_settings_do_not_overwrite_each_other(tmp_path, results):
+    variants = [
+        {},
+        {"budget": "paper"},
+        {"precision": "bf16"},
+        {"device": "cuda"},
+        {"settings": {"context": "whole-buffer", "latent_dim": 5}},
+        {"eval_every": 500},
+        {"seed": 1},
+    ]
+    for i, variant in enumerate(variants):
+        make_run(tmp_path / str(i), **variant)
+        publish(tmp_path / str(i), results, "locomotion", silent)
+    runs = rows_of(results / "locomotion" / "runs.csv")
+    assert len({run["run"] for run in runs}) == len(variants)
+    assert len(rows_of(results / "locomotion" / "pearl.csv")) == 9 * len(variants)
+
+
+def test_how_a_run_is_executed_does_not_change_which_it_is(tmp_path, results):
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", steps=(1000, 2000, 3000, 4000), threads=1)
+    publish(tmp_path / "a", results, "locomotion", silent)
+    publish(tmp_path / "b", results, "locomotion", silent)
+    assert len(rows_of(results / "locomotion" / "runs.csv")) == 1
+    assert len(rows_of(results / "locomotion" / "pearl.csv")) == 12
+
+
+def test_runs_without_raw_folders_stay(tmp_path, results):
+    make_run(tmp_path / "a", seed=0)
+    make_run(tmp_path / "a", seed=0, learner="rl2")
+    publish(tmp_path / "a", results, "locomotion", silent)
+    rl2 = (results / "locomotion" / "rl2.csv").read_bytes()
+    make_run(tmp_path / "b", seed=1)
+    publish(tmp_path / "b", results, "locomotion", silent)
+    seeds = [row["seed"] for row in rows_of(results / "locomotion" / "pearl.csv")]
+    assert seeds == ["0"] * 9 + ["1"] * 9
+    assert (results / "locomotion" / "rl2.csv").read_bytes() == rl2
+    assert len(rows_of(results / "locomotion" / "runs.csv")) == 3
+
+
+def test_a_published_curve_is_never_shortened(tmp_path, results):
+    make_run(tmp_path / "long")
+    publish(tmp_path / "long", results, "locomotion", silent)
+    folder = results / "locomotion"
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    make_run(tmp_path / "short", steps=(1000, 2000), commit="b" * 40)
+    said: list[str] = []
+    assert publish(tmp_path / "short", results, "locomotion", said.append) == []
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert "ends at 2000 environment steps" in said[0]
+    assert "at 3000 is kept" in said[0]
+
+
+def test_another_execution_of_a_run_replaces_it_and_says_so(tmp_path, results):
+    make_run(tmp_path / "one")
+    publish(tmp_path / "one", results, "locomotion", silent)
+    make_run(
+        tmp_path / "two",
+        commit="b" * 40,
+        returns=lambda *where: some_return(*where) + 1e-9,
+    )
+    said: list[str] = []
+    assert len(publish(tmp_path / "two", results, "locomotion", said.append)) == 2
+    assert "came from another execution" in said[0]
+    (run,) = rows_of(results / "locomotion" / "runs.csv")
+    assert run["commit"] == "b" * 40
+
+
+def test_a_killed_run_is_published_up_to_its_last_whole_evaluation(out, results):
+    folder = make_run(out, status="begun")
+    path = folder / "eval.csv"
+    whole = path.read_text()
+    for cut in (1, 20, 70):  # within the last line, and some lines before
+        path.write_text(whole[:-cut])
+        said: list[str] = []
+        publish(out, results, "locomotion", said.append)
+        rows = rows_of(results / "locomotion" / "pearl.csv")
+        assert [row["env_steps"] for row in rows] == ["1000"] * 3 + ["2000"] * 3
+        assert any("is cut off and left out" in line for line in said)
+        assert any("at 3000 environment steps, is incomplete" in s for s in said)
+    path.write_text("\n".join(whole.splitlines()[:-2]) + "\n")
+    said = []
+    publish(out, results, "locomotion", said.append)
+    assert ["(4 of 6 rows)" in line for line in said] == [True]
+    path.write_text("")
+    with pytest.raises(AssertionError, match="is kept"):
+        publish(out, results, "locomotion", silent)
+
+
+def edit(folder: Path, line: int, old: str, new: str) -> None:
+    path = folder / "eval.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    assert old in lines[line - 1]
+    lines[line - 1] = lines[line - 1].replace(old, new)
+    path.write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("line", "old", "new", "message"),
+    [
+        (1, "length", "len", r"line 1: the columns are"),
+        (5, ",200,", ",200", r"line 5: not enough values"),
+        (5, ",200,", ",20,0,", r"line 5: too many values"),
+        (5, "\n", "", r"line 5: too many values"),
+        (6, "1000,", "x,", r"line 6: invalid literal"),
+        (6, "1000,", "1000.0,", r"line 6: invalid literal"),
+        (2, "152.85714285714286", "nan", r"line 2: return is nan"),
+        (9, "2000,", "2001,", r"line 8: .* has 1 rows .* at 2000 environment"),
+        (9, ",100,2,", ",100,1,", r"line 8: .* has 6 rows of 5 different"),
+        (9, ",100,2,", ",102,2,", r"line 8: .* at 2000 environment"),
+        (9, ",100,2,", ",100,4,", r"line 8: .* at 2000 environment"),
+        (19, "3000,101,3", "", r"line 19: not enough"),
+    ],
+)
+def test_a_malformed_file_is_named_with_the_line(out, results, line, old, new, message):
+    folder = make_run(out)
+    edit(folder, line, old, new)
+    with pytest.raises(StoreError, match=r"eval\.csv, " + message):
+        publish(out, results, "locomotion", silent)
+    assert not (results / "locomotion" / "pearl.csv").exists()
+
+
+def test_missing_rows_of_a_finished_run_are_an_error(out, results):
+    folder = make_run(out)
+    text = (folder / "eval.csv").read_text()
+    (folder / "eval.csv").write_text("".join(text.splitlines(keepends=True)[:-1]))
+    with pytest.raises(
+        StoreError, match=r"\(run r[0-9a-f]{12}\) has 5 rows .* at 3000"
+    ):
+        publish(out, results, "locomotion", silent)
+
+
+def test_evaluations_out_of_order_are_an_error(out, results):
+    make_run(out, steps=(1000, 3000, 2000))
+    with pytest.raises(StoreError, match="later than the rows before"):
+        publish(out, results, "locomotion", silent)
+
+
+def test_damaged_descriptions_are_named(out, results):
+    folder = make_run(out)
+    config = (folder / "config.yaml").read_text()
+    for damaged in ("", "a: [", "suite: x"):
+        (folder / "config.yaml").write_text(damaged)
+        with pytest.raises(StoreError, match="do not describe a run"):
+            publish(out, results, "locomotion", silent)
+    (folder / "config.yaml").write_text(config)
+    (folder / "run.json").write_text("{")
+    with pytest.raises(RecordError, match=r"run\.json is damaged"):
+        publish(out, results, "locomotion", silent)
+
+
+def test_a_damaged_published_file_is_not_overwritten(out, results):
+    make_run(out)
+    publish(out, results, "locomotion", silent)
+    path = results / "locomotion" / "pearl.csv"
+    text = path.read_text()
+    for damaged in (
+        text[:-10],
+        "a,b\n1,2\n",
+        text + "x\n",
+        text.replace(",2000,", ",,"),
+    ):
+        path.write_text(damaged)
+        with pytest.raises(StoreError, match=r"pearl\.csv"):
+            publish(out, results, "locomotion", silent)
+        assert path.read_text() == damaged
+
+
+def test_a_copied_folder_is_not_a_second_run(out, results):
+    folder = make_run(out, seed=0)
+    (out / "locomotion" / "half-cheetah-vel" / "pearl" / "seed=1").mkdir()
+    for name in ("config.yaml", "run.json", "eval.csv"):
+        copy = folder.with_name("seed=1") / name
+        copy.write_bytes((folder / name).read_bytes())
+    with pytest.raises(StoreError, match="hold the same run"):
+        publish(out, results, "locomotion", silent)
+
+
+def test_nothing_to_publish_writes_nothing(out, results):
+    assert publish(out, results, "locomotion", silent) == []
+    assert not results.exists()
+
+
+def test_the_readme_explains_every_column():
+    readme = Path(__file__).parents[1] / "results" / "README.md"
+    curves, runs = readme.read_text().split("## `<suite>/runs.csv`")
+    named = [set(re.findall(r"`(\w+)`", part)) for part in (curves, runs)]
+    assert set(CURVE_COLUMNS) <= named[0]
+    assert set(RUN_COLUMNS) <= named[1]
+
+
+def test_the_store_needs_no_torch():
+    code = (
+        "import sys, pearl_bench.store; "
+        "print([m for m in ('torch', 'pandas', 'mujoco') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
