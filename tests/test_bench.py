@@ -1,0 +1,34 @@
+"""The speed targets, on a machine that has nothing else to do."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SHARES = {
+    "engine, half-cheetah-vel": 0.65,
+    "engine, ant-fwd-back": 0.85,
+    "engine, humanoid-direc-2d": 0.85,
+    "PEARL update, float32": 0.60,
+    "PEARL update, bf16": 0.55,
+}
+SPEEDS = {"collection, 30 tasks": 25_000, "evaluation, 30 tasks": 25_000}
+
+
+@pytest.mark.slow
+def test_every_target_is_reached():
+    done = subprocess.run(
+        [sys.executable, "-m", "pearl_bench.bench", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    figures = [json.loads(line) for line in done.stdout.splitlines()]
+    for target, share in SHARES.items():
+        shares = [f["share"] for f in figures if f["name"].startswith(target)]
+        assert shares
+        assert min(shares) >= share, target
+    for name, speed in SPEEDS.items():
+        (value,) = (f["value"] for f in figures if f["name"] == name)
+        assert value >= speed, name
