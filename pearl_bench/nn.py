@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,8 @@ def _uniform_linear(
     inputs: int, outputs: int, bound: float, bias: float | None, rng: torch.Generator
 ) -> nn.Linear:
     """Return a layer with weights U(±bound) and that bias (None: U(±bound) too)."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    # built without torch's own initialisation, which would draw from a global stream
+    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
     nn.init.uniform_(layer.weight, -bound, bound, generator=rng)
     if bias is None:
         nn.init.uniform_(layer.bias, -bound, bound, generator=rng)
@@ -44,13 +46,32 @@ def use_fastest_float32() -> str:
     return torch.get_float32_matmul_precision()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread within.
+
+    A policy's forward pass for some tens of observations is too small to share, and
+    threads of torch that spin at the end of each operation take the cores from the
+    threads that step the environments.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def full_precision(head: nn.Linear, features: Tensor) -> Tensor:
     """Apply a last layer outside autocast.
 
     Under ``precision=bf16`` the hidden layers compute in bfloat16, but a return of
     thousands rounded to its 8 bits would be off by several units.
     """
-    with torch.autocast(features.device.type, enabled=False):
+    device = features.device.type
+    if not torch.is_autocast_enabled(device):  # the context costs more than the head
+        return head(features)
+    with torch.autocast(device, enabled=False):
         return head(features)
 
 
@@ -128,6 +149,11 @@ class TanhGaussianPolicy(MLP):
     def mode(self, x: Tensor) -> Tensor:
         """Return the deterministic action ``[..., A]``."""
         return torch.tanh(self.gaussian(x)[0])
+
+    def explore(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Draw actions ``[..., A]`` without their density."""
+        mean, log_std = self.gaussian(x)
+        return torch.tanh(mean + log_std.exp() * noise)
 
     def sample(self, x: Tensor, noise: Tensor) -> ActionSample:
         """Draw actions from standard normal ``noise`` ``[..., A]``.

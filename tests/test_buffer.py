@@ -44,7 +44,7 @@ def drawn(store: ReplayBuffer, tasks: list[int], *, recent: bool, size: int = 40
 def test_draws_come_from_the_right_task_and_range(blocks):
     store = buffer()
     stored = dict.fromkeys(range(3), 0)
-    recent = dict.fromkeys(range(3), (0, 0))
+    recent: dict[int, tuple[int, int]] = dict.fromkeys(range(3), (0, 0))
     for task, count, clear in blocks:
         if clear:
             store.clear_recent(np.array([task]))

@@ -101,15 +101,13 @@ def test_every_loss_and_parameter_follows_the_recording(path):
                 for name in trace.files
                 if name.startswith(f"step{s}/")
             }
+            zeros = torch.zeros(meta["T"], meta["Z"], dtype=torch.float64)
             batch = Batch(
-                step["context"],
-                *(step[name].double() for name in INPUTS),
-                step["noise_z"] if "noise_z" in step else torch.zeros(0),
-                step["noise_action"],
+                context=step["context"],
+                noise_z=step.get("noise_z", zeros),  # a deterministic z has none
+                noise_action=step["noise_action"],
+                **{name: step[name].double() for name in INPUTS},
             )
-            if not meta["probabilistic"]:
-                zeros = torch.zeros(meta["T"], meta["Z"], dtype=torch.float64)
-                batch = batch._replace(noise_z=zeros)
             critic, value, policy, kl = learner.gradient_step(batch)[:4]
             close(critic, step["loss_critic"])
             close(value, step["loss_value"])

@@ -69,7 +69,7 @@ class PearlAdapter:
         if not explore:
             return policy.mode(obs_z).cpu().numpy()
         noise = self._normal((len(obs), policy.output.out_features))
-        return policy.sample(obs_z, noise).action.cpu().numpy()
+        return policy.explore(obs_z, noise).cpu().numpy()
 
     def observe(self, step: Transition) -> None:
         """Add the step to the context."""

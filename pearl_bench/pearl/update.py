@@ -157,9 +157,11 @@ class PearlUpdate:
     @torch.no_grad()
     def _move_target(self) -> None:
         """Soft update of the target value network."""
-        targets = list(self.nets.target_v.parameters())
-        sources = list(self.nets.v.parameters())
-        torch._foreach_lerp_(targets, sources, self.config.target_tau)
+        pairs = zip(
+            self.nets.target_v.parameters(), self.nets.v.parameters(), strict=True
+        )
+        for target, source in pairs:
+            target.lerp_(source, self.config.target_tau)
 
     def state_dict(self) -> dict[str, Any]:
         """Return networks and optimisers."""
