@@ -93,6 +93,8 @@ class _Loop:
         self.evaluated_at = 0
         self.row_due = False
         self._resume()
+        self.learnt = learner.env_steps
+        self.iteration_updates = learner.updates_due
         self.clock = time.monotonic()
         self.saved_at = self.clock
 
@@ -105,11 +107,11 @@ class _Loop:
             elif self.row_due:
                 self._end_iteration()
             else:
+                self.learnt = self.learner.env_steps
                 self.means.add(self.learner.collect(), 1)
                 self.row_due = True
-            self.progress.update(
-                self.learner.env_steps, self.learner.updates_done, self.test_return
-            )
+                self.iteration_updates = self.learner.updates_due
+            self._tell()
             if stop():
                 self._save()
                 return self._finished()
@@ -117,6 +119,13 @@ class _Loop:
                 self._save()
         self._save()
         return True
+
+    def _tell(self) -> None:
+        """Tell the steps learnt from so far: unlike those collected, they flow."""
+        fresh = self.learner.env_steps - self.learnt
+        share = 1 - self.learner.updates_due / max(1, self.iteration_updates)
+        steps = self.learnt + int(share * fresh)
+        self.progress.update(steps, self.learner.updates_done, self.test_return)
 
     def _finished(self) -> bool:
         iteration_ended = not (self.learner.updates_due or self.row_due)
