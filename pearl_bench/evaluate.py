@@ -40,9 +40,11 @@ def evaluate(
     """Meta-test the learner on every test task of the family.
 
     All test tasks run side by side: the exploration episodes, adaptation after the
-    last of them and after each later episode, deterministic actions throughout (oyster
-    ``rlkit/core/rl_algorithm.py``). Every random number comes from the seed and
-    the learner's step count, so that training never notices when or how often it is
+    last of them and after each later episode (oyster ``rlkit/core/rl_algorithm.py``).
+    How a method acts in an exploration episode is its own affair; PEARL explores by
+    posterior sampling with deterministic actions, policy gradients have to sample.
+    Later episodes are deterministic for all. Every random number comes from the seed
+    and the learner's step count, so that training never notices when or how often it is
     evaluated.
 
     Args:
@@ -62,7 +64,8 @@ def evaluate(
     rows: list[EvalRow] = []
     try:
         for number in range(1, family.meta_test.episodes + 1):
-            episode = run_episode(env, adapter, family.horizon, rng, explore=False)
+            explore = number <= family.meta_test.exploration_episodes
+            episode = run_episode(env, adapter, family.horizon, rng, explore=explore)
             adapter.end_episode()
             if number >= family.meta_test.exploration_episodes:
                 adapter.adapt()

@@ -57,7 +57,8 @@ class Adapter(Protocol):
 
         Args:
             obs: current observations.
-            explore: sample from the policy if true, take its mode otherwise.
+            explore: the episode serves to gather information; if false, act as well
+                as possible and take the policy's mode.
         """
         ...
 

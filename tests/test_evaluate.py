@@ -18,9 +18,10 @@ class GoToGoal:
         self.goals = np.array([task.params for task in tasks])
         self.adapted = False
         self.diary: list[str] = []
+        self.explored: list[bool] = []
 
     def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
-        assert not explore
+        self.explored.append(explore)
         if not self.adapted:
             return np.zeros_like(obs)
         return np.clip((self.goals - obs) / 0.1, -1, 1)
@@ -76,6 +77,8 @@ def test_two_exploration_episodes_then_the_reported_one(families):
     assert len(rows) == 20 * 3
     assert compact(learner.last.diary) == "end end adapt end adapt"
     assert learner.last.diary.count("step") == 3 * family.horizon
+    horizon = family.horizon
+    assert learner.last.explored == [True] * 2 * horizon + [False] * horizon
     by_episode = [np.mean([r.total for r in rows if r.episode == k]) for k in (1, 2, 3)]
     assert max(by_episode[:2]) < by_episode[2] - 8
     assert reported_return(rows) == by_episode[2]

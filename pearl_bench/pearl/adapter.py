@@ -35,6 +35,8 @@ class PearlAdapter:
         config: PEARL's settings.
         tasks: N.
         noise: generator of z and of exploration.
+        deterministic: take the policy's mode in exploration episodes too, as the
+            original's meta-test does: only z explores.
     """
 
     def __init__(
@@ -43,10 +45,13 @@ class PearlAdapter:
         config: PearlConfig,
         tasks: int,
         noise: torch.Generator,
+        *,
+        deterministic: bool,
     ) -> None:
         self.nets = nets
         self.config = config
         self.noise = noise
+        self.deterministic = deterministic
         self.context: list[Transition] = []
         self.believe(nets.encoder.prior(tasks))
 
@@ -66,7 +71,7 @@ class PearlAdapter:
         """Sample from the policy, or take its mode."""
         policy = self.nets.policy
         obs_z = torch.cat([torch.from_numpy(obs).to(self.z.device), self.z], dim=1)
-        if not explore:
+        if self.deterministic or not explore:
             return policy.mode(obs_z).cpu().numpy()
         noise = self._normal((len(obs), policy.output.out_features))
         return policy.explore(obs_z, noise).cpu().numpy()

@@ -107,7 +107,7 @@ class PearlLearner:
         env = self.family.make_batch(
             [self.family.train[i] for i in tasks], threads=self.threads
         )
-        adapter = PearlAdapter(self.nets, self.config, len(tasks), self.noise)
+        adapter = self._adapter(len(tasks), self.noise, deterministic=False)
         try:
             for block in blocks:
                 adapter.believe(self.nets.encoder.prior(len(tasks)))
@@ -233,7 +233,14 @@ class PearlLearner:
     def adapter(self, tasks: Sequence[Task], seed: int) -> PearlAdapter:
         """Return an adapter that starts from the prior and infers q(z|c)."""
         noise = torch.Generator(self.device).manual_seed(seed)
-        return PearlAdapter(self.nets, self.config, len(tasks), noise)
+        return self._adapter(len(tasks), noise, deterministic=True)
+
+    def _adapter(
+        self, tasks: int, noise: torch.Generator, *, deterministic: bool
+    ) -> PearlAdapter:
+        return PearlAdapter(
+            self.nets, self.config, tasks, noise, deterministic=deterministic
+        )
 
     # State --------------------------------------------------------------------------
 
