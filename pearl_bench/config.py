@@ -372,10 +372,10 @@ def _check_names(key: str, names: Sequence[str], known: Sequence[str]) -> None:
 
 def _suggest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    close = close or [k for k in known if k.rpartition(".")[2] == name]
+    close = [k for k in known if k.rpartition(".")[2] == name]
+    close = close or difflib.get_close_matches(name, known, n=1)
     if close:
-        return f"; did you mean {close[0]}?"
+        return f"; did you mean {' or '.join(close)}?"
     if len(known) > 12:
         return "; --help lists them all"
     return f"; known are: {', '.join(known)}"
@@ -394,11 +394,14 @@ def _describe(cls: type, prefix: str, leave_out: Iterable[str] = ()) -> list[str
 
 
 def _meanings(cls: type) -> dict[str, str]:
-    """Read the ``Attributes`` section of a docstring: its one sentence per key."""
-    section = textwrap.dedent((cls.__doc__ or "").partition("Attributes:\n")[2])
+    """Read the ``Attributes`` of a class and its bases: one sentence per key."""
+    sections = [
+        textwrap.dedent((base.__doc__ or "").partition("Attributes:\n")[2])
+        for base in cls.__mro__
+    ]
     meanings: dict[str, str] = {}
     key = ""
-    for line in section.splitlines():
+    for line in "\n".join(sections).splitlines():
         if line and not line.startswith(" "):
             key, _, meanings_start = line.partition(": ")
             meanings[key] = meanings_start

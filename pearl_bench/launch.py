@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pearl_bench import config as configuration
 from pearl_bench import registry
-from pearl_bench.config import RunConfig
+from pearl_bench.config import ConfigError, RunConfig
 from pearl_bench.console import Board, Lines, Progress, Tee
 from pearl_bench.plan import Run
 from pearl_bench.record import RecordError, RunRecord, provenance
@@ -180,14 +180,17 @@ def _prepare(run: RunConfig) -> None:
 
 
 def _learner(run: RunConfig, family: TaskFamily) -> MetaLearner:
-    return registry.learner_class(run.learner)(
-        run.config,
-        family,
-        seed=run.seed,
-        device=run.device,
-        precision=run.precision,
-        threads=run.threads,
-    )
+    try:
+        return registry.learner_class(run.learner)(
+            run.config,
+            family,
+            seed=run.seed,
+            device=run.device,
+            precision=run.precision,
+            threads=run.threads,
+        )
+    except ValueError as error:  # what only the method knows is not allowed
+        raise ConfigError(f"{run.learner}: {error}") from error
 
 
 def _execute_here(

@@ -67,7 +67,10 @@ def test_nothing_writes_to_a_configuration():
         ("suite=navigation families=point-robo", "did you mean point-robot?"),
         ("suite=navigation families=ant", "known are: point-robot, sparse-point"),
         ("suite=navigation learners=perl", "did you mean pearl?"),
-        ("suite=navigation kl_weight=1", "did you mean pearl.kl_weight?"),
+        (
+            "suite=navigation kl_weight=1",
+            "did you mean pearl.kl_weight or promp.kl_weight?",
+        ),
         ("suite=navigation pearl.kl_wieght=1", "did you mean pearl.kl_weight?"),
         ("suite=navigation settings=1", "unknown word settings="),
         ("suite=navigation pearl=1", "unknown word pearl="),

@@ -63,7 +63,13 @@ def test_lines_are_few_but_tell_new_returns_at_once():
 
 @pytest.fixture
 def runs(tmp_path):
-    words = ["suite=navigation", "budget=smoke", "steps=1000", "device=cpu"]
+    words = [
+        "suite=navigation",
+        "learners=pearl",
+        "budget=smoke",
+        "steps=1000",
+        "device=cpu",
+    ]
     return plan(load([*words, f"out={tmp_path}"]))
 
 

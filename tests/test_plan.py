@@ -21,6 +21,7 @@ def words(tmp_path):
         "steps=1000",
         "device=cpu",
         f"out={tmp_path}",
+        "learners=pearl",
     ]
 
 
@@ -40,7 +41,7 @@ def states(words):
 
 def test_one_run_per_family_learner_and_seed(tmp_path):
     runs = plan(
-        load(["suite=navigation", "seeds=0,3", f"out={tmp_path}", "device=cpu"])
+        load(["suite=navigation", "learners=pearl", "seeds=0,3", f"out={tmp_path}"])
     )
     assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == [
         "navigation/point-robot/pearl/seed=0",

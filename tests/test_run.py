@@ -15,8 +15,9 @@ from pearl_bench.record import RunRecord, read_run, status
 
 STEPS = 6000
 WORDS = (
-    "suite=navigation families=point-robot budget=smoke seeds=0,1 jobs=2 device=cpu "
-    f"steps={STEPS} pearl.initial_steps=20 pearl.updates_per_iteration=10"
+    "suite=navigation families=point-robot learners=pearl budget=smoke seeds=0,1 "
+    f"jobs=2 device=cpu steps={STEPS} pearl.initial_steps=20 "
+    "pearl.updates_per_iteration=10"
 ).split()
 
 

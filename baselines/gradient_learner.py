@@ -1,0 +1,365 @@
+"""Meta-learners that adapt by a policy gradient: sampling, adaptation, state."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.configs import GradientConfig
+from baselines.policy_gradient import (
+    InnerObjective,
+    Params,
+    Phase,
+    adapt,
+    fit_baseline,
+    gae,
+    gaussian,
+    initial_params,
+    per_task,
+    returns,
+    standardise,
+)
+from pearl_bench.rollout import run_episode
+from pearl_bench.types import Metrics, NonFiniteLoss, Transition
+from suites.base import Task, TaskFamily
+
+MIN_LOG_STD = float(np.log(1e-6))
+TRIAL_TASKS, TRIAL_EPISODES = 4, 5
+COUNTERS = ("env_steps", "updates_done", "updates_due")
+
+
+class GradientLearner(ABC):
+    """Samples before and after adaptation, then lets ``outer_update`` learn from it.
+
+    Args:
+        config: the method's settings.
+        family: the tasks.
+        seed: of every random stream of the run.
+        device: ``cpu`` or ``cuda``.
+        precision: ``float32``; there is no other.
+        threads: threads of the environments.
+
+    Raises:
+        ValueError: another precision.
+    """
+
+    inner_objective: InnerObjective = "likelihood_ratio"
+
+    def __init__(
+        self,
+        config: GradientConfig,
+        family: TaskFamily,
+        *,
+        seed: int,
+        device: str,
+        precision: str,
+        threads: int,
+    ) -> None:
+        if precision != "float32":
+            raise ValueError(
+                f"precision={precision}: the policy-gradient methods compute in "
+                "float32 only; leave precision= out, or these learners"
+            )
+        self.config = config
+        self.family = family
+        self.device = device
+        self.threads = threads
+        self.env_steps = self.updates_done = self.updates_due = 0
+        init_seed, noise_seed, env_seed = np.random.SeedSequence(seed).spawn(3)
+        self.rng = np.random.default_rng(env_seed)
+        self.noise = torch.Generator(device)
+        self.noise.manual_seed(int(noise_seed.generate_state(1)[0]))
+        init = torch.Generator().manual_seed(int(init_seed.generate_state(1)[0]))
+        theta = initial_params(
+            family.obs_dim,
+            family.action_dim,
+            (config.hidden_size, config.hidden_size),
+            config.initial_std,
+            init,
+        )
+        self.theta: Params = {name: value.to(device) for name, value in theta.items()}
+        self.phases: list[Phase] = []
+
+    @property
+    @abstractmethod
+    def outer_steps(self) -> int:
+        """Outer steps per batch."""
+
+    @abstractmethod
+    def outer_update(self, phases: list[Phase]) -> Metrics:
+        """Take one outer step on ``theta``; the phases are as sampled."""
+
+    # Meta-training ------------------------------------------------------------------
+
+    def collect(self) -> Metrics:
+        """Sample every task's episodes before and after each inner step."""
+        config, family = self.config, self.family
+        train = [family.train[i] for i in self._draw_tasks()]
+        tasks = [task for task in train for _ in range(config.episodes)]
+        env = family.make_batch(tasks, threads=self.threads)
+        params = self._sampling_params(config.tasks)
+        self.phases, metrics = [], {"episodes/unstable": 0.0}
+        try:
+            for k in range(config.inner_steps + 1):
+                actor = PolicyActor(params, config, self.noise)
+                episode = run_episode(
+                    env, actor, family.horizon, self.rng, explore=True
+                )
+                last = k == config.inner_steps
+                phase = self._phase(actor.recorded(episode.steps, outer=last))
+                self.phases.append(phase)
+                if not last:
+                    params = self._adapt(params, phase)
+                self.env_steps += int(episode.length.sum())
+                name = "adapted" if last else "unadapted" if k == 0 else f"step{k}"
+                metrics |= {
+                    f"return/train_{name}": float(episode.total.mean()),
+                    "episodes/unstable": metrics["episodes/unstable"]
+                    + float(episode.unstable.sum()),
+                }
+        finally:
+            env.close()
+        self.updates_due += self.outer_steps
+        return metrics
+
+    def update(self) -> Metrics:
+        """Take one outer step."""
+        metrics = self.outer_update(self.phases)
+        for name, value in metrics.items():
+            if not np.isfinite(value):
+                raise NonFiniteLoss(
+                    f"{name} is {value} at outer step {self.updates_done + 1} "
+                    f"({self.env_steps} environment steps)"
+                )
+        self.updates_done += 1
+        self.updates_due -= 1
+        if not self.updates_due:
+            self.phases = []
+        log_std = self.theta["log_std"].detach()
+        return {**metrics, "policy/log_std": float(log_std.mean())}
+
+    def adapt_through(
+        self, theta: Params, phases: Sequence[Phase], *, differentiable: bool = True
+    ) -> Params:
+        """Repeat the adaptation from recorded phases, from other meta-parameters."""
+        params = per_task(theta, len(phases[0].obs))
+        for phase in phases:
+            params = self._adapt(params, phase, create_graph=differentiable)
+        return params
+
+    def estimate_seconds(self, env_steps: int) -> float:
+        """Time one iteration on few tasks and episodes."""
+        self.config = replace(
+            self.config,
+            tasks=min(self.config.tasks, TRIAL_TASKS),
+            episodes=min(self.config.episodes, TRIAL_EPISODES),
+        )
+        start = time.perf_counter()
+        self.collect()
+        while self.updates_due:
+            self.update()
+        return (time.perf_counter() - start) / self.env_steps * env_steps
+
+    def _draw_tasks(self) -> np.ndarray:
+        """Draw the train tasks of an iteration, each as often as any other or once."""
+        known, wanted = len(self.family.train), self.config.tasks
+        rounds = [self.rng.permutation(known) for _ in range(-(-wanted // known))]
+        return np.concatenate(rounds)[:wanted]
+
+    def _sampling_params(self, tasks: int) -> Params:
+        theta = {name: value.detach() for name, value in self.theta.items()}
+        # the bound holds for the meta-parameters, not for adapted ones (ProMP's code)
+        theta["log_std"] = theta["log_std"].clamp(min=MIN_LOG_STD)
+        return per_task(theta, tasks)
+
+    def _adapt(
+        self, params: Params, phase: Phase, *, create_graph: bool = False
+    ) -> Params:
+        return adapt(
+            params,
+            phase,
+            self.inner_objective,
+            self.config.inner_rate,
+            create_graph=create_graph,
+        )
+
+    def _phase(self, phase: Phase) -> Phase:
+        """Fill in the advantages."""
+        config = self.config
+        target = returns(phase.reward, phase.alive, config.discount)
+        value = fit_baseline(phase.obs, target, phase.alive, config.ridge)
+        advantage = gae(
+            phase.reward, value, phase.alive, config.discount, config.gae_lambda
+        )
+        return phase._replace(advantage=standardise(advantage, phase.alive))
+
+    # Meta-testing -------------------------------------------------------------------
+
+    def adapter(self, tasks: Sequence[Task], seed: int) -> GradientAdapter:
+        """Return an adapter that takes one inner step after the exploration."""
+        noise = torch.Generator(self.device).manual_seed(seed)
+        return GradientAdapter(self, self._sampling_params(len(tasks)), noise)
+
+    # State --------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that is needed to continue exactly."""
+        return {
+            **{name: getattr(self, name) for name in COUNTERS},
+            "theta": {name: value.detach() for name, value in self.theta.items()},
+            "phases": [phase._asdict() for phase in self.phases],
+            "rng": self.rng.bit_generator.state,
+            "noise": self.noise.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        for name in COUNTERS:
+            setattr(self, name, state[name])
+        with torch.no_grad():
+            for name, value in self.theta.items():
+                value.copy_(state["theta"][name])
+        self.phases = [
+            Phase(**{name: value.to(self.device) for name, value in phase.items()})
+            for phase in state["phases"]
+        ]
+        self.rng.bit_generator.state = state["rng"]
+        self.noise.set_state(state["noise"])
+
+
+class PolicyActor:
+    """Acts with each task's policy and remembers what it sampled from.
+
+    Args:
+        params: with a leading task axis; N environments are M tasks x E episodes.
+        config: the action scale.
+        noise: generator of the actions.
+    """
+
+    def __init__(
+        self, params: Params, config: GradientConfig, noise: torch.Generator
+    ) -> None:
+        self.params = params
+        self.scale = config.action_scale
+        self.noise = noise
+        self.samples: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    @torch.no_grad()
+    def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
+        """Sample from the Gaussian, or take its mean; return it scaled to [-1, 1]."""
+        device, tasks = self.noise.device, len(self.params["log_std"])
+        batch = torch.from_numpy(obs).to(device).reshape(tasks, -1, obs.shape[1])
+        mean, log_std = gaussian(self.params, batch)
+        action = mean
+        if explore:
+            noise = torch.randn(mean.shape, generator=self.noise, device=device)
+            action = mean + log_std.exp() * noise
+        self.samples.append((action, mean, log_std))
+        scaled = (action / self.scale).clamp(-1, 1)
+        return scaled.reshape(len(obs), -1).cpu().numpy()
+
+    def observe(self, step: Transition) -> None:
+        """The rollout keeps the transitions."""
+
+    def end_episode(self) -> None:
+        """Nothing changes between episodes."""
+
+    def adapt(self) -> None:
+        """Adapting is the learner's part in training."""
+
+    def recorded(self, steps: Transition, *, outer: bool) -> Phase:
+        """Return an episode of every environment ``[T, N, ...]`` as a phase.
+
+        Args:
+            steps: what was stepped with this actor's actions.
+            outer: take the reward that is learnt from; a phase to adapt from has the
+                one that contexts see.
+        """
+        tasks, device = len(self.params["log_std"]), self.noise.device
+
+        def ordered(x: np.ndarray) -> Tensor:
+            values = torch.from_numpy(x).to(device).transpose(0, 1)
+            return values.reshape(tasks, -1, *values.shape[1:])
+
+        action, mean, log_std = (
+            torch.stack(x, dim=2) for x in zip(*self.samples, strict=True)
+        )
+        alive = ordered(steps.alive)
+        reward = ordered(steps.reward if outer else steps.sparse_reward)
+        return Phase(
+            obs=ordered(steps.obs),
+            action=action,
+            reward=reward.to(mean.dtype) * alive,
+            alive=alive,
+            mean=mean,
+            log_std=log_std,
+            advantage=torch.zeros_like(reward, dtype=mean.dtype),
+        )
+
+
+class GradientAdapter:
+    """Meta-test: explores with the meta-policy, takes an inner step, then acts.
+
+    Args:
+        learner: provides the inner step; not changed.
+        params: the meta-parameters with a leading task axis.
+        noise: generator of the exploration.
+    """
+
+    def __init__(
+        self, learner: GradientLearner, params: Params, noise: torch.Generator
+    ) -> None:
+        self.learner = learner
+        self.params = params
+        self.noise = noise
+        self.actor = PolicyActor(params, learner.config, noise)
+        self.steps: list[Transition] = []
+        self.explored: list[Phase] = []
+        self.adapted = False
+
+    def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
+        """Sample while exploring, take the mean of the adapted policy afterwards."""
+        return self.actor.act(obs, explore=explore)
+
+    def observe(self, step: Transition) -> None:
+        """Take note of the step."""
+        self.steps.append(step)
+
+    def end_episode(self) -> None:
+        """Keep the episode for the inner step, unless that has been taken."""
+        if not self.adapted:
+            steps = Transition(*(np.stack(x) for x in zip(*self.steps, strict=True)))
+            self.explored.append(self.actor.recorded(steps, outer=False))
+        self.actor = PolicyActor(self.params, self.learner.config, self.noise)
+        self.steps = []
+
+    def adapt(self) -> None:
+        """Take the inner step from all exploration episodes; once only.
+
+        Later episodes take the mean action, from which there is no gradient to learn.
+        """
+        if self.adapted:
+            return
+        self.adapted = True
+        phase = self.learner._phase(_joined(self.explored))
+        self.params = self.learner._adapt(self.params, phase)
+        self.actor = PolicyActor(self.params, self.learner.config, self.noise)
+
+
+def _joined(phases: Sequence[Phase]) -> Phase:
+    """Join phases of one episode each along E, padded to the longest."""
+    longest = max(phase.obs.shape[2] for phase in phases)
+
+    def padded(x: Tensor) -> Tensor:
+        shape = (*x.shape[:2], longest - x.shape[2], *x.shape[3:])
+        return torch.cat([x, x.new_zeros(shape)], dim=2)
+
+    fields = zip(*phases, strict=True)
+    return Phase(*(torch.cat([padded(x) for x in field], dim=1) for field in fields))

@@ -1,0 +1,354 @@
+"""The policy-gradient pieces against closed forms, loops and finite differences."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal, kl_divergence
+
+from baselines import policy_gradient as pg
+from baselines.configs import MamlTrpoConfig, PrompConfig
+from baselines.gradient_learner import GradientLearner
+from baselines.maml_trpo import MamlTrpoLearner
+from baselines.policy_gradient import Params, Phase
+from baselines.promp import PrompLearner
+from pearl_bench.rollout import run_episode
+
+PLACE: dict[str, Any] = {
+    "seed": 0,
+    "device": "cpu",
+    "precision": "float32",
+    "threads": 1,
+}
+TASKS, EPISODES, STEPS, OBS, ACTIONS = 3, 2, 6, 4, 2
+
+
+def draws(seed: int, *shape: int) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+def lengths_to_alive(lengths) -> Tensor:
+    return torch.arange(STEPS) < torch.tensor(lengths).unsqueeze(-1)
+
+
+ALIVE = lengths_to_alive([[6, 4], [3, 6], [5, 1]])
+
+
+def policy(seed: int = 0) -> Params:
+    rng = torch.Generator().manual_seed(seed)
+    params = pg.initial_params(OBS, ACTIONS, (8, 8), 0.7, rng)
+    return {name: value.double() for name, value in params.items()}
+
+
+def sampled(params: Params, seed: int) -> Phase:
+    """A phase of unequal episodes, sampled with the parameters of each task."""
+    shape = (TASKS, EPISODES, STEPS)
+    obs = draws(seed, *shape, OBS)
+    mean, log_std = (x.detach() for x in pg.gaussian(params, obs))
+    advantage = draws(seed + 1, *shape) * ALIVE
+    return Phase(
+        obs=obs,
+        action=mean + log_std.exp() * draws(seed + 2, *shape, ACTIONS),
+        reward=draws(seed + 3, *shape) * ALIVE,
+        alive=ALIVE,
+        mean=mean,
+        log_std=log_std,
+        advantage=advantage,
+    )
+
+
+def adapted(theta: Params, phase: Phase, objective: Any, *, graph: bool) -> Params:
+    params = pg.per_task(theta, TASKS)
+    return pg.adapt(params, phase, objective, 0.1, create_graph=graph)
+
+
+class TestAdvantages:
+    reward = draws(0, TASKS, EPISODES, STEPS) * ALIVE
+    value = draws(1, TASKS, EPISODES, STEPS) * ALIVE
+
+    def test_gae_equals_a_double_loop(self):
+        ours = pg.gae(self.reward, self.value, ALIVE, 0.9, 0.8)
+        for i, j in np.ndindex(TASKS, EPISODES):
+            length = int(ALIVE[i, j].sum())
+            reward, value = self.reward[i, j], self.value[i, j]
+            for t in range(length):
+                expected = 0.0
+                for later in range(t, length):
+                    after = value[later + 1] if later + 1 < length else 0.0
+                    delta = reward[later] + 0.9 * after - value[later]
+                    expected += (0.9 * 0.8) ** (later - t) * delta
+                assert ours[i, j, t] == pytest.approx(float(expected))
+            assert not ours[i, j, length:].any()
+
+    def test_the_baseline_is_a_ridge_regression(self):
+        obs = 20 * draws(2, TASKS, EPISODES, STEPS, OBS)
+        values = pg.fit_baseline(obs, self.value, ALIVE, 0.3)
+        for i in range(TASKS):
+            rows, targets = [], []
+            for j, t in np.argwhere(ALIVE[i].numpy()):
+                o, s = np.clip(obs[i, j, t].numpy(), -10, 10), t / 100
+                rows.append([*o, *o**2, s, s**2, s**3, 1])
+                targets.append(float(self.value[i, j, t]))
+            x = np.array(rows)
+            with_ridge = np.vstack([x, np.sqrt(0.3) * np.eye(x.shape[1])])
+            y = np.concatenate([targets, np.zeros(x.shape[1])])
+            weights = np.linalg.lstsq(with_ridge, y, rcond=None)[0]
+            np.testing.assert_allclose(values[i][ALIVE[i]], x @ weights, rtol=1e-6)
+
+    def test_standardised_over_a_tasks_samples(self):
+        ours = pg.standardise(self.reward, ALIVE)
+        for i in range(TASKS):
+            samples = ours[i][ALIVE[i]]
+            assert float(samples.mean()) == pytest.approx(0, abs=1e-12)
+            assert float(samples.std(correction=0)) == pytest.approx(1)
+
+
+def test_densities_and_divergence_equal_torchs():
+    mean, log_std = draws(0, 5, ACTIONS), draws(1, 5, ACTIONS)
+    other_mean, other_log_std = draws(2, 5, ACTIONS), draws(3, 5, ACTIONS)
+    action = draws(4, 5, ACTIONS)
+    new = Independent(Normal(mean, log_std.exp()), 1)
+    old = Independent(Normal(other_mean, other_log_std.exp()), 1)
+    torch.testing.assert_close(pg.log_prob(action, mean, log_std), new.log_prob(action))
+    ours = pg.kl_divergence(other_mean, other_log_std, mean, log_std)
+    torch.testing.assert_close(ours, kl_divergence(old, new))
+
+
+def test_batched_tasks_equal_one_after_the_other():
+    theta = policy()
+    phase = sampled(pg.per_task(theta, TASKS), 10)
+    for objective in ("likelihood_ratio", "log_likelihood"):
+        together = adapted(theta, phase, objective, graph=False)
+        for i in range(TASKS):
+            one = Phase(*(field[i : i + 1] for field in phase))
+            params = pg.per_task(theta, 1)
+            alone = pg.adapt(params, one, objective, 0.1, create_graph=False)
+            for name in theta:
+                torch.testing.assert_close(together[name][i], alone[name][0])
+
+
+def test_conjugate_gradient_solves():
+    root = draws(0, 12, 12)
+    matrix, b = root @ root.T + torch.eye(12), draws(1, 12)
+    x = pg.conjugate_gradient(lambda v: matrix @ v, b, 30)
+    torch.testing.assert_close(x, torch.linalg.solve(matrix, b), rtol=1e-4, atol=1e-5)
+
+
+class TestMetaGradient:
+    """Derivatives of the whole map from meta-parameters to adapted surrogate."""
+
+    theta = policy()
+    pre = sampled(pg.per_task(theta, TASKS), 20)
+
+    def post(self, objective: str) -> Phase:
+        return sampled(adapted(self.theta, self.pre, objective, graph=False), 30)
+
+    def value(self, vector: Tensor, objective: str, post: Phase, graph: bool) -> Tensor:
+        theta = pg.unflatten(vector, self.theta)
+        params = adapted(theta, self.pre, objective, graph=graph)
+        return pg.task_mean(pg.ratio(params, post) * post.advantage, post.alive).mean()
+
+    def gradient(self, objective: str, post: Phase, at: Tensor) -> Tensor:
+        vector = at.clone().requires_grad_()
+        value = self.value(vector, objective, post, True)
+        return torch.autograd.grad(value, vector)[0]
+
+    @pytest.mark.parametrize("objective", ["likelihood_ratio", "log_likelihood"])
+    def test_equals_finite_differences(self, objective):
+        post, old = self.post(objective), pg.flatten(self.theta)
+        # away from the sampling parameters, where the two objectives differ most
+        at = old + 0.05 * draws(5, len(old))
+        ours = self.gradient(objective, post, at)
+        for k in range(4):
+            direction = draws(40 + k, len(old))
+            values = [
+                self.value(at + h * direction, objective, post, False)
+                for h in (1e-5, -1e-5)
+            ]
+            slope = float(values[0] - values[1]) / 2e-5
+            assert slope == pytest.approx(float(ours @ direction), rel=1e-6, abs=1e-8)
+
+    def test_objectives_adapt_alike_but_meta_learn_differently(self):
+        """One inner gradient at the sampling parameters, two Hessians."""
+        by_ratio, by_density = (
+            adapted(self.theta, self.pre, objective, graph=False)
+            for objective in ("likelihood_ratio", "log_likelihood")
+        )
+        for name in self.theta:
+            torch.testing.assert_close(by_ratio[name], by_density[name])
+        post, old = self.post("likelihood_ratio"), pg.flatten(self.theta)
+        gradients = [
+            self.gradient(objective, post, old)
+            for objective in ("likelihood_ratio", "log_likelihood")
+        ]
+        difference = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
+        assert difference > 1e-3
+
+    def test_dice_gives_each_step_the_credit_of_what_follows(self):
+        """Its gradient is the score of each action times the rewards from then on."""
+        phase = self.pre._replace(reward=pg.standardise(self.pre.reward, ALIVE))
+        vector = pg.flatten(self.theta).requires_grad_()
+        params = pg.per_task(pg.unflatten(vector, self.theta), TASKS)
+        surrogate = pg.inner_surrogate(params, phase, "dice")[0]
+        (ours,) = torch.autograd.grad(surrogate, vector)
+        count = ALIVE.sum(1, keepdim=True).clamp(min=1)
+        usual = (phase.reward * ALIVE).sum(1, keepdim=True) / count
+        reward = pg.standardise((phase.reward - usual) * ALIVE, ALIVE)[0]
+        expected = torch.zeros_like(vector)
+        for j, t in np.argwhere(ALIVE[0].numpy()):
+            mean, log_std = pg.gaussian(
+                {name: value[:1] for name, value in params.items()},
+                phase.obs[:1, j : j + 1, t : t + 1],
+            )
+            density = pg.log_prob(phase.action[0, j, t], mean, log_std).sum()
+            (score,) = torch.autograd.grad(density, vector, retain_graph=True)
+            expected += score * reward[j, t:].sum()
+        torch.testing.assert_close(ours, expected / int(ALIVE[0].sum()))
+
+
+SMALL: dict[str, Any] = {"tasks": 6, "episodes": 10, "hidden_size": 32}
+
+
+@pytest.fixture
+def point_robot(families):
+    return families["point-robot"]
+
+
+class TestTrpo:
+    @pytest.mark.parametrize(
+        "objective", ["likelihood_ratio", "log_likelihood", "dice"]
+    )
+    def test_a_step_improves_the_surrogate_within_the_bound(
+        self, point_robot, objective
+    ):
+        config = MamlTrpoConfig(**SMALL, inner_objective=objective)
+        learner = MamlTrpoLearner(config, point_robot, **PLACE)
+        learner.collect()
+        phases, before = learner.phases, copy.deepcopy(learner.theta)
+        metrics = learner.update()
+        assert metrics["step/accepted"] == 1
+        assert metrics["improvement/outer"] > 0
+        outer = [
+            learner.outer(theta, phases, differentiable=False)
+            for theta in (before, learner.theta)
+        ]
+        assert outer[1].surrogate > outer[0].surrogate
+        assert 0 < outer[1].kl <= config.max_kl
+        assert abs(float(outer[0].kl)) < 1e-6
+
+    def test_a_step_that_cannot_improve_is_not_taken(self, point_robot):
+        learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
+        learner.collect()
+        learner.phases[-1] = learner.phases[-1]._replace(
+            advantage=torch.zeros_like(learner.phases[-1].advantage)
+        )
+        before = copy.deepcopy(learner.theta)
+        assert learner.update()["step/accepted"] == 0
+        assert all(torch.equal(before[k], learner.theta[k]) for k in before)
+
+
+def test_promps_objective_equals_a_loop_over_tasks(point_robot):
+    config = PrompConfig(**SMALL, inner_steps=2, kl_weight=0.3)
+    learner = PrompLearner(config, point_robot, **PLACE)
+    learner.collect()
+    learner.update()  # so that the parameters are not those that sampled
+    learner.kl_weights = torch.tensor([0.3, 0.7])
+    ours = learner.objective(learner.theta, learner.phases)
+    losses = []
+    for i in range(config.tasks):
+        phases = [Phase(*(f[i : i + 1] for f in phase)) for phase in learner.phases]
+        params = pg.per_task(learner.theta, 1)
+        penalty = 0.0
+        for weight, phase in zip((0.3, 0.7), phases[:-1], strict=True):
+            mean, log_std = pg.gaussian(params, phase.obs)
+            kl = pg.kl_divergence(phase.mean, phase.log_std, mean, log_std)
+            penalty += weight * kl[phase.alive].mean() / 2
+            params = pg.adapt(params, phase, "likelihood_ratio", 0.1, create_graph=True)
+        change = pg.ratio(params, phases[-1])[phases[-1].alive]
+        advantage = phases[-1].advantage[phases[-1].alive]
+        clipped = change.clamp(0.7, 1.3)
+        objective = torch.minimum(change * advantage, clipped * advantage).mean()
+        losses.append(penalty - objective)
+    torch.testing.assert_close(ours.loss, torch.stack(losses).mean())
+
+
+def test_every_sampled_episode_counts_once_however_short(families):
+    family = families["walker-2d-params"]
+    config = MamlTrpoConfig(tasks=3, episodes=4, hidden_size=16)
+    learner = MamlTrpoLearner(config, family, **PLACE)
+    learner.collect()
+    for phase in learner.phases:
+        lengths = phase.alive.sum(-1)
+        assert lengths.shape == (3, 4)
+        assert (lengths > 0).all()
+        assert lengths.unique().numel() > 1
+    steps = sum(int(phase.alive.sum()) for phase in learner.phases)
+    assert learner.env_steps == steps
+
+
+def test_the_policy_acts_in_a_tenth_of_the_range(point_robot):
+    learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
+    adapter = learner.adapter(point_robot.test, 0)
+    action = adapter.act(np.zeros((20, 2), np.float32), explore=True)
+    raw = adapter.actor.samples[0][0].reshape(20, 2).numpy()
+    np.testing.assert_allclose(action, np.clip(raw / 10, -1, 1), rtol=1e-6)
+    assert 0.05 < action.std() < 0.2
+
+
+def gain(learner: GradientLearner, family, mix: bool) -> float:
+    """Return what one inner step on the test tasks adds to the return.
+
+    With ``mix``, every task adapts to the advantages of its neighbour.
+    """
+    env = family.make_batch([t for t in family.test for _ in range(20)], threads=1)
+    rng = np.random.default_rng(0)
+    params = learner._sampling_params(len(family.test))
+    totals = []
+    for _ in range(2):
+        actor = type(learner.adapter(family.test, 1).actor)(
+            params, learner.config, torch.Generator().manual_seed(1)
+        )
+        episode = run_episode(env, actor, family.horizon, rng, explore=True)
+        totals.append(episode.total.mean())
+        phase = learner._phase(actor.recorded(episode.steps, outer=False))
+        if mix:
+            phase = phase._replace(advantage=phase.advantage.roll(1, 0))
+        params = learner._adapt(params, phase)
+    return totals[1] - totals[0]
+
+
+@pytest.mark.parametrize("method", ["maml_trpo", "promp"])
+def test_adaptation_pays_after_short_meta_training(point_robot, method):
+    shared: dict[str, Any] = {
+        "tasks": 20,
+        "episodes": 10,
+        "hidden_size": 32,
+        "action_scale": 1.0,
+    }
+    if method == "promp":
+        config = PrompConfig(**shared, learning_rate=3e-3)
+        learner: GradientLearner = PrompLearner(config, point_robot, **PLACE)
+    else:
+        learner = MamlTrpoLearner(MamlTrpoConfig(**shared), point_robot, **PLACE)
+    for _ in range(20):
+        learner.collect()
+        while learner.updates_due:
+            learner.update()
+    own, mixed = gain(learner, point_robot, False), gain(learner, point_robot, True)
+    assert own > 4.0
+    assert mixed < 1.0  # adapting to another task's advantages gains nothing
+
+
+def test_other_precisions_are_refused(point_robot):
+    with pytest.raises(ValueError, match="float32 only"):
+        MamlTrpoLearner(MamlTrpoConfig(), point_robot, **{**PLACE, "precision": "bf16"})
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="inner_rate must be positive"):
+        replace(MamlTrpoConfig(), inner_rate=0.0)

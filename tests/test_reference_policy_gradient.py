@@ -1,0 +1,223 @@
+"""The on-policy baselines against values computed with plain loops, in float64.
+
+In a recording, ``theta_old`` and ``theta_moved`` are meta-parameters, ``pre/<i>`` and
+``post/<i>`` what task i sampled and ``adapted_old/<i>`` its adapted parameters; then
+come the objectives at both points with gradients and Hessian-vector products, and
+episodes with returns, baseline and advantages. ``PEARL_BENCH_PG`` names another folder.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from baselines.configs import MamlTrpoConfig, PrompConfig
+from baselines.maml_trpo import MamlTrpoLearner, _flat_gradient
+from baselines.policy_gradient import (
+    Params,
+    Phase,
+    baseline_features,
+    baseline_weights,
+    fit_baseline,
+    flatten,
+    gae,
+    returns,
+    standardise,
+    unflatten,
+)
+from baselines.promp import PrompLearner
+from suites.base import ScoreRange, Task, TaskFamily
+
+FOLDER = Path(
+    os.environ.get(
+        "PEARL_BENCH_PG", Path(__file__).parent / "data/policy_gradient_traces"
+    )
+)
+TOLERANCE = 1e-8
+
+
+def no_environment(tasks, *, threads):
+    raise AssertionError("an update needs no environment")
+
+
+class Trace:
+    """One recording, with its tasks stacked."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as file:
+            self.arrays = {name: file[name] for name in file.files}
+        self.meta: dict[str, Any] = json.loads(str(self.arrays["meta"]))
+        tasks = (Task("recorded", 0, ()),)
+        self.family = TaskFamily(
+            name="recorded",
+            version=0,
+            horizon=1,
+            obs_dim=self.meta["O"],
+            action_dim=self.meta["A"],
+            train=tasks,
+            test=tasks,
+            score=ScoreRange(0, 1, "none"),
+            source="recorded update",
+            make_batch=no_environment,
+        )
+        self.shared = {
+            "tasks": self.meta["tasks"],
+            "inner_rate": self.meta["alpha"],
+            "hidden_size": self.meta["H"],
+            "ridge": self.meta["ridge"],
+            "discount": self.meta["gamma"],
+            "gae_lambda": self.meta["lam"],
+        }
+
+    def tensor(self, name: str) -> Tensor:
+        return torch.from_numpy(self.arrays[name])
+
+    def params(self, prefix: str) -> Params:
+        layers = [f"{kind}{i}" for i in range(3) for kind in "wb"]
+        return {name: self.tensor(f"{prefix}/{name}") for name in [*layers, "log_std"]}
+
+    def phases(self) -> list[Phase]:
+        return [self.phase("pre"), self.phase("post")]
+
+    def phase(self, name: str) -> Phase:
+        def stacked(field: str) -> Tensor:
+            of_tasks = [
+                self.tensor(f"{name}/{i}/{field}") for i in range(self.meta["tasks"])
+            ]
+            return torch.stack(of_tasks).unsqueeze(1)  # one episode each
+
+        advantage = stacked("adv")
+        return Phase(
+            obs=stacked("obs"),
+            action=stacked("action"),
+            reward=torch.zeros_like(advantage),
+            alive=torch.ones_like(advantage, dtype=torch.bool),
+            mean=stacked("mean"),
+            log_std=stacked("log_std"),
+            advantage=advantage,
+        )
+
+    def maml(self, objective: Any) -> MamlTrpoLearner:
+        config = MamlTrpoConfig(**self.shared, inner_objective=objective)
+        return MamlTrpoLearner(config, self.family, **PLACE)
+
+    def promp(self) -> PrompLearner:
+        config = PrompConfig(
+            **self.shared,
+            clip=self.meta["clip"],
+            kl_weight=self.meta["eta"],
+            learning_rate=self.meta["adam_lr"],
+        )
+        learner = PrompLearner(config, self.family, **PLACE)
+        for name, value in learner.theta.items():
+            value.data = self.tensor(f"theta_old/{name}").clone()
+        learner.kl_weights = learner.kl_weights.double().fill_(self.meta["eta"])
+        return learner
+
+
+PLACE: dict[str, Any] = {
+    "seed": 0,
+    "device": "cpu",
+    "precision": "float32",
+    "threads": 1,
+}
+
+
+def close(ours, recorded) -> None:
+    ours, recorded = np.asarray(ours), np.asarray(recorded)
+    scale = TOLERANCE * 1e-2 * max(1e-2, float(np.abs(recorded).max()))
+    np.testing.assert_allclose(ours, recorded, rtol=TOLERANCE, atol=scale)
+
+
+def leaves(params: Params) -> Params:
+    return {name: value.clone().requires_grad_() for name, value in params.items()}
+
+
+@pytest.fixture(params=sorted(FOLDER.glob("*.npz")), ids=lambda path: path.stem)
+def trace(request) -> Trace:
+    return Trace(request.param)
+
+
+def test_there_are_recordings():
+    assert len(list(FOLDER.glob("*.npz"))) >= 1
+
+
+@pytest.mark.parametrize("objective", ["likelihood_ratio", "log_likelihood"])
+@pytest.mark.parametrize("at", ["old", "moved"])
+def test_maml_objective_gradient_and_hessian_vector_product(trace, objective, at):
+    learner, theta = trace.maml(objective), leaves(trace.params(f"theta_{at}"))
+    outer = learner.outer(theta, trace.phases())
+    prefix = f"maml/{at}/{objective}"
+    close(outer.surrogate.detach(), trace.tensor(f"{prefix}/surrogate"))
+    close(outer.kl.detach(), trace.tensor(f"{prefix}/kl_post"))
+    weights = list(theta.values())
+    gradient = _flat_gradient(outer.surrogate, weights, retain_graph=True)
+    close(gradient, flatten(trace.params(f"{prefix}/grad")))
+    kl_gradient = _flat_gradient(outer.kl, weights, create_graph=True)
+    vector = flatten(trace.params("vector"))
+    product = _flat_gradient(kl_gradient @ vector, weights)
+    close(product, flatten(trace.params(f"{prefix}/kl_hvp")))
+
+
+@pytest.mark.parametrize("objective", ["likelihood_ratio", "log_likelihood"])
+def test_adapted_parameters(trace, objective):
+    theta = leaves(trace.params("theta_old"))
+    adapted = trace.maml(objective).adapt_through(theta, trace.phases()[:1])
+    for i in range(trace.meta["tasks"]):
+        for name, recorded in trace.params(f"adapted_old/{i}").items():
+            close(adapted[name][i].detach(), recorded)
+
+
+@pytest.mark.parametrize("at", ["old", "moved"])
+def test_promp_objective_and_gradient(trace, at):
+    theta = leaves(trace.params(f"theta_{at}"))
+    result = trace.promp().objective(theta, trace.phases())
+    close(result.loss.detach(), trace.tensor(f"promp/{at}/loss"))
+    close(result.surrogate.detach(), trace.tensor(f"promp/{at}/surrogate"))
+    close(result.kl.detach().mean(), trace.tensor(f"promp/{at}/kl_pre"))
+    gradient = _flat_gradient(result.loss, list(theta.values()))
+    close(gradient, flatten(trace.params(f"promp/{at}/grad")))
+
+
+def test_five_promp_steps(trace):
+    learner = trace.promp()
+    for _ in range(5):
+        learner.outer_update(trace.phases())
+    for name, recorded in trace.params("promp/after5").items():
+        close(learner.theta[name].detach(), recorded)
+
+
+def test_returns_baseline_and_advantages(trace):
+    numbers = sorted(
+        {name.split("/")[1] for name in trace.arrays if name.startswith("episode/")}
+    )
+    lengths = [len(trace.tensor(f"episode/{j}/reward")) for j in numbers]
+    assert len(set(lengths)) > 1
+
+    def padded(field: str) -> Tensor:
+        episodes = [trace.tensor(f"episode/{j}/{field}") for j in numbers]
+        return torch.nn.utils.rnn.pad_sequence(episodes, batch_first=True)[None]
+
+    reward, obs = padded("reward"), padded("obs")
+    alive = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])[None]
+    meta = trace.meta
+    target = returns(reward, alive, meta["gamma"])
+    close(target, padded("returns"))
+    weights = baseline_weights(baseline_features(obs), target, alive, meta["ridge"])
+    close(weights[0], trace.tensor("baseline/weights"))
+    value = fit_baseline(obs, target, alive, meta["ridge"])
+    close(value, padded("value"))
+    advantage = gae(reward, value, alive, meta["gamma"], meta["lam"])
+    close(advantage, padded("advantage"))
+    close(standardise(advantage, alive), padded("advantage_standardised"))
+
+
+def test_flat_vectors_round_trip(trace):
+    params = trace.params("theta_old")
+    again = unflatten(flatten(params), params)
+    assert all(torch.equal(again[name], params[name]) for name in params)
