@@ -18,6 +18,12 @@ LEARNERS: dict[str, tuple[str, str]] = {
         "pearl_bench.pearl.config:PearlConfig",
         "pearl_bench.pearl.learner:PearlLearner",
     ),
+    "maml_trpo": (
+        "baselines.configs:MamlTrpoConfig",
+        "baselines.maml_trpo:MamlTrpoLearner",
+    ),
+    "promp": ("baselines.configs:PrompConfig", "baselines.promp:PrompLearner"),
+    "rl2": ("baselines.rl2_config:Rl2Config", "baselines.rl2:Rl2Learner"),
 }
 """Name of a method: import paths of its settings (a frozen dataclass) and learner."""
 

@@ -1,0 +1,298 @@
+"""RL²: a recurrent policy that learns to adapt (Duan et al. 2016, arXiv 1611.02779).
+
+A trial is E episodes of one task. The policy (``rl2_policy.py``) keeps its hidden state
+from the trial's first step to its last, so adapting is nothing but running it. It is
+trained with PPO (arXiv 1707.06347). Shapes beside those of ``policy_gradient.py``: N
+trials side by side, D inputs of the policy. A packed trial ``[N, T, ...]`` is its
+episodes' steps one after the other, padded at the end only, however early each episode
+terminated.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.policy_gradient import (
+    fit_baseline,
+    gae,
+    kl_divergence,
+    log_prob,
+    returns,
+    standardise,
+)
+from baselines.rl2_config import Rl2Config
+from baselines.rl2_policy import RecurrentPolicy, Rl2Adapter, Sampled
+from pearl_bench.rollout import run_episode
+from pearl_bench.types import Metrics, NonFiniteLoss
+from suites.base import Task, TaskFamily
+
+COUNTERS = ("env_steps", "updates_done", "updates_due")
+
+
+class Trials(NamedTuple):
+    """N packed trials with all that the loss needs.
+
+    Attributes:
+        inputs: ``[N, T, D]``.
+        action: ``[N, T, A]`` as sampled.
+        mean: ``[N, T, A]`` of the distribution that was sampled from.
+        log_std: ``[A]`` of that distribution.
+        alive: ``[N, T]`` bool; no step follows one that is not.
+        advantage: ``[N, T]``, 0 in the padding.
+    """
+
+    inputs: Tensor
+    action: Tensor
+    mean: Tensor
+    log_std: Tensor
+    alive: Tensor
+    advantage: Tensor
+
+
+def pack(x: Tensor, alive: Tensor) -> Tensor:
+    """Join the episodes ``[N, E, T, ...]`` of each trial, leaving out the padding.
+
+    Returns:
+        ``[N, T', ...]``, the entries that are alive, in order, then zeros; T' is the
+        longest trial's length.
+    """
+    flat, valid = x.flatten(1, 2), alive.flatten(1)
+    count = valid.sum(1)
+    longest = int(count.max())
+    order = valid.byte().argsort(dim=1, descending=True, stable=True)[:, :longest]
+    rows = torch.arange(len(flat), device=flat.device).unsqueeze(1)
+    kept = torch.arange(longest, device=flat.device) < count.unsqueeze(1)
+    kept = kept.reshape(*kept.shape, *[1] * (flat.dim() - 2))
+    return flat[rows, order].masked_fill(~kept, 0)
+
+
+def trial_advantages(
+    obs: Tensor, reward: Tensor, alive: Tensor, tasks: int, config: Rl2Config
+) -> Tensor:
+    """Return the standardised advantages ``[N, T']`` of packed trials.
+
+    With ``credit="trial"`` returns, baseline and its time index run on through the
+    episodes of a trial; with ``episode`` they start anew in each.
+
+    Args:
+        obs: ``[N, E, T, O]``, the N trials ordered by task, equally many of each.
+        reward: ``[N, E, T]``.
+        alive: ``[N, E, T]``.
+        tasks: M, tasks behind the N trials.
+        config: credit, fit, discount, lambda, ridge.
+    """
+    groups = tasks if config.fit == "task" else 1
+    padded = alive
+    if config.credit == "trial":
+        obs, reward, alive = (
+            pack(x, padded).unsqueeze(1) for x in (obs, reward, alive)
+        )
+
+    obs, reward, valid = (
+        x.reshape(groups, -1, *x.shape[2:]) for x in (obs, reward, alive)
+    )
+    target = returns(reward, valid, config.discount)
+    value = fit_baseline(obs, target, valid, config.ridge)
+    estimate = gae(reward, value, valid, config.discount, config.gae_lambda)
+    return pack(standardise(estimate, valid).reshape(alive.shape), alive)
+
+
+def ppo_loss(
+    policy: RecurrentPolicy, trials: Trials, *, clip: float, bptt_steps: int
+) -> tuple[Tensor, Tensor]:
+    """Return PPO's clipped loss and the KL to the sampling policy.
+
+    Both are means over the steps of all trials: a step weighs the same in a short trial
+    or chunk as in a long one.
+    """
+    mean = policy.unroll(trials.inputs, bptt_steps)
+    old_log_std = trials.log_std.expand_as(mean)
+    log_std = policy.log_std.expand_as(mean)
+    change = log_prob(trials.action, mean, log_std)
+    change = change - log_prob(trials.action, trials.mean, old_log_std)
+    # padding means nothing, and its density may overflow
+    ratio = torch.where(trials.alive, change, 0).exp()
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    surrogate = torch.min(ratio * trials.advantage, clipped * trials.advantage)
+    kl = kl_divergence(trials.mean, old_log_std, mean, log_std)
+    steps = trials.alive.sum()
+    return (
+        -(surrogate * trials.alive).sum() / steps,
+        (kl.detach() * trials.alive).sum() / steps,
+    )
+
+
+class Rl2Learner:
+    """Samples a batch of trials, then takes PPO's epochs on it.
+
+    Args:
+        config: the method's settings.
+        family: the tasks.
+        seed: of every random stream of the run.
+        device: ``cpu`` or ``cuda``.
+        precision: ``float32``; there is no other.
+        threads: threads of the environments.
+
+    Raises:
+        ValueError: another precision.
+    """
+
+    def __init__(
+        self,
+        config: Rl2Config,
+        family: TaskFamily,
+        *,
+        seed: int,
+        device: str,
+        precision: str,
+        threads: int,
+    ) -> None:
+        if precision != "float32":
+            raise ValueError(
+                f"precision={precision}: RL² computes in float32 only; leave "
+                "precision= out, or this learner"
+            )
+        self.config = config
+        self.family = family
+        self.device = device
+        self.threads = threads
+        self.env_steps = self.updates_done = self.updates_due = 0
+        init_seed, noise_seed, env_seed = np.random.SeedSequence(seed).spawn(3)
+        self.rng = np.random.default_rng(env_seed)
+        self.noise = torch.Generator(device)
+        self.noise.manual_seed(int(noise_seed.generate_state(1)[0]))
+        init = torch.Generator().manual_seed(int(init_seed.generate_state(1)[0]))
+        inputs = family.obs_dim + family.action_dim + 2
+        policy = RecurrentPolicy(inputs, family.action_dim, config, init)
+        self.policy = policy.to(device)
+        self.optimizer = torch.optim.Adam(
+            self.policy.parameters(), lr=config.learning_rate
+        )
+        self.trials: Trials | None = None
+
+    # Meta-training ------------------------------------------------------------------
+
+    def collect(self) -> Metrics:
+        """Sample a batch of trials, all side by side."""
+        config, family = self.config, self.family
+        drawn = self._draw_tasks()
+        env = family.make_batch(
+            [family.train[i] for i in drawn.ravel()], threads=self.threads
+        )
+        actor = Rl2Adapter(self.policy, drawn.size, self.noise)
+        metrics, unstable = {}, 0
+        try:
+            for number in range(1, config.episodes + 1):
+                episode = run_episode(
+                    env, actor, family.horizon, self.rng, explore=True
+                )
+                actor.end_episode()
+                self.env_steps += int(episode.length.sum())
+                metrics[f"return/train_episode{number}"] = float(episode.total.mean())
+                unstable += int(episode.unstable.sum())
+        finally:
+            env.close()
+        self.trials = self._packed(actor.recorded(), tasks=len(drawn))
+        self.updates_due += config.epochs
+        return {**metrics, "episodes/unstable": float(unstable)}
+
+    def update(self) -> Metrics:
+        """Take one epoch: a single Adam step on the whole batch."""
+        assert self.trials is not None
+        config = self.config
+        loss, kl = ppo_loss(
+            self.policy, self.trials, clip=config.clip, bptt_steps=config.bptt_steps
+        )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        metrics = {
+            "loss/policy": float(loss.detach()),
+            "kl/policy": float(kl),
+            "policy/log_std": float(self.policy.log_std.detach().mean()),
+        }
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise NonFiniteLoss(
+                    f"{name} is {value} at gradient step {self.updates_done + 1} "
+                    f"({self.env_steps} environment steps)"
+                )
+        self.updates_done += 1
+        self.updates_due -= 1
+        if not self.updates_due:
+            self.trials = None
+        return metrics
+
+    def estimate_seconds(self, env_steps: int) -> float:
+        """Time one iteration of trials of a single episode."""
+        self.config = replace(self.config, episodes=1)
+        start = time.perf_counter()
+        self.collect()
+        while self.updates_due:
+            self.update()
+        return (time.perf_counter() - start) / self.env_steps * env_steps
+
+    def _draw_tasks(self) -> np.ndarray:
+        """Draw distinct train tasks; return ``[M, trials per task]`` indices."""
+        config = self.config
+        tasks = self.rng.permutation(len(self.family.train))[: config.tasks]
+        trials = config.tasks * config.trials // len(tasks)
+        return np.repeat(tasks[:, None], trials, axis=1)
+
+    def _packed(self, sampled: Sampled, *, tasks: int) -> Trials:
+        alive = sampled.alive
+        return Trials(
+            inputs=pack(sampled.inputs, alive),
+            action=pack(sampled.action, alive),
+            mean=pack(sampled.mean, alive),
+            log_std=self.policy.log_std.detach().clone(),
+            alive=pack(alive, alive),
+            advantage=trial_advantages(
+                sampled.inputs[..., : self.family.obs_dim],
+                sampled.reward,
+                alive,
+                tasks,
+                self.config,
+            ),
+        )
+
+    # Meta-testing -------------------------------------------------------------------
+
+    def adapter(self, tasks: Sequence[Task], seed: int) -> Rl2Adapter:
+        """Return an adapter at the start of a trial of each task."""
+        noise = torch.Generator(self.device).manual_seed(seed)
+        return Rl2Adapter(self.policy, len(tasks), noise)
+
+    # State --------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that is needed to continue exactly."""
+        return {
+            **{name: getattr(self, name) for name in COUNTERS},
+            "policy": self.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "trials": None if self.trials is None else self.trials._asdict(),
+            "rng": self.rng.bit_generator.state,
+            "noise": self.noise.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        for name in COUNTERS:
+            setattr(self, name, state[name])
+        self.policy.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.trials = None
+        if state["trials"] is not None:
+            pending = {k: v.to(self.device) for k, v in state["trials"].items()}
+            self.trials = Trials(**pending)
+        self.rng.bit_generator.state = state["rng"]
+        self.noise.set_state(state["noise"])

@@ -1,0 +1,61 @@
+"""RL²'s settings; free of torch, so that planning a run stays quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Rl2Config:
+    """Settings of RL²; defaults are those of the sweep on jonasrothfuss/ProMP@9e7fc51.
+
+    Three differ: the sweep, most likely the PEARL paper's baseline, has ``tasks=100``,
+    ``trials=1`` and ``credit=episode``. A baseline that is fitted to a lone trial hides
+    how that trial compares with others, and what exploration was worth with it.
+
+    Attributes:
+        tasks: M, train tasks per iteration; all, if the family has fewer.
+        trials: trials per task; of fewer tasks more, so that the batch keeps its size.
+        episodes: E, episodes per trial.
+        cell: the recurrent layer.
+        hidden_size: its width.
+        initial_std: standard deviation of the actions at the start.
+        learning_rate: of Adam.
+        epochs: Adam steps per batch, each on all of it.
+        clip: epsilon of PPO's ratio.
+        bptt_steps: steps after which the gradient through time is cut.
+        discount: gamma.
+        gae_lambda: lambda of the advantages.
+        ridge: of the linear feature baseline's fit.
+        fit: what a baseline is fitted to and advantages are standardised over: the
+            trials of a ``task``, as in the sweep, or the whole ``batch``. It must hold
+            many more steps than the baseline has features (2 O + 4): otherwise every
+            return is fitted, and the advantages are rounding errors.
+        credit: what an action is held responsible for: rewards to the end of the
+            ``trial`` (Duan et al. 2016, section 2.2) or of its ``episode``.
+    """
+
+    tasks: int = 20
+    trials: int = 5
+    episodes: int = 2
+    cell: Literal["lstm", "gru"] = "lstm"
+    hidden_size: int = 64
+    initial_std: float = 1.0
+    learning_rate: float = 1e-3
+    epochs: int = 5
+    clip: float = 0.2
+    bptt_steps: int = 32
+    discount: float = 0.99
+    gae_lambda: float = 1.0
+    ridge: float = 1e-5
+    fit: Literal["task", "batch"] = "task"
+    credit: Literal["trial", "episode"] = "trial"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for values no run could use."""
+        for key, value in vars(self).items():
+            if isinstance(value, int | float) and value <= 0:
+                raise ValueError(f"rl2.{key} must be positive, not {value}")
+        if max(self.discount, self.gae_lambda) > 1:
+            raise ValueError("rl2.discount and rl2.gae_lambda must not exceed 1")
