@@ -16,6 +16,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from pearl_bench.nn import one_thread
+
 Params = dict[str, Tensor]
 """A policy's weights ``w0, b0, ...`` and ``log_std``, of one policy or with a leading
 task axis."""
@@ -80,12 +82,14 @@ def baseline_weights(
     y = (target * alive).flatten(1, 2).unsqueeze(-1)
     gram, moment = x.mT @ x, x.mT @ y
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    weights, _ = torch.linalg.solve_ex(gram + ridge * eye, moment)
-    for _ in range(RIDGE_TRIES):
-        if weights.isfinite().all():
-            break
-        ridge *= 10
+    # MKL's batched LU returns garbage when torch solves the tasks on several threads
+    with one_thread():
         weights, _ = torch.linalg.solve_ex(gram + ridge * eye, moment)
+        for _ in range(RIDGE_TRIES):
+            if weights.isfinite().all():
+                break
+            ridge *= 10
+            weights, _ = torch.linalg.solve_ex(gram + ridge * eye, moment)
     return weights.squeeze(-1)
 
 

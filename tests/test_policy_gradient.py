@@ -108,6 +108,20 @@ class TestAdvantages:
             assert float(samples.std(correction=0)) == pytest.approx(1)
 
 
+def test_the_baseline_is_sound_on_several_threads():
+    """As wide as ant-goal-2d's, on more threads than one."""
+    obs = draws(3, 4, 5, 200, 113)
+    target = draws(4, 4, 5, 200)
+    alive = torch.ones(4, 5, 200, dtype=torch.bool)
+    alone = pg.fit_baseline(obs, target, alive)
+    torch.set_num_threads(4)
+    try:
+        shared = pg.fit_baseline(obs, target, alive)
+    finally:
+        torch.set_num_threads(1)
+    torch.testing.assert_close(shared, alone)
+
+
 def test_densities_and_divergence_equal_torchs():
     mean, log_std = draws(0, 5, ACTIONS), draws(1, 5, ACTIONS)
     other_mean, other_log_std = draws(2, 5, ACTIONS), draws(3, 5, ACTIONS)
