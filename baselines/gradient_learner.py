@@ -50,8 +50,6 @@ class GradientLearner(ABC):
         ValueError: another precision.
     """
 
-    inner_objective: InnerObjective = "likelihood_ratio"
-
     def __init__(
         self,
         config: GradientConfig,
@@ -86,6 +84,11 @@ class GradientLearner(ABC):
         )
         self.theta: Params = {name: value.to(device) for name, value in theta.items()}
         self.phases: list[Phase] = []
+
+    @property
+    def inner_objective(self) -> InnerObjective:
+        """The surrogate of the inner step."""
+        return "likelihood_ratio"
 
     @property
     @abstractmethod

@@ -14,6 +14,7 @@ from torch import Tensor
 from baselines.configs import MamlTrpoConfig
 from baselines.gradient_learner import GradientLearner
 from baselines.policy_gradient import (
+    InnerObjective,
     Params,
     Phase,
     conjugate_gradient,
@@ -25,7 +26,6 @@ from baselines.policy_gradient import (
     unflatten,
 )
 from pearl_bench.types import Metrics
-from suites.base import TaskFamily
 
 
 class Outer(NamedTuple):
@@ -45,25 +45,10 @@ class MamlTrpoLearner(GradientLearner):
 
     config: MamlTrpoConfig
 
-    def __init__(
-        self,
-        config: MamlTrpoConfig,
-        family: TaskFamily,
-        *,
-        seed: int,
-        device: str,
-        precision: str,
-        threads: int,
-    ) -> None:
-        super().__init__(
-            config,
-            family,
-            seed=seed,
-            device=device,
-            precision=precision,
-            threads=threads,
-        )
-        self.inner_objective = config.inner_objective
+    @property
+    def inner_objective(self) -> InnerObjective:
+        """The surrogate that the settings ask for."""
+        return self.config.inner_objective
 
     @property
     def outer_steps(self) -> int:

@@ -12,7 +12,6 @@ from baselines.gradient_learner import GradientLearner
 from baselines.policy_gradient import (
     Params,
     Phase,
-    adapt,
     gaussian,
     kl_divergence,
     per_task,
@@ -84,13 +83,7 @@ class PrompLearner(GradientLearner):
             new = gaussian(params, phase.obs)
             distance = kl_divergence(phase.mean, phase.log_std, *new)
             divergences.append(task_mean(distance, phase.alive).mean())
-            params = adapt(
-                params,
-                phase,
-                "likelihood_ratio",
-                self.config.inner_rate,
-                create_graph=True,
-            )
+            params = self._adapt(params, phase, create_graph=True)
         last, clip = phases[-1], self.config.clip
         change = ratio(params, last)
         clipped = change.clamp(1 - clip, 1 + clip)
