@@ -91,6 +91,11 @@ class GradientLearner(ABC):
         return "likelihood_ratio"
 
     @property
+    def own_exploration(self) -> int:
+        """The inner step is trained on as many episodes as it is sampled."""
+        return self.config.episodes
+
+    @property
     @abstractmethod
     def outer_steps(self) -> int:
         """Outer steps per batch."""

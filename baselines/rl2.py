@@ -178,6 +178,11 @@ class Rl2Learner:
         )
         self.trials: Trials | None = None
 
+    @property
+    def own_exploration(self) -> int | None:
+        """All episodes of a trial but the last; None where it has no other."""
+        return self.config.episodes - 1 or None
+
     # Meta-training ------------------------------------------------------------------
 
     def collect(self) -> Metrics:

@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from pearl_bench.rollout import run_episode
 from pearl_bench.types import MetaLearner
-from suites.base import TaskFamily
+from suites.base import MetaTest, Task, TaskFamily
 
 EVALUATION_STREAM = 1
 """Key that separates the evaluation's random stream from all others of a seed."""
 
 
-class EvalRow(NamedTuple):
-    """One episode of one test task.
+@dataclass(frozen=True)
+class Part:
+    """One part of an evaluation: a protocol on a list of tasks.
 
     Attributes:
+        protocol: ``suite`` gives every learner the same exploration; ``own`` as much
+            as the learner's training adapts from.
+        split: where the tasks come from.
+        tasks: the tasks, all played side by side.
+        meta_test: episodes before and after the adaptation.
+        stream: key of its random stream within the evaluation's.
+    """
+
+    protocol: Literal["suite", "own"]
+    split: Literal["train", "test"]
+    tasks: tuple[Task, ...]
+    meta_test: MetaTest
+    stream: int
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the rows of this part must be, as plain data."""
+        return {
+            "protocol": self.protocol,
+            "split": self.split,
+            "tasks": len(self.tasks),
+            "exploration_episodes": self.meta_test.exploration_episodes,
+            "test_episodes": self.meta_test.test_episodes,
+        }
+
+
+def parts(learner: MetaLearner, family: TaskFamily) -> list[Part]:
+    """Return what an evaluation of a learner consists of; the first is reported."""
+    found = [Part("suite", "test", family.test, family.meta_test, 0)]
+    if family.checked_train:
+        found.append(Part("suite", "train", family.checked_train, family.meta_test, 1))
+    own = learner.own_exploration
+    if own not in (None, family.meta_test.exploration_episodes):
+        found.append(Part("own", "test", family.test, MetaTest(own, 1), 2))
+    return found
+
+
+class EvalRow(NamedTuple):
+    """One episode of one task.
+
+    Attributes:
+        protocol: see ``Part``.
+        split: see ``Part``.
         task: index in the family's task list.
+        group: the task's class, empty where the family has none.
         episode: 1 is the first exploration episode; the last is the reported one.
         total: undiscounted return.
         length: environment steps.
@@ -26,7 +71,10 @@ class EvalRow(NamedTuple):
         unstable: whether the simulation broke down.
     """
 
+    protocol: str
+    split: str
     task: int
+    group: str
     episode: int
     total: float
     length: int
@@ -39,13 +87,8 @@ def evaluate(
 ) -> list[EvalRow]:
     """Meta-test the learner on every test task of the family.
 
-    All test tasks run side by side: the exploration episodes, adaptation after the
-    last of them and after each later episode (oyster ``rlkit/core/rl_algorithm.py``).
-    How a method acts in an exploration episode is its own affair; PEARL explores by
-    posterior sampling with deterministic actions, policy gradients have to sample.
-    Later episodes are deterministic for all. Every random number comes from the seed
-    and the learner's step count, so that training never notices when or how often it is
-    evaluated.
+    Every random number comes from the seed and the learner's step count, so that
+    training never notices when or how often it is evaluated.
 
     Args:
         learner: its own state is left as it is.
@@ -54,24 +97,54 @@ def evaluate(
         threads: threads of the environments.
 
     Returns:
-        Exactly tasks x episodes rows, by task and episode.
+        Of each part exactly tasks x episodes rows, by task and episode.
+
+    Raises:
+        ArithmeticError: a return is no number.
     """
-    entropy = [seed, EVALUATION_STREAM, learner.env_steps]
+    rows = [
+        row
+        for part in parts(learner, family)
+        for row in _play(learner, family, part, seed=seed, threads=threads)
+    ]
+    broken = [row for row in rows if not np.isfinite(row.total)]
+    if broken:
+        raise ArithmeticError(
+            f"evaluation gave a return that is no number: {broken[0]}"
+        )
+    return rows
+
+
+def _play(
+    learner: MetaLearner, family: TaskFamily, part: Part, *, seed: int, threads: int
+) -> list[EvalRow]:
+    """Play one part.
+
+    All tasks run side by side: the exploration episodes, adaptation after the last of
+    them and after each later episode (oyster ``rlkit/core/rl_algorithm.py``). How a
+    method acts in an exploration episode is its own affair; PEARL explores by posterior
+    sampling with deterministic actions, policy gradients have to sample. Later episodes
+    are deterministic for all.
+    """
+    entropy = [seed, EVALUATION_STREAM, learner.env_steps, part.stream]
     env_seed, adapter_seed = np.random.SeedSequence(entropy).spawn(2)
     rng = np.random.default_rng(env_seed)
-    adapter = learner.adapter(family.test, int(adapter_seed.generate_state(1)[0]))
-    env = family.make_batch(family.test, threads=threads)
+    adapter = learner.adapter(part.tasks, int(adapter_seed.generate_state(1)[0]))
+    env = family.make_batch(part.tasks, threads=threads)
     rows: list[EvalRow] = []
     try:
-        for number in range(1, family.meta_test.episodes + 1):
-            explore = number <= family.meta_test.exploration_episodes
+        for number in range(1, part.meta_test.episodes + 1):
+            explore = number <= part.meta_test.exploration_episodes
             episode = run_episode(env, adapter, family.horizon, rng, explore=explore)
             adapter.end_episode()
-            if number >= family.meta_test.exploration_episodes:
+            if number >= part.meta_test.exploration_episodes:
                 adapter.adapt()
             rows += [
                 EvalRow(
+                    protocol=part.protocol,
+                    split=part.split,
                     task=task.index,
+                    group=task.group,
                     episode=number,
                     total=float(episode.total[i]),
                     length=int(episode.length[i]),
@@ -80,19 +153,17 @@ def evaluate(
                     ),
                     unstable=bool(episode.unstable[i]),
                 )
-                for i, task in enumerate(family.test)
+                for i, task in enumerate(part.tasks)
             ]
     finally:
         env.close()
-    broken = [r for r in rows if not np.isfinite(r.total)]
-    if broken:
-        raise ArithmeticError(
-            f"evaluation gave a return that is no number: {broken[0]}"
-        )
-    return sorted(rows)
+    return sorted(rows, key=lambda row: (row.task, row.episode))
 
 
 def reported_return(rows: list[EvalRow]) -> float:
-    """Return the mean return of the last episode over tasks."""
-    last = max(row.episode for row in rows)
-    return float(np.mean([row.total for row in rows if row.episode == last]))
+    """Return the mean return of the last episode of the first part."""
+    first = [
+        r for r in rows if (r.protocol, r.split) == (rows[0].protocol, rows[0].split)
+    ]
+    last = max(row.episode for row in first)
+    return float(np.mean([row.total for row in first if row.episode == last]))

@@ -18,7 +18,6 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -143,21 +142,22 @@ def train_run(
     _prepare(run)
     import torch  # noqa: PLC0415
 
+    from pearl_bench.evaluate import parts  # noqa: PLC0415
     from pearl_bench.train import train  # noqa: PLC0415
 
     gpu = torch.cuda.get_device_name() if run.device == "cuda" else None
     family = registry.family(run.suite, run.family)
     origin = provenance(family.fingerprint(), command, gpu=gpu)
     origin |= {"device": run.device, "threads": run.threads}
-    origin["meta_test"] = asdict(family.meta_test) | {"test_tasks": len(family.test)}
     with (
         RunRecord(folder) as record,
         (folder / LOG).open("a", encoding="utf-8") as log,
     ):
         progress = Tee(progress, Lines(log, run.steps))
+        learner = _learner(run, family)
+        origin["meta_test"] = [part.describe() for part in parts(learner, family)]
         record.begin(configuration.to_yaml(run), origin)
         try:
-            learner = _learner(run, family)
             done = train(learner, family, run, record, progress, stop)
         except Exception as error:
             record.finish("failed", _reason(error))

@@ -35,9 +35,13 @@ CONFIG, RUN, TRAIN, EVAL, LOCK = (
     "eval.csv",
     "lock",
 )
+TEXT_COLUMNS = ("protocol", "split", "group")
 EVAL_COLUMNS = (
     "env_steps",
+    "protocol",
+    "split",
     "task",
+    "group",
     "episode",
     "return",
     "length",
@@ -251,8 +255,8 @@ class RunRecord:
 
         Args:
             config_yaml: the run's configuration; a run that goes on takes it over.
-            provenance: what ``provenance`` returned, and ``meta_test`` with
-                ``exploration_episodes``, ``test_episodes`` and ``test_tasks``.
+            provenance: what ``provenance`` returned, and ``meta_test`` with the
+                description of each part of an evaluation.
 
         Raises:
             RecordError: the folder holds another run, or one that cannot be trusted.
@@ -422,6 +426,8 @@ def _text(path: Path, row: Mapping[str, float | str], column: str) -> str:
     value = row[column]
     if value == "" and column == "success":
         return ""
+    if isinstance(value, str) and column in TEXT_COLUMNS:
+        return value
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, Real) and math.isfinite(value):

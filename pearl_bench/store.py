@@ -15,7 +15,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -40,6 +40,9 @@ CURVE_COLUMNS = (
     "family",
     "seed",
     "env_steps",
+    "protocol",
+    "split",
+    "group",
     "episode",
     "return",
     "success",
@@ -71,10 +74,13 @@ RUN_COLUMNS = (
     "exploration_episodes",
     "test_episodes",
     "test_tasks",
+    "own_exploration_episodes",
     "eval_every",
     "settings",
 )
 RUNS = "runs.csv"
+ALL = "all"
+"""The group of all tasks of a split."""
 LOCK = ".lock"
 
 Row = dict[str, str]
@@ -89,7 +95,10 @@ class _Episode(NamedTuple):
 
     line: int
     env_steps: int
+    protocol: str
+    split: str
     task: int
+    group: str
     episode: int
     total: float
     success: float | None
@@ -174,7 +183,9 @@ def _describe(folder: Path) -> Row:
     try:
         config = yaml.safe_load(path.read_bytes())
         sessions = run["sessions"]
-        meta_test = run["meta_test"]
+        parts = {(p["protocol"], p["split"]): p for p in run["meta_test"]}
+        meta_test = parts["suite", "test"]
+        own = parts.get(("own", "test"), {})
 
         def over_sessions(key: str) -> str:
             values = (_text(session[key]) for session in sessions)
@@ -207,7 +218,8 @@ def _describe(folder: Path) -> Row:
             "fingerprint": run["fingerprint"],
             "exploration_episodes": _text(meta_test["exploration_episodes"]),
             "test_episodes": _text(meta_test["test_episodes"]),
-            "test_tasks": _text(meta_test["test_tasks"]),
+            "test_tasks": _text(meta_test["tasks"]),
+            "own_exploration_episodes": _text(own.get("exploration_episodes")),
             "eval_every": _text(config["eval_every"]),
             "settings": json.dumps(config["config"], sort_keys=True),
         }
@@ -233,53 +245,98 @@ def _identity(config: Mapping[str, Any], fingerprint: str, device: str) -> str:
 def _curve(folder: Path, run: Row, say: Callable[[str], None]) -> list[Row]:
     """Average the raw rows of each evaluation over its tasks."""
     path = folder / EVAL
-    tasks = int(run["test_tasks"])
-    episodes = int(run["exploration_episodes"]) + int(run["test_episodes"])
+    due = {
+        (part["protocol"], part["split"]): part
+        for part in read_run(folder)["meta_test"]
+    }
     blocks = [
         (env_steps, list(rows))
         for env_steps, rows in groupby(_raw_rows(path, say), lambda row: row.env_steps)
     ]
     curve: list[Row] = []
-    expected: set[int] | None = None
+    tasks: dict[tuple[str, str], set[int]] = {}
     previous = -1
     for env_steps, rows in blocks:
-        found = {(row.task, row.episode) for row in rows}
-        expected = expected or {row.task for row in rows}
-        product = {(t, k) for t in expected for k in range(1, episodes + 1)}
-        whole = len(rows) == tasks * episodes == len(product) and found == product
-        if not whole and env_steps == blocks[-1][0] and run["status"] != "done":
+        by_part: dict[tuple[str, str], list[_Episode]] = {key: [] for key in due}
+        for row in rows:
+            by_part.setdefault((row.protocol, row.split), []).append(row)
+        complaint = _incomplete(by_part, due, tasks)
+        if complaint and env_steps == blocks[-1][0] and run["status"] != "done":
             say(
                 f"{path}: the last evaluation, at {env_steps} environment steps, is "
-                f"incomplete ({len(rows)} of {tasks * episodes} rows) and left out"
+                f"incomplete ({complaint}) and left out"
             )
             break
-        if not whole or env_steps <= previous:
+        if complaint or env_steps <= previous:
+            why = complaint or f"after those at {previous}"
             raise StoreError(
-                f"{path}, line {rows[0].line}: {_title(run)} has {len(rows)} rows of "
-                f"{len(found)} different episodes at {env_steps} environment steps; "
-                f"{tasks} tasks x {episodes} episodes are due, the same tasks each "
-                "time and later than the rows before. Restore the file, or move the "
-                "folder away."
+                f"{path}, line {rows[0].line}: {_title(run)} at {env_steps} "
+                f"environment steps has {why}. Due are tasks x episodes rows of each "
+                "protocol, of the same tasks each time, later than the rows before. "
+                "Restore the file, or move the folder away."
             )
         previous = env_steps
-        for episode in range(1, episodes + 1):
-            of_episode = [row for row in rows if row.episode == episode]
-            successes = [row.success for row in of_episode if row.success is not None]
-            curve.append(
-                {
-                    "run": run["run"],
-                    "family": run["family"],
-                    "seed": run["seed"],
-                    "env_steps": str(env_steps),
-                    "episode": str(episode),
-                    "return": _mean([row.total for row in of_episode]),
-                    "success": _mean(successes) if successes else "",
-                    "tasks": str(tasks),
-                    "unstable": str(sum(row.unstable for row in of_episode)),
-                    "fingerprint": run["fingerprint"],
-                }
-            )
+        for (protocol, split), found in by_part.items():
+            for group in (ALL, *sorted({row.group for row in found} - {""})):
+                some = [row for row in found if group in (ALL, row.group)]
+                for episode in sorted({row.episode for row in some}):
+                    place = {"protocol": protocol, "split": split, "group": group}
+                    alike = [row for row in some if row.episode == episode]
+                    curve.append(_point(run, env_steps, place, episode, alike))
     return curve
+
+
+def _incomplete(
+    by_part: Mapping[tuple[str, str], list[_Episode]],
+    due: Mapping[tuple[str, str], Mapping[str, Any]],
+    tasks: dict[tuple[str, str], set[int]],
+) -> str:
+    """Say what an evaluation lacks or has too much; ``""`` if nothing.
+
+    Args:
+        by_part: its rows by protocol and split.
+        due: what run.json says of each part.
+        tasks: the tasks of each part so far; filled in by the first evaluation.
+    """
+    for key, rows in by_part.items():
+        name = " ".join(key)
+        if key not in due:
+            return f"{len(rows)} rows of an unknown part, {name}"
+        part = due[key]
+        episodes = part["exploration_episodes"] + part["test_episodes"]
+        found = {(row.task, row.episode) for row in rows}
+        known = tasks.setdefault(key, {row.task for row in rows})
+        product = {(t, k) for t in known for k in range(1, episodes + 1)}
+        wanted = part["tasks"] * episodes
+        if len(rows) != wanted:
+            return f"{len(rows)} of {wanted} rows of {name}"
+        if len(product) != wanted or found != product:
+            return f"other tasks or episodes than are due in {name}"
+    return ""
+
+
+def _point(
+    run: Row,
+    env_steps: int,
+    place: Mapping[str, str],
+    episode: int,
+    rows: Sequence[_Episode],
+) -> Row:
+    """Return the published row of one episode, a mean over tasks."""
+    successes = [row.success for row in rows if row.success is not None]
+    return {
+        "run": run["run"],
+        "family": run["family"],
+        "seed": run["seed"],
+        "env_steps": str(env_steps),
+        **place,
+        "episode": str(episode),
+        "return": _mean([row.total for row in rows]),
+        "success": _mean(successes) if successes else "",
+        "tasks": str(len(rows)),
+        "unstable": str(sum(row.unstable for row in rows)),
+        "fingerprint": run["fingerprint"],
+    }
 
 
 def _raw_rows(path: Path, say: Callable[[str], None]) -> Iterator[_Episode]:
@@ -295,11 +352,16 @@ def _raw_rows(path: Path, say: Callable[[str], None]) -> Iterator[_Episode]:
         )
     for number, line in enumerate(lines[1:], start=2):
         try:
-            steps, task, episode, total, _, success, unstable, _ = line.split(",")
+            cells = line.split(",")
+            steps, protocol, split, task, group, episode, total, *rest = cells
+            _, success, unstable, _ = rest
             row = _Episode(
                 line=number,
                 env_steps=int(steps),
+                protocol=protocol,
+                split=split,
                 task=int(task),
+                group=group,
                 episode=int(episode),
                 total=float(total),
                 success=float(success) if success else None,
@@ -360,6 +422,11 @@ def _write(
                     int(row["seed"]),
                     row["run"],
                     int(row["env_steps"]),
+                    row["protocol"] != "suite",
+                    row["protocol"],
+                    row["split"],
+                    row["group"] != ALL,
+                    row["group"],
                     int(row["episode"]),
                 ),
             ),

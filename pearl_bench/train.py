@@ -161,7 +161,10 @@ class _Loop:
                 [
                     {
                         "env_steps": steps,
+                        "protocol": row.protocol,
+                        "split": row.split,
                         "task": row.task,
+                        "group": row.group,
                         "episode": row.episode,
                         "return": row.total,
                         "length": row.length,

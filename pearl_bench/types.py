@@ -83,11 +83,18 @@ class MetaLearner(Protocol):
         updates_done: gradient (or outer) steps taken so far.
         updates_due: gradient steps still owed to the data collected so far; the loop
             collects when it is zero and updates otherwise.
+        own_exploration: exploration episodes that its training adapts from, None
+            where it takes however many the suite's protocol gives.
     """
 
     env_steps: int
     updates_done: int
     updates_due: int
+
+    @property
+    def own_exploration(self) -> int | None:
+        """See above; fixed for a run."""
+        ...
 
     def collect(self) -> Metrics:
         """Collect one iteration's data; raises ``env_steps`` and ``updates_due``."""

@@ -19,11 +19,13 @@ class Task:
         family: name of the family.
         index: position in the family's task list (train tasks first).
         params: the numbers that distinguish the task; their meaning is the family's.
+        group: the class of tasks it belongs to, empty where a family has none.
     """
 
     family: str
     index: int
     params: tuple[float, ...]
+    group: str = ""
 
 
 class Step(NamedTuple):
@@ -144,6 +146,7 @@ class TaskFamily:
         source: where the definition comes from.
         make_batch: builds N environments.
         meta_test: how the family is evaluated.
+        checked_train: training tasks that are meta-tested beside ``test``.
     """
 
     name: str
@@ -157,13 +160,17 @@ class TaskFamily:
     source: str
     make_batch: MakeBatch
     meta_test: MetaTest = MetaTest()
+    checked_train: tuple[Task, ...] = ()
 
     def fingerprint(self) -> str:
         """Return 16 hex digits of name, version, horizon and every task of the splits.
 
         Equal fingerprints mean comparable returns.
         """
-        rows = [[t.index, *map(float.hex, t.params)] for t in (*self.train, *self.test)]
+        rows = [
+            [t.index, *([t.group] if t.group else []), *map(float.hex, t.params)]
+            for t in (*self.train, *self.test)
+        ]
         text = json.dumps([self.name, self.version, self.horizon, rows])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

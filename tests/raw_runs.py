@@ -1,6 +1,6 @@
 """Run folders with made-up rows, written by the code that writes real ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -38,9 +38,12 @@ def make_run(
     device: str = "cpu",
     commit: str = "a" * 40,
     settings: dict[str, object] | None = None,
+    own: int | None = None,
+    groups: Sequence[str] | None = None,
     **config: object,
 ) -> Path:
     """Write a run with one evaluation at each of ``steps``; return its folder."""
+    parts = {"suite": episodes - 1} | ({} if own is None else {"own": own})
     folder = out / "locomotion" / family / learner / f"seed={seed}"
     plain = {
         "suite": "locomotion",
@@ -68,11 +71,16 @@ def make_run(
         "versions": VERSIONS,
         "fingerprint": "0123456789abcdef",
         "device": device,
-        "meta_test": {
-            "exploration_episodes": episodes - 1,
-            "test_episodes": 1,
-            "test_tasks": tasks,
-        },
+        "meta_test": [
+            {
+                "protocol": protocol,
+                "split": "test",
+                "tasks": tasks,
+                "exploration_episodes": explored,
+                "test_episodes": 1,
+            }
+            for protocol, explored in parts.items()
+        ],
     }
     with RunRecord(folder) as run:
         run.begin(yaml.safe_dump(plain | config), origin)
@@ -81,7 +89,10 @@ def make_run(
                 [
                     {
                         "env_steps": step,
+                        "protocol": protocol,
+                        "split": "test",
                         "task": 100 + task,
+                        "group": "" if groups is None else groups[task],
                         "episode": episode,
                         "return": returns(step, task, episode),
                         "length": 200,
@@ -89,8 +100,9 @@ def make_run(
                         "unstable": unstable,
                         "wall_s": step / 100,
                     }
+                    for protocol, explored in parts.items()
                     for task in range(tasks)
-                    for episode in range(1, episodes + 1)
+                    for episode in range(1, explored + 2)
                 ]
             )
         run._run["peak_memory_mib"] = 100.0  # not this process's

@@ -8,7 +8,7 @@ import pytest
 import suites
 from pearl_bench import config as configuration
 from pearl_bench import registry
-from pearl_bench.evaluate import evaluate
+from pearl_bench.evaluate import evaluate, parts
 from suites.base import TaskFamily
 
 FAMILIES = [
@@ -59,11 +59,11 @@ def test_trains_evaluates_and_continues_exactly(learner, suite, name):
 
     state = copy.deepcopy(ours.state_dict())
     rows = evaluate(ours, family, seed=3, threads=1)
-    episodes = family.meta_test.episodes
-    assert [(row.task, row.episode) for row in rows] == [
-        (task.index, number)
-        for task in family.test
-        for number in range(1, episodes + 1)
+    assert [(row.protocol, row.split, row.task, row.episode) for row in rows] == [
+        (part.protocol, part.split, task.index, number)
+        for part in parts(ours, family)
+        for task in part.tasks
+        for number in range(1, part.meta_test.episodes + 1)
     ]
     assert all(0 < row.length <= family.horizon for row in rows)
     assert not any(row.unstable for row in rows)

@@ -1,6 +1,7 @@
 """The meta-test protocol, watched by a learner that plays by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,11 @@ class GoToGoal:
 class ByHand:
     """A meta-learner whose adapter knows the goals."""
 
-    def __init__(self, env_steps: int = 0) -> None:
+    def __init__(self, env_steps: int = 0, own_exploration: int | None = None) -> None:
         self.env_steps = env_steps
         self.updates_done = 0
         self.updates_due = 0
+        self.own_exploration = own_exploration
 
     def collect(self) -> Metrics:
         raise AssertionError("evaluation must not train")
@@ -97,6 +99,33 @@ def test_sparse_navigation_explores_five_episodes_and_reports_the_twentieth(fami
     assert reported_return(rows) == pytest.approx(13.4, abs=0.05)
 
 
+def test_a_learners_own_setting_is_played_beside_the_suites(families):
+    family = replace(families["point-robot"], test=families["point-robot"].test[:4])
+    alone = evaluate(ByHand(), family, seed=0, threads=1)
+    learner = ByHand(own_exploration=4)
+    rows = evaluate(learner, family, seed=0, threads=1)
+    assert rows[:12] == alone  # whatever else is played
+    own = rows[12:]
+    assert {(row.protocol, row.split) for row in own} == {("own", "test")}
+    assert [(row.task, row.episode) for row in own] == [
+        (task.index, k) for task in family.test for k in range(1, 6)
+    ]
+    assert compact(learner.last.diary) == "end end end end adapt end adapt"
+    assert reported_return(rows) == reported_return(alone)
+    assert evaluate(ByHand(own_exploration=2), family, seed=0, threads=1) == alone
+
+
+def test_checked_training_tasks_are_rows_of_their_own(families):
+    family = families["point-robot"]
+    few = replace(family, test=family.test[:2], checked_train=family.train[:3])
+    rows = evaluate(ByHand(), few, seed=0, threads=1)
+    splits = [(row.split, row.task) for row in rows[::3]]
+    assert splits == [("test", task.index) for task in few.test] + [
+        ("train", task.index) for task in few.checked_train
+    ]
+    assert reported_return(rows) == np.mean([r.total for r in rows[2:6:3]])
+
+
 def test_chance_comes_from_the_seed_and_the_step_count_alone(families):
     family = families["point-robot"]
     first, again, later, other = (
@@ -115,7 +144,7 @@ def test_chance_comes_from_the_seed_and_the_step_count_alone(families):
 
 def test_the_reported_return_is_the_last_episodes_mean():
     rows = [
-        EvalRow(task, episode, float(total), 20, None, False)
+        EvalRow("suite", "test", task, "", episode, float(total), 20, None, False)
         for task, episode, total in [(0, 1, 9), (0, 2, 1), (1, 1, 9), (1, 2, 4)]
     ]
     assert reported_return(rows) == 2.5

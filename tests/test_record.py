@@ -16,14 +16,17 @@ from pearl_bench.record import EVAL_COLUMNS, FolderInUse, RecordError, RunRecord
 CONFIG = "suite: locomotion\nsteps: 100\n"
 PROVENANCE: dict[str, Any] = record.provenance(
     "0123456789abcdef", ["run", "x=1"], gpu=None
-) | {"meta_test": {"exploration_episodes": 2, "test_episodes": 1, "test_tasks": 2}}
+) | {"meta_test": [{"protocol": "suite", "split": "test", "tasks": 2}]}
 
 
 def eval_rows(env_steps: int) -> list[dict[str, float | str]]:
     return [
         {
             "env_steps": env_steps,
+            "protocol": "suite",
+            "split": "test",
             "task": task,
+            "group": "",
             "episode": episode,
             "return": env_steps / 3 - 0.1 * task,
             "length": 200,
@@ -53,7 +56,7 @@ def test_rows_read_back_to_the_same_numbers(tmp_path):
     assert lines[-1] == "9,2"
     text = (tmp_path / "eval.csv").read_text()
     assert text.splitlines()[0] == ",".join(EVAL_COLUMNS)
-    assert text.splitlines()[1] == f"6,7,1,{2.0 - 0.1 * 7!r},200,,0,1.5"
+    assert text.splitlines()[1] == f"6,suite,test,7,,1,{2.0 - 0.1 * 7!r},200,,0,1.5"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "", None, "1", 1j])

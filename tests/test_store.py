@@ -54,6 +54,9 @@ def test_means_over_tasks(out, results):
         "family": "half-cheetah-vel",
         "seed": "4",
         "env_steps": "2000",
+        "protocol": "suite",
+        "split": "test",
+        "group": "all",
         "episode": "2",
         "success": "1.0",
         "tasks": "3",
@@ -184,7 +187,7 @@ def test_a_killed_run_is_published_up_to_its_last_whole_evaluation(out, results)
     path.write_text("\n".join(whole.splitlines()[:-2]) + "\n")
     said = []
     publish(out, results, "locomotion", said.append)
-    assert ["(4 of 6 rows)" in line for line in said] == [True]
+    assert ["(4 of 6 rows of suite test)" in line for line in said] == [True]
     path.write_text("")
     with pytest.raises(AssertionError, match="is kept"):
         publish(out, results, "locomotion", silent)
@@ -208,11 +211,12 @@ def edit(folder: Path, line: int, old: str, new: str) -> None:
         (6, "1000,", "x,", r"line 6: invalid literal"),
         (6, "1000,", "1000.0,", r"line 6: invalid literal"),
         (2, "152.85714285714286", "nan", r"line 2: return is nan"),
-        (9, "2000,", "2001,", r"line 8: .* has 1 rows .* at 2000 environment"),
-        (9, ",100,2,", ",100,1,", r"line 8: .* has 6 rows of 5 different"),
-        (9, ",100,2,", ",102,2,", r"line 8: .* at 2000 environment"),
-        (9, ",100,2,", ",100,4,", r"line 8: .* at 2000 environment"),
-        (19, "3000,101,3", "", r"line 19: not enough"),
+        (9, "2000,", "2001,", r"line 8: .* at 2000 .* has 1 of 6 rows of suite test"),
+        (9, ",100,,2,", ",100,,1,", r"line 8: .* has other tasks or episodes"),
+        (9, ",100,,2,", ",102,,2,", r"line 8: .* has other tasks or episodes"),
+        (9, ",100,,2,", ",100,,4,", r"line 8: .* has other tasks or episodes"),
+        (9, ",suite,", ",mine,", r"line 8: .* has 5 of 6 rows of suite test"),
+        (19, "3000,suite,test,101,,3", "", r"line 19: not enough"),
     ],
 )
 def test_a_malformed_file_is_named_with_the_line(out, results, line, old, new, message):
@@ -223,12 +227,38 @@ def test_a_malformed_file_is_named_with_the_line(out, results, line, old, new, m
     assert not (results / "locomotion" / "pearl.csv").exists()
 
 
+def test_protocols_and_groups_are_averaged_apart(out, results):
+    make_run(
+        out,
+        tasks=3,
+        steps=(1000,),
+        own=4,
+        groups=["push", "reach", "push"],
+        returns=lambda step, task, episode: 100.0 * task + episode,
+    )
+    publish(out, results, "locomotion", silent)
+    rows = rows_of(results / "locomotion" / "pearl.csv")
+    place = [(r["protocol"], r["split"], r["group"], r["episode"]) for r in rows]
+    assert place == [
+        (protocol, "test", group, str(k))
+        for protocol, episodes in (("suite", 3), ("own", 5))
+        for group in ("all", "push", "reach")
+        for k in range(1, episodes + 1)
+    ]
+    found = dict(zip(place, rows, strict=True))
+    for group, mean, tasks in (("all", 100, 3), ("push", 100, 2), ("reach", 100, 1)):
+        row = found["own", "test", group, "5"]
+        assert (float(row["return"]), row["tasks"]) == (mean + 5.0, str(tasks))
+    (run,) = rows_of(results / "locomotion" / "runs.csv")
+    assert (run["exploration_episodes"], run["own_exploration_episodes"]) == ("2", "4")
+
+
 def test_missing_rows_of_a_finished_run_are_an_error(out, results):
     folder = make_run(out)
     text = (folder / "eval.csv").read_text()
     (folder / "eval.csv").write_text("".join(text.splitlines(keepends=True)[:-1]))
     with pytest.raises(
-        StoreError, match=r"\(run r[0-9a-f]{12}\) has 5 rows .* at 3000"
+        StoreError, match=r"\(run r[0-9a-f]{12}\) at 3000 .* has 5 of 6 rows"
     ):
         publish(out, results, "locomotion", silent)
 

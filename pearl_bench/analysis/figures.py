@@ -41,6 +41,8 @@ STYLE: dict[RcKeyType, Any] = {
 }
 PANEL_WIDTH, PANEL_HEIGHT = 3.4, 2.5  # inches
 LINE_HEIGHT, LEGEND_HEIGHT = 0.134, 0.19  # inches, of a line of either
+REPORTED = ("suite", "test", "all")
+"""Protocol, split and group of the curves that compare methods."""
 NO_DATE = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
 
 
@@ -170,6 +172,8 @@ def _panels(folder: Path) -> dict[str, list[Curves]]:
     for path in sorted(folder.glob("*.csv")):
         if path.name != "runs.csv":
             for row in _read(path):
+                if (row["protocol"], row["split"], row["group"]) != REPORTED:
+                    continue
                 numbers = int(row["env_steps"]), int(row["episode"])
                 point = Point(*numbers, float(row["return"]), int(row["tasks"]))
                 points.setdefault(row["run"], []).append(point)

@@ -78,6 +78,11 @@ class PearlLearner:
         )
         self._captured: CapturedStep[Batch] | None = None
 
+    @property
+    def own_exploration(self) -> None:
+        """PEARL infers the task from whatever it is given."""
+        return None
+
     # Meta-training ------------------------------------------------------------------
 
     def collect(self) -> Metrics:
