@@ -153,15 +153,6 @@ class GradientLearner(ABC):
         log_std = self.theta["log_std"].detach()
         return {**metrics, "policy/log_std": float(log_std.mean())}
 
-    def adapt_through(
-        self, theta: Params, phases: Sequence[Phase], *, differentiable: bool = True
-    ) -> Params:
-        """Repeat the adaptation from recorded phases, from other meta-parameters."""
-        params = per_task(theta, len(phases[0].obs))
-        for phase in phases:
-            params = self._adapt(params, phase, create_graph=differentiable)
-        return params
-
     def estimate_seconds(self, env_steps: int) -> float:
         """Time one iteration on few tasks and episodes."""
         self.config = replace(

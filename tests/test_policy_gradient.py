@@ -225,6 +225,10 @@ class TestMetaGradient:
         torch.testing.assert_close(ours, expected / int(ALIVE[0].sum()))
 
 
+def double(phase: Phase) -> Phase:
+    return Phase(*(x if x.dtype == torch.bool else x.double() for x in phase))
+
+
 SMALL: dict[str, Any] = {"tasks": 6, "episodes": 10, "hidden_size": 32}
 
 
@@ -248,12 +252,50 @@ class TestTrpo:
         assert metrics["step/accepted"] == 1
         assert metrics["improvement/outer"] > 0
         outer = [
-            learner.outer(theta, phases, differentiable=False)
+            learner.outer(learner._adapted(theta, phases[:-1]), phases[-1])
             for theta in (before, learner.theta)
         ]
         assert outer[1].surrogate > outer[0].surrogate
         assert 0 < outer[1].kl <= config.max_kl
         assert abs(float(outer[0].kl)) < 1e-6
+
+    @pytest.mark.parametrize("steps", [1, 2])
+    @pytest.mark.parametrize(
+        "objective", ["likelihood_ratio", "log_likelihood", "dice"]
+    )
+    def test_derivatives_equal_those_through_one_graph(
+        self, point_robot, objective, steps
+    ):
+        config = MamlTrpoConfig(
+            **SMALL, inner_steps=steps, inner_rate=0.5, inner_objective=objective
+        )
+        learner = MamlTrpoLearner(config, point_robot, **PLACE)
+        learner.collect()
+        *inner, last = [double(phase) for phase in learner.phases]
+        theta = {k: v.double().requires_grad_() for k, v in learner.theta.items()}
+        params = pg.per_task(theta, config.tasks)
+        for k, phase in enumerate(inner):  # as sampled, in double precision
+            mean, log_std = (x.detach() for x in pg.gaussian(params, phase.obs))
+            inner[k] = phase._replace(mean=mean, log_std=log_std)
+            params = learner._adapt(params, inner[k], create_graph=True)
+        mean, log_std = (x.detach() for x in pg.gaussian(params, last.obs))
+        last = last._replace(mean=mean, log_std=log_std)
+        outer, weights = learner.outer(params, last), list(theta.values())
+        adaptation = learner.adaptation(theta, [*inner, last])
+
+        def flat(value: Tensor, **options: Any) -> Tensor:
+            gradients = torch.autograd.grad(value, weights, **options)
+            return torch.cat([x.reshape(-1) for x in gradients])
+
+        expected = flat(outer.surrogate, retain_graph=True)
+        found = learner.surrogate_gradient(adaptation, last)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+        kl_gradient = flat(outer.kl, create_graph=True)
+        vector = draws(7, len(expected))
+        expected = flat(kl_gradient @ vector)
+        assert expected.norm() > 1e-3
+        found = learner.kl_hessian(adaptation, last)(vector)
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
 
     def test_a_step_that_cannot_improve_is_not_taken(self, point_robot):
         learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from baselines.configs import MamlTrpoConfig, PrompConfig
-from baselines.maml_trpo import MamlTrpoLearner, _flat_gradient
+from baselines.maml_trpo import MamlTrpoLearner
 from baselines.policy_gradient import (
     Params,
     Phase,
@@ -26,6 +26,7 @@ from baselines.policy_gradient import (
     fit_baseline,
     flatten,
     gae,
+    per_task,
     returns,
     standardise,
     unflatten,
@@ -134,6 +135,19 @@ def close(ours, recorded) -> None:
     np.testing.assert_allclose(ours, recorded, rtol=TOLERANCE, atol=scale)
 
 
+def flat_gradient(value: Tensor, weights: list[Tensor], **options: Any) -> Tensor:
+    return torch.cat(
+        [x.reshape(-1) for x in torch.autograd.grad(value, weights, **options)]
+    )
+
+
+def adapted(learner: MamlTrpoLearner, theta: Params, phases: list[Phase]) -> Params:
+    params = per_task(theta, len(phases[0].obs))
+    for phase in phases:
+        params = learner._adapt(params, phase, create_graph=True)
+    return params
+
+
 def leaves(params: Params) -> Params:
     return {name: value.clone().requires_grad_() for name, value in params.items()}
 
@@ -151,26 +165,37 @@ def test_there_are_recordings():
 @pytest.mark.parametrize("at", ["old", "moved"])
 def test_maml_objective_gradient_and_hessian_vector_product(trace, objective, at):
     learner, theta = trace.maml(objective), leaves(trace.params(f"theta_{at}"))
-    outer = learner.outer(theta, trace.phases())
+    *inner, last = trace.phases()
     prefix = f"maml/{at}/{objective}"
-    close(outer.surrogate.detach(), trace.tensor(f"{prefix}/surrogate"))
-    close(outer.kl.detach(), trace.tensor(f"{prefix}/kl_post"))
+    through = learner.outer(adapted(learner, theta, inner), last)
+    adaptation = learner.adaptation(theta, [*inner, last])
+    for outer in (through, learner.outer(adaptation.adapted, last)):
+        close(outer.surrogate.detach(), trace.tensor(f"{prefix}/surrogate"))
+        close(outer.kl.detach(), trace.tensor(f"{prefix}/kl_post"))
     weights = list(theta.values())
-    gradient = _flat_gradient(outer.surrogate, weights, retain_graph=True)
-    close(gradient, flatten(trace.params(f"{prefix}/grad")))
-    kl_gradient = _flat_gradient(outer.kl, weights, create_graph=True)
+    recorded = flatten(trace.params(f"{prefix}/grad"))
+    close(flat_gradient(through.surrogate, weights, retain_graph=True), recorded)
+    close(learner.surrogate_gradient(adaptation, last), recorded)
+    recorded = flatten(trace.params(f"{prefix}/kl_hvp"))
     vector = flatten(trace.params("vector"))
-    product = _flat_gradient(kl_gradient @ vector, weights)
-    close(product, flatten(trace.params(f"{prefix}/kl_hvp")))
+    kl_gradient = flat_gradient(through.kl, weights, create_graph=True)
+    close(flat_gradient(kl_gradient @ vector, weights), recorded)
+    if at == "old":  # where training needs it
+        close(learner.kl_hessian(adaptation, last)(vector), recorded)
 
 
 @pytest.mark.parametrize("objective", ["likelihood_ratio", "log_likelihood"])
 def test_adapted_parameters(trace, objective):
     theta = leaves(trace.params("theta_old"))
-    adapted = trace.maml(objective).adapt_through(theta, trace.phases()[:1])
+    learner = trace.maml(objective)
+    ours = [
+        adapted(learner, theta, trace.phases()[:1]),
+        learner.adaptation(theta, trace.phases()).adapted,
+    ]
     for i in range(trace.meta["tasks"]):
         for name, recorded in trace.params(f"adapted_old/{i}").items():
-            close(adapted[name][i].detach(), recorded)
+            for params in ours:
+                close(params[name][i].detach(), recorded)
 
 
 @pytest.mark.parametrize("at", ["old", "moved"])
@@ -180,7 +205,7 @@ def test_promp_objective_and_gradient(trace, at):
     close(result.loss.detach(), trace.tensor(f"promp/{at}/loss"))
     close(result.surrogate.detach(), trace.tensor(f"promp/{at}/surrogate"))
     close(result.kl.detach().mean(), trace.tensor(f"promp/{at}/kl_pre"))
-    gradient = _flat_gradient(result.loss, list(theta.values()))
+    gradient = flat_gradient(result.loss, list(theta.values()))
     close(gradient, flatten(trace.params(f"promp/{at}/grad")))
 
 
