@@ -26,6 +26,7 @@ from baselines.policy_gradient import (
     kl_divergence,
     per_task,
     ratio,
+    slices,
     task_mean,
     unflatten,
 )
@@ -176,25 +177,17 @@ class MamlTrpoLearner(GradientLearner):
 
     def outer_update(self, phases: list[Phase]) -> Metrics:
         """Take one TRPO step (arXiv 1502.05477, appendix C)."""
-        config, last = self.config, phases[-1]
-        adaptation = self.adaptation(self.theta, phases)
-        with torch.no_grad():
-            before = self.outer(adaptation.adapted, last)
-        gradient = self.surrogate_gradient(adaptation, last)
-        hessian = self.kl_hessian(adaptation, last)
-        direction = conjugate_gradient(hessian, gradient, config.cg_iterations)
-        curvature = direction @ hessian(direction)
+        config, parts = self.config, slices(phases)
+        before = self._judged(self.theta, parts)
+        direction, curvature = self._natural_gradient(parts)
         length = torch.sqrt(2 * config.max_kl / (curvature + 1e-8))
-        del adaptation, hessian  # their graphs
         old = flatten(self.theta)
         accepted, after = 0.0, before
         tries = config.line_search_tries if length.isfinite() else 0
         for k in range(tries):
             step = config.line_search_shrink**k * length * direction
             candidate = unflatten(old + step, self.theta)
-            adapted = self._adapted(candidate, phases[:-1])
-            with torch.no_grad():
-                trial = self.outer(adapted, last)
+            trial = self._judged(candidate, parts)
             if trial.surrogate > before.surrogate and trial.kl <= config.max_kl:
                 self.theta = candidate
                 accepted, after = 1.0, trial
@@ -206,11 +199,36 @@ class MamlTrpoLearner(GradientLearner):
             "step/accepted": accepted,
         }
 
-    def _adapted(self, theta: Params, phases: Sequence[Phase]) -> Params:
-        params = per_task(theta, len(phases[0].obs))
-        for phase in phases:
-            params = self._adapt(params, phase)
-        return params
+    def _natural_gradient(self, parts: list[list[Phase]]) -> tuple[Tensor, Tensor]:
+        """Return x = H^-1 g and its curvature x^T H x, for the slices of a batch."""
+        pairs = [(self.adaptation(self.theta, part), part[-1]) for part in parts]
+        gradients = [self.surrogate_gradient(*pair) for pair in pairs]
+        products = [self.kl_hessian(*pair) for pair in pairs]
+        direction, image = conjugate_gradient(
+            lambda v: _mean([product(v) for product in products], parts),
+            _mean(gradients, parts),
+            self.config.cg_iterations,
+        )
+        return direction, direction @ image
+
+    def _judged(self, theta: Params, parts: list[list[Phase]]) -> Outer:
+        """Adapt other meta-parameters from the same data and judge them."""
+        values: list[Outer] = []
+        for *inner, last in parts:
+            params = per_task(theta, len(last.obs))
+            for phase in inner:
+                params = self._adapt(params, phase)
+            with torch.no_grad():
+                values.append(self.outer(params, last))
+        surrogates, distances = zip(*values, strict=True)
+        return Outer(_mean(surrogates, parts), _mean(distances, parts))
+
+
+def _mean(of_parts: Sequence[Tensor], parts: list[list[Phase]]) -> Tensor:
+    """Return the mean over all tasks of means over the tasks of each slice."""
+    tasks = [len(part[0].obs) for part in parts]
+    weighed = [n * value for n, value in zip(tasks, of_parts, strict=True)]
+    return torch.stack(weighed).sum(0) / sum(tasks)
 
 
 def _summed(of_tasks: Sequence[Tensor]) -> Tensor:

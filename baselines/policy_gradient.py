@@ -9,7 +9,7 @@ the transitions of M tasks, padded to the longest episode; ``alive`` says what i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -27,6 +27,8 @@ InnerObjective = Literal["likelihood_ratio", "log_likelihood", "dice"]
 OBS_CLIP = 10.0
 STANDARDISE_EPS = 1e-8
 RIDGE_TRIES = 5
+SLICE = 2**15
+"""Transitions per phase that the outer losses hold derivatives of at a time."""
 
 
 class Phase(NamedTuple):
@@ -49,6 +51,28 @@ class Phase(NamedTuple):
     mean: Tensor
     log_std: Tensor
     advantage: Tensor
+
+
+def joined(phases: Sequence[Phase], dim: int) -> Phase:
+    """Join phases along the tasks (0) or the episodes (1), padded to the longest."""
+    longest = max(phase.obs.shape[2] for phase in phases)
+
+    def padded(x: Tensor) -> Tensor:
+        shape = (*x.shape[:2], longest - x.shape[2], *x.shape[3:])
+        return torch.cat([x, x.new_zeros(shape)], dim=2)
+
+    fields = zip(*phases, strict=True)
+    return Phase(*(torch.cat([padded(x) for x in field], dim) for field in fields))
+
+
+def slices(phases: Sequence[Phase]) -> list[list[Phase]]:
+    """Split the phases by tasks, so that what is derived at a time fits the caches."""
+    tasks, *size = phases[0].reward.shape
+    step = max(1, SLICE // math.prod(size))
+    return [
+        [Phase(*(field[i : i + step] for field in phase)) for phase in phases]
+        for i in range(0, tasks, step)
+    ]
 
 
 # Advantages -------------------------------------------------------------------------
@@ -288,10 +312,13 @@ def unflatten(vector: Tensor, like: Params) -> Params:
 
 def conjugate_gradient(
     product: Callable[[Tensor], Tensor], b: Tensor, iterations: int
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Solve ``product(x) = b`` for a symmetric positive definite product.
 
     Ends early when the residual's square is below 1e-10, as in ProMP's code.
+
+    Returns:
+        x, and ``product(x)``, which is b less the residual.
     """
     x = torch.zeros_like(b)
     residual, direction = b.clone(), b.clone()
@@ -306,4 +333,4 @@ def conjugate_gradient(
         new_square = residual @ residual
         direction = residual + (new_square / square) * direction
         square = new_square
-    return x
+    return x, b - residual

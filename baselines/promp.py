@@ -16,6 +16,7 @@ from baselines.policy_gradient import (
     kl_divergence,
     per_task,
     ratio,
+    slices,
     task_mean,
 )
 from pearl_bench.types import Metrics
@@ -95,23 +96,32 @@ class PrompLearner(GradientLearner):
 
     def outer_update(self, phases: list[Phase]) -> Metrics:
         """Take one Adam step on the batch; the sampling policies stay fixed."""
-        result = self.objective(self.theta, phases)
         self.optimizer.zero_grad()
-        result.loss.backward()
+        total = self._mean_objective(phases, backward=True)
         self.optimizer.step()
         if self.config.adaptive_kl and self.updates_due == 1:
             self._adapt_kl_weights(phases)
         return {
-            "loss/outer": float(result.loss.detach()),
-            "surrogate/outer": float(result.surrogate.detach()),
-            "kl/inner": float(result.kl.detach().mean()),
+            "loss/outer": float(total.loss),
+            "surrogate/outer": float(total.surrogate),
+            "kl/inner": float(total.kl.mean()),
         }
 
-    @torch.no_grad()
+    def _mean_objective(self, phases: list[Phase], *, backward: bool) -> Objective:
+        """Return the objective over all tasks, derived slice by slice on request."""
+        tasks, terms = len(phases[0].obs), []
+        for part in slices(phases):
+            share = len(part[0].obs) / tasks
+            result = self.objective(self.theta, part)
+            if backward:
+                (share * result.loss).backward()
+            terms.append([share * value.detach() for value in result])
+        loss, surrogate, kl = (torch.stack(x).sum(0) for x in zip(*terms, strict=True))
+        return Objective(loss, surrogate, kl)
+
     def _adapt_kl_weights(self, phases: list[Phase]) -> None:
         """Halve or double eta where the divergence leaves its target (section 5)."""
-        with torch.enable_grad():
-            kl = self.objective(self.theta, phases).kl.detach().to(self.kl_weights)
+        kl = self._mean_objective(phases, backward=False).kl.to(self.kl_weights)
         target = self.config.kl_target
         self.kl_weights[kl < target / 1.5] /= 2
         self.kl_weights[kl > target * 1.5] *= 2

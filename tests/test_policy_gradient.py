@@ -149,8 +149,10 @@ def test_batched_tasks_equal_one_after_the_other():
 def test_conjugate_gradient_solves():
     root = draws(0, 12, 12)
     matrix, b = root @ root.T + torch.eye(12), draws(1, 12)
-    x = pg.conjugate_gradient(lambda v: matrix @ v, b, 30)
+    x, image = pg.conjugate_gradient(lambda v: matrix @ v, b, 30)
     torch.testing.assert_close(x, torch.linalg.solve(matrix, b), rtol=1e-4, atol=1e-5)
+    x, image = pg.conjugate_gradient(lambda v: matrix @ v, b, 3)  # not yet converged
+    torch.testing.assert_close(image, matrix @ x)
 
 
 class TestMetaGradient:
@@ -251,10 +253,7 @@ class TestTrpo:
         metrics = learner.update()
         assert metrics["step/accepted"] == 1
         assert metrics["improvement/outer"] > 0
-        outer = [
-            learner.outer(learner._adapted(theta, phases[:-1]), phases[-1])
-            for theta in (before, learner.theta)
-        ]
+        outer = [learner._judged(theta, [phases]) for theta in (before, learner.theta)]
         assert outer[1].surrogate > outer[0].surrogate
         assert 0 < outer[1].kl <= config.max_kl
         assert abs(float(outer[0].kl)) < 1e-6
@@ -306,6 +305,25 @@ class TestTrpo:
         before = copy.deepcopy(learner.theta)
         assert learner.update()["step/accepted"] == 0
         assert all(torch.equal(before[k], learner.theta[k]) for k in before)
+
+
+@pytest.mark.parametrize("make", [MamlTrpoLearner, PrompLearner])
+def test_slices_change_nothing_but_the_memory(point_robot, monkeypatch, make):
+    config = MamlTrpoConfig if make is MamlTrpoLearner else PrompConfig
+    results = []
+    for size in (1 << 30, 1):
+        monkeypatch.setattr(pg, "SLICE", size)
+        learner = make(config(**SMALL), point_robot, **PLACE)
+        learner.collect()
+        phases = [double(phase) for phase in learner.phases]
+        for value in learner.theta.values():
+            value.data = value.data.double()
+        assert len(pg.slices(phases)) == (1 if size > 1 else SMALL["tasks"])
+        metrics = learner.outer_update(phases)
+        results.append((pg.flatten(learner.theta).detach(), metrics))
+    (together, known), (apart, found) = results
+    torch.testing.assert_close(apart, together)
+    assert found == pytest.approx(known)
 
 
 def test_promps_objective_equals_a_loop_over_tasks(point_robot):
