@@ -1,0 +1,208 @@
+"""What is read from published files, what is averaged, and what is refused."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from raw_runs import make_run
+
+import suites
+from pearl_bench.analysis.scores import OWN, REPORTED, Part, PublishedError, load
+from pearl_bench.store import publish
+
+
+def published(tmp_path, *runs):
+    for i, run in enumerate(runs):
+        make_run(tmp_path / str(i), **run)
+        publish(tmp_path / str(i), tmp_path / "results", "locomotion")
+    return load(tmp_path / "results", "locomotion")
+
+
+def arms(found, family="half-cheetah-vel"):
+    return next(f for f in found.families if f.name == family).arms
+
+
+def constant(value):
+    return lambda step, task, episode: value + 100 * episode + step / 1000
+
+
+def test_mean_over_seeds_wherever_all_have_been_evaluated(tmp_path):
+    found = published(
+        tmp_path,
+        {"seed": 0, "returns": constant(1.0)},
+        {"seed": 1, "returns": constant(2.0)},
+        {"seed": 7, "returns": constant(6.0), "steps": (1000, 2000)},
+    )
+    (arm,) = arms(found)
+    assert [run.seed for run in arm.runs] == [0, 1, 7]
+    for number, offset in ((1, 100), (-1, 300)):
+        steps, values, left_out = arm.matched(REPORTED, number, "return")
+        assert steps.tolist() == [1000, 2000]
+        assert values.mean(0).tolist() == [3 + offset + 1, 3 + offset + 2]
+        assert left_out == (1, 1, 0)
+
+
+def test_seeds_meet_though_their_steps_differ(tmp_path):
+    """Episodes of varying length: 1010 and 1190 both follow the first 1000 steps."""
+    found = published(
+        tmp_path,
+        {"seed": 0, "steps": (1010, 2040, 3000), "returns": constant(0.0)},
+        {"seed": 1, "steps": (1190, 2000, 3010, 3020), "returns": constant(0.0)},
+    )
+    steps, values, _ = arms(found)[0].matched(REPORTED, -1, "return")
+    assert steps.tolist() == [1100, 2020, 3010]
+    assert values.mean(0) == pytest.approx(300 + steps / 1000)
+
+
+def test_what_differs_is_not_averaged(tmp_path):
+    found = published(
+        tmp_path,
+        {"seed": 0},
+        {"seed": 1},
+        {"budget": "paper"},
+        {"precision": "bf16"},
+        {"device": "cuda"},
+        {"learner": "rl2"},
+        {"settings": {"context": "whole-buffer", "latent_dim": 5}},
+    )
+    assert [(a.label, len(a.runs)) for a in arms(found)] == [
+        ("pearl · paper · float32", 1),
+        ("pearl · quick · bf16", 1),
+        ("pearl · quick · float32 · context=recent", 2),
+        ("pearl · quick · float32 · context=whole-buffer", 1),
+        ("pearl · quick · float32 · cuda", 1),
+        ("rl2 · quick · float32", 1),
+    ]
+    assert found.labels[-1] == "rl2 · quick · float32"
+
+
+def test_defaults_go_without_saying(tmp_path):
+    chosen = {"context_sampler": "whole-buffer", "latent_dim": 5}
+    found = published(
+        tmp_path,
+        {"settings": {"context_sampler": "recent", "latent_dim": 5}},
+        {"settings": chosen},
+        {"settings": chosen | {"latent_dim": 7}, "seed": 1},
+    )
+    assert [a.label for a in arms(found)] == [
+        "pearl · quick · float32",
+        "pearl · quick · float32 · context_sampler=whole-buffer",
+        "pearl · quick · float32 · context_sampler=whole-buffer · latent_dim=7",
+    ]
+
+
+def test_runs_of_other_tasks_are_told_apart(tmp_path):
+    found = published(tmp_path, {}, {"seed": 1})
+    old = found.folder / "runs.csv"
+    names = [run.row["run"] for run in arms(found)[0].runs]
+    lines = old.read_text().splitlines(keepends=True)
+    lines = [
+        line.replace("0123456789abcdef", "f" * 16) if names[1] in line else line
+        for line in lines
+    ]
+    old.write_text("".join(lines))
+    again = load(tmp_path / "results", "locomotion")
+    assert [a.label for a in arms(again)] == [
+        "pearl · quick · float32 · tasks 012345",
+        "pearl · quick · float32 · tasks ffffff",
+    ]
+
+
+def test_final_level_is_the_mean_of_the_last_tenth(tmp_path):
+    steps = tuple(range(1000, 21_000, 1000))
+    found = published(tmp_path, {"steps": steps, "returns": constant(0.0)})
+    (arm,) = arms(found)
+    assert arm.final(REPORTED, "return") == pytest.approx([300 + np.mean([19, 20])])
+    assert arm.final(REPORTED, "return", 1) == pytest.approx([100 + 19.5])
+
+
+def test_gaps_are_found(tmp_path):
+    steps = (1000, 2000, 3000, 7000, 8000, 9000)
+    found = published(tmp_path, {"steps": steps}, {"seed": 1})
+    assert [run.gaps(REPORTED) for run in arms(found)[0].runs] == [[(3000, 7000)], []]
+
+
+def test_parts_and_groups_are_kept_apart(tmp_path):
+    found = published(
+        tmp_path,
+        {"learner": "promp", "own": 20, "groups": ("push-v3", "reach-v3")},
+    )
+    (run,) = arms(found)[0].runs
+    assert set(run.points) == {
+        Part(protocol, "test", group)
+        for protocol in ("suite", "own")
+        for group in ("all", "push-v3", "reach-v3")
+    }
+    assert (run.last_episode(REPORTED), run.last_episode(OWN)) == (3, 21)
+
+
+def test_scores_use_the_families_ranges(tmp_path):
+    found = published(tmp_path, {})
+    by_name = {family.name: family for family in found.families}
+    for row in suites.load("locomotion").families:
+        ends = by_name[row.name].score(np.array([row.score.low, row.score.high]))
+        assert ends.tolist() == [0, 1]
+
+
+def test_success_is_its_own_score(tmp_path):
+    found = published(tmp_path, {"success": 1})
+    family = next(f for f in found.families if f.arms)
+    assert family.measure == "success"
+    assert family.score(0.25) == 0.25
+    assert family.arms[0].final(REPORTED, family.measure).tolist() == [1.0]
+
+
+def test_families_without_runs_are_known(tmp_path):
+    found = published(tmp_path, {})
+    names = [row.name for row in suites.load("locomotion").families]
+    assert [f.name for f in found.families] == names
+    assert [bool(f.arms) for f in found.families] == [False, True, *[False] * 4]
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    with pytest.raises(PublishedError, match="no published curves"):
+        load(tmp_path, "locomotion")
+    with pytest.raises(PublishedError, match="Did you mean 'locomotion'"):
+        load(tmp_path, "locomotio")
+    found = published(tmp_path, {}, {"seed": 1})
+    curves = found.folder / "pearl.csv"
+    text = curves.read_text()
+    curves.write_text(text.replace(",,2,0,", ",0.5,2,0,", 1))
+    with pytest.raises(PublishedError, match="some rows have a success"):
+        load(tmp_path / "results", "locomotion")
+    curves.write_text(text.replace(",,2,0,", ",,two,0,", 1))
+    with pytest.raises(PublishedError, match=r"analysis check names the line"):
+        load(tmp_path / "results", "locomotion")
+    curves.write_text(text)
+
+    runs = found.folder / "runs.csv"
+    table = runs.read_text()
+    runs.write_text(table.replace("half-cheetah-vel", "swimmer"))
+    with pytest.raises(PublishedError, match="swimmer is no family of locomotion"):
+        load(tmp_path / "results", "locomotion")
+    runs.write_text("".join(table.splitlines(keepends=True)[:2]))
+    with pytest.raises(PublishedError, match=r"runs\.csv lacks the run r"):
+        load(tmp_path / "results", "locomotion")
+    runs.unlink()
+    with pytest.raises(PublishedError, match=r"runs\.csv is missing"):
+        load(tmp_path / "results", "locomotion")
+
+
+@pytest.mark.parametrize("suite", list(suites.SUITES))
+def test_no_simulator_and_no_torch_is_imported(suite):
+    code = (
+        "import json, sys; from pathlib import Path\n"
+        "import pearl_bench.analysis.stats\n"
+        "from pearl_bench.analysis.scores import PublishedError, load\n"
+        "try: load(Path('nowhere'), sys.argv[1])\n"
+        "except PublishedError as error: print(json.dumps([str(error), [m for m in "
+        "('torch', 'mujoco', 'gymnasium', 'metaworld') if m in sys.modules]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, suite], check=True, capture_output=True, text=True
+    )
+    message, imported = json.loads(done.stdout)
+    assert "no published curves" in message
+    assert imported == []
