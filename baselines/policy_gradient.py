@@ -27,7 +27,7 @@ InnerObjective = Literal["likelihood_ratio", "log_likelihood", "dice"]
 OBS_CLIP = 10.0
 STANDARDISE_EPS = 1e-8
 RIDGE_TRIES = 5
-SLICE = 2**15
+SLICE = 2**13
 """Transitions per phase that the outer losses hold derivatives of at a time."""
 
 

@@ -8,15 +8,17 @@ bare ``mj_step`` for environments, a matrix product of the update's size for upd
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,13 +32,20 @@ from pearl_bench.evaluate import evaluate
 from pearl_bench.launch import keep_pages
 from pearl_bench.nn import use_fastest_float32
 from pearl_bench.pearl.collection import Block, EpisodeMeans
-from pearl_bench.pearl.learner import UPDATES_PER_SLICE, PearlLearner
+from pearl_bench.pearl.learner import UPDATES_PER_SLICE
 from pearl_bench.plan import available_cores
 from pearl_bench.record import peak_memory_mib
-from suites.speed import measure
+from pearl_bench.rollout import run_episode
+from suites.speed import bare, measure
 
 ENGINE_FAMILIES = ("half-cheetah-vel", "ant-fwd-back", "humanoid-direc-2d")
 ENGINE_SIZES = (64, 512)
+ON_POLICY = {
+    "maml_trpo": "baselines.gradient_learner",
+    "promp": "baselines.gradient_learner",
+    "rl2": "baselines.rl2",
+}
+"""The methods whose whole iteration is timed, and the module that samples for each."""
 ROWS, WIDTH = 4096, 300
 """Size of the hidden layers' product in PEARL's update: 16 tasks x 256, 300 wide."""
 
@@ -89,6 +98,9 @@ def figures(seconds: float, float32_setting: str) -> Iterator[Figure]:
     for precision in ("float32", "bf16"):
         yield update_figure(precision, seconds, float32_setting)
     yield from rollout_figures(seconds)
+    for learner in ON_POLICY:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            yield from pool.submit(iteration_figures, learner, seconds).result()
     if torch.cuda.is_available():
         for precision in ("float32", "bf16"):
             yield cuda_figure(precision, seconds)
@@ -159,6 +171,76 @@ def rollout_figures(seconds: float) -> Iterator[Figure]:
     yield Figure("evaluation, 30 tasks", steps / test_s, "env steps/s")
 
 
+def iteration_figures(name: str, seconds: float) -> list[Figure]:
+    """Whole iterations of an on-policy method at the paper's size, and their memory.
+
+    Measured in a process of its own on half-cheetah-fwd-back, against bare ``mj_step``
+    under the actions that the method itself samples: what a step costs depends on the
+    contacts. Iterations and bare steps alternate; the best of each counts.
+    """
+    keep_pages()
+    threads = available_cores()
+    torch.set_num_threads(threads)
+    use_fastest_float32()
+    learner = paper_learner("cpu", "float32", name=name, family="half-cheetah-fwd-back")
+    family, rng = learner.family, np.random.default_rng(0)
+    tasks = [family.train[i % 2] for i in range(ENGINE_SIZES[0])]
+    env = family.make_batch(tasks, threads=threads)
+    adapter = learner.adapter(tasks, 0)
+    episode = run_episode(env, adapter, family.horizon, rng, explore=True)
+    env.close()
+
+    best, rate, raw, before = math.inf, 0.0, 0.0, 0
+    parts: dict[str, float] = {}
+    end = time.perf_counter() + 2 * seconds
+    while not parts or time.perf_counter() < end:
+        start, before = time.perf_counter(), learner.env_steps
+        with stopwatch(ON_POLICY[name], "run_episode") as sampling:
+            learner.collect()
+        collected = time.perf_counter()
+        while learner.updates_due:
+            learner.update()
+        done = time.perf_counter()
+        if done - start < best and before:  # the first one pays for fresh memory
+            best, rate = done - start, (learner.env_steps - before) / (done - start)
+            parts = {
+                "sampling": sum(sampling),
+                "advantages and inner steps": collected - start - sum(sampling),
+                "meta-update": done - collected,
+            }
+        raw = max(raw, bare(family.name, episode.steps.action, seconds / 10))
+    title = f"{name} iteration, {learner.env_steps - before:,} steps"
+    return [
+        Figure(title, rate, "env steps/s", rate / raw, f"{raw:,.0f} bare mj_step/s"),
+        *(
+            Figure(f"{name}, {part}", took, "s", took / best, "the iteration")
+            for part, took in parts.items()
+        ),
+        Figure(f"{name}, peak memory", peak_memory_mib(), "MiB"),
+    ]
+
+
+@contextmanager
+def stopwatch(module: str, name: str) -> Iterator[list[float]]:
+    """Note the seconds of each call of a module's function."""
+    took: list[float] = []
+    home = importlib.import_module(module)
+    function = getattr(home, name)
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            took.append(time.perf_counter() - start)
+
+    setattr(home, name, timed)
+    try:
+        yield took
+    finally:
+        setattr(home, name, function)
+
+
 def cuda_figure(precision: str, seconds: float) -> Figure:
     """Updates per second on the GPU, sampling included, as training does them."""
     learner = paper_learner("cuda", precision)
@@ -190,18 +272,23 @@ def _first_updates() -> float:
 
 
 def paper_learner(
-    device: str, precision: str, *, train_tasks: int = 100
-) -> PearlLearner:
-    """Return PEARL at the paper's half-cheetah-vel setting."""
+    device: str,
+    precision: str,
+    *,
+    name: str = "pearl",
+    family: str = "half-cheetah-vel",
+    train_tasks: int | None = None,
+) -> Any:
+    """Return a learner at the paper's setting, with the first of its train tasks."""
     words = ["suite=locomotion", "budget=paper"]
     threads = available_cores()
     run = configuration.run_config(
-        configuration.load(words), "half-cheetah-vel", "pearl", 0, threads=threads
+        configuration.load(words), family, name, 0, threads=threads
     )
-    family = registry.family("locomotion", "half-cheetah-vel")
-    family = replace(family, train=family.train[:train_tasks])
-    return PearlLearner(
-        run.config, family, seed=0, device=device, precision=precision, threads=threads
+    row = registry.family("locomotion", family)
+    row = replace(row, train=row.train[:train_tasks])
+    return registry.learner_class(name)(
+        run.config, row, seed=0, device=device, precision=precision, threads=threads
     )
 
 

@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 
 from suites import locomotion
-from suites.engine import MujocoBatch
+from suites.engine import MujocoBatch, load_model
 from suites.locomotion.row import LocomotionRow
 
 EPISODE = 40
@@ -41,7 +41,7 @@ def measure(family_name: str, n: int, seconds: float) -> dict[str, float]:
     Returns:
         Environment steps per second ``raw`` and ``engine``, and ``share``, their ratio.
     """
-    row = next(row for row in locomotion.ROWS if row.name == family_name)
+    row = _row(family_name)
     train = row.family().train
     tasks = [train[i % len(train)] for i in range(n)]
     batches = {
@@ -61,21 +61,42 @@ def measure(family_name: str, n: int, seconds: float) -> dict[str, float]:
             took = time.perf_counter() - start
             engine = max(engine, EPISODE * n / took)
             models = [model for model, _ in batch.simulations[:threads]]
-            raw = max(raw, _raw_rate(row, models, took, rng))
+            raw = max(raw, _raw_rate(row, models, actions, took, rng))
     for batch in batches.values():
         batch.close()
     return {"raw": raw, "engine": engine, "share": engine / raw}
 
 
+def bare(family_name: str, actions: np.ndarray, seconds: float) -> float:
+    """Return how many bare environment steps per second some actions allow.
+
+    Args:
+        family_name: a family of the locomotion suite.
+        actions: ``[T, N, A]`` in [-1, 1], of episodes that did not end early.
+        seconds: about how long to measure with each number of threads.
+    """
+    row, rng = _row(family_name), np.random.default_rng(0)
+    models = [load_model(row.xml, row.timestep) for _ in range(os.cpu_count() or 1)]
+    return max(
+        _raw_rate(row, models[:threads], actions, seconds, rng)
+        for threads in range(1, len(models) + 1)
+    )
+
+
+def _row(family_name: str) -> LocomotionRow:
+    return next(row for row in locomotion.ROWS if row.name == family_name)
+
+
 def _raw_rate(
     row: LocomotionRow,
     models: Sequence[mujoco.MjModel],
+    actions: np.ndarray,
     seconds: float,
     rng: np.random.Generator,
 ) -> float:
     """Environment steps per second of one bare simulation per thread and model."""
     end = time.perf_counter() + seconds
-    play = partial(_play, row, end)
+    play = partial(_play, row, actions, end)
     start = time.perf_counter()
     with ThreadPoolExecutor(len(models)) as pool:
         steps = sum(pool.map(play, models, rng.spawn(len(models))))
@@ -83,19 +104,24 @@ def _raw_rate(
 
 
 def _play(
-    row: LocomotionRow, end: float, model: mujoco.MjModel, rng: np.random.Generator
+    row: LocomotionRow,
+    actions: np.ndarray,
+    end: float,
+    model: mujoco.MjModel,
+    rng: np.random.Generator,
 ) -> int:
     """Play episodes in one simulation until ``end``; return the steps taken."""
     data = mujoco.MjData(model)
+    low, high = model.actuator_ctrlrange.T
     steps = 0
     while steps == 0 or time.perf_counter() < end:
         offset, qvel = row.start(rng, 1, model.nq, model.nv)
         mujoco.mj_resetData(model, data)
         data.qpos[:] = model.qpos0 + offset[0]
         data.qvel[:] = qvel[0]
-        low, high = model.actuator_ctrlrange.T
-        for u in rng.uniform(low, high, (EPISODE, model.nu)):
+        episode = actions[:, rng.integers(actions.shape[1])]
+        for u in low + (episode + 1) / 2 * (high - low):
             data.ctrl[:] = u
             mujoco.mj_step(model, data, row.frame_skip)
-        steps += EPISODE
+        steps += len(episode)
     return steps

@@ -12,7 +12,11 @@ SHARES = {
     "engine, humanoid-direc-2d": 0.85,
     "PEARL update, float32": 0.60,
     "PEARL update, bf16": 0.55,
+    "maml_trpo iteration": 0.45,
+    "promp iteration": 0.45,
+    "rl2 iteration": 0.45,
 }
+MEMORY = 2048  # MiB
 SPEEDS = {"collection, 30 tasks": 25_000, "evaluation, 30 tasks": 25_000}
 
 
@@ -32,3 +36,6 @@ def test_every_target_is_reached():
     for name, speed in SPEEDS.items():
         (value,) = (f["value"] for f in figures if f["name"] == name)
         assert value >= speed, name
+    memory = [f["value"] for f in figures if f["name"].endswith(", peak memory")]
+    assert len(memory) == 3
+    assert max(memory) < MEMORY
