@@ -27,6 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
+from pearl_bench import schema
+
 RUN_FORMAT = 1
 CONFIG, RUN, TRAIN, EVAL, LOCK = (
     "config.yaml",
@@ -36,19 +38,7 @@ CONFIG, RUN, TRAIN, EVAL, LOCK = (
     "lock",
 )
 TEXT_COLUMNS = ("protocol", "split", "group")
-EVAL_COLUMNS = (
-    "env_steps",
-    "protocol",
-    "split",
-    "task",
-    "group",
-    "episode",
-    "return",
-    "length",
-    "success",
-    "unstable",
-    "wall_s",
-)
+EVAL_COLUMNS = schema.EVAL.names
 PACKAGES = ("torch", "mujoco", "gymnasium", "metaworld", "numpy")
 
 

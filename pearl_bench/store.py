@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from pearl_bench import schema
+from pearl_bench.columns import SEPARATOR
 from pearl_bench.config import FREE_ON_RESUME
 from pearl_bench.record import (
     CONFIG,
@@ -35,49 +37,8 @@ from pearl_bench.record import (
     write_atomic,
 )
 
-CURVE_COLUMNS = (
-    "run",
-    "family",
-    "seed",
-    "env_steps",
-    "protocol",
-    "split",
-    "group",
-    "episode",
-    "return",
-    "success",
-    "tasks",
-    "unstable",
-    "fingerprint",
-)
-RUN_COLUMNS = (
-    "run",
-    "family",
-    "learner",
-    "seed",
-    "budget",
-    "device",
-    "precision",
-    "steps",
-    "status",
-    "training_hours",
-    "peak_memory_mib",
-    "started",
-    "sessions",
-    "commit",
-    "dirty",
-    "python",
-    *PACKAGES,
-    "cpu",
-    "gpu",
-    "fingerprint",
-    "exploration_episodes",
-    "test_episodes",
-    "test_tasks",
-    "own_exploration_episodes",
-    "eval_every",
-    "settings",
-)
+CURVE_COLUMNS = schema.CURVES.names
+RUN_COLUMNS = schema.RUNS.names
 RUNS = "runs.csv"
 ALL = "all"
 """The group of all tasks of a split."""
@@ -189,11 +150,11 @@ def _describe(folder: Path) -> Row:
 
         def over_sessions(key: str) -> str:
             values = (_text(session[key]) for session in sessions)
-            return "; ".join(dict.fromkeys(values))
+            return SEPARATOR.join(dict.fromkeys(values))
 
         def versions(package: str) -> str:
             values = (_text(session["versions"][package]) for session in sessions)
-            return "; ".join(dict.fromkeys(values))
+            return SEPARATOR.join(dict.fromkeys(values))
 
         return {
             "run": _identity(config, run["fingerprint"], sessions[0]["device"]),

@@ -293,7 +293,9 @@ def test_provenance_of_a_checkout(tmp_path):
     package = tmp_path / "pearl_bench"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "record.py").write_bytes(Path(record.__file__).read_bytes())
+    for name in ("record.py", "schema.py", "columns.py"):
+        source = Path(record.__file__).with_name(name)
+        (package / name).write_bytes(source.read_bytes())
     for folder in ("suites", "baselines", "results"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a").touch()

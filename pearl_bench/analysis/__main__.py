@@ -1,4 +1,8 @@
-"""Redraw a suite's figures: ``python -m pearl_bench.analysis suite=locomotion``."""
+"""Redraw a suite's figures, or check published files.
+
+``python -m pearl_bench.analysis suite=locomotion``,
+``python -m pearl_bench.analysis check``.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pearl_bench.analysis.check import check
 from pearl_bench.analysis.figures import PublishedError, learning_curves
 
-USAGE = "usage: python -m pearl_bench.analysis suite=NAME [results=results]"
+USAGE = """\
+usage: python -m pearl_bench.analysis suite=NAME [results=results]
+       python -m pearl_bench.analysis check [results=results]"""
+SHOWN = 20
+"""Problems that are named; the others are counted."""
 
 
 def main(words: Sequence[str]) -> int:
-    """Draw the figures; return 2 if the command cannot be carried out."""
+    """Carry out a command line.
+
+    Returns:
+        The exit code: 1 if the check found problems, 2 if the command cannot be
+        carried out.
+    """
+    checking = words[:1] == ["check"]
     given = {"results": "results"}
-    for word in words:
+    for word in words[checking:]:
         key, _, given[key] = word.partition("=")
     suite = given.pop("suite", "")
     results = Path(given.pop("results"))
-    if given or not suite:
+    if given or bool(suite) == checking:
         print(USAGE, file=sys.stderr)
         return 2
+    if checking:
+        return _check(results)
     try:
         written = learning_curves(results, suite)
     except PublishedError as error:
@@ -31,6 +48,17 @@ def main(words: Sequence[str]) -> int:
     if not written:
         print(f"the figures in {results / suite} are up to date")
     return 0
+
+
+def _check(results: Path) -> int:
+    problems = check(results)
+    for problem in problems[:SHOWN]:
+        print(problem, file=sys.stderr)
+    if len(problems) > SHOWN:
+        print(f"and {len(problems) - SHOWN} more", file=sys.stderr)
+    if not problems:
+        print(f"{results}: all published files are as they should be")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":
