@@ -125,8 +125,8 @@ def test_same_input_same_bytes(tmp_path):
     code = (
         "import sys; from pearl_bench.analysis.__main__ import main; code = main("
         "['suite=locomotion', 'results=' + sys.argv[1]]); "
-        "print([m for m in ('torch', 'mujoco', 'gymnasium', 'suites', 'pearl_bench."
-        "config') if m in sys.modules]); sys.exit(code)"
+        "print([m for m in ('torch', 'mujoco', 'gymnasium', 'metaworld') "
+        "if m in sys.modules]); sys.exit(code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, results],
