@@ -32,7 +32,6 @@ from pearl_bench.types import Metrics, NonFiniteLoss, Transition
 from suites.base import Task, TaskFamily
 
 MIN_LOG_STD = float(np.log(1e-6))
-TRIAL_TASKS, TRIAL_EPISODES = 4, 5
 WAVE = 100
 """Environments side by side: eight times as many step a quarter slower, since their
 states fall out of the caches between two steps."""
@@ -173,17 +172,18 @@ class GradientLearner(ABC):
         return {**metrics, "policy/log_std": float(log_std.mean())}
 
     def estimate_seconds(self, env_steps: int) -> float:
-        """Time one iteration on few tasks and episodes."""
-        self.config = replace(
-            self.config,
-            tasks=min(self.config.tasks, TRIAL_TASKS),
-            episodes=min(self.config.episodes, TRIAL_EPISODES),
-        )
-        start = time.perf_counter()
-        self.collect()
-        while self.updates_due:
-            self.update()
-        return (time.perf_counter() - start) / self.env_steps * env_steps
+        """Time an iteration of one wave of environments, after one on few tasks."""
+        episodes = min(self.config.episodes, WAVE)
+        pace = 0.0
+        for tasks in (1, WAVE // episodes):  # the first pays for set-up
+            few = min(self.config.tasks, tasks)
+            self.config = replace(self.config, tasks=few, episodes=episodes)
+            start, before = time.perf_counter(), self.env_steps
+            self.collect()
+            while self.updates_due:
+                self.update()
+            pace = (time.perf_counter() - start) / (self.env_steps - before)
+        return pace * env_steps
 
     def _draw_tasks(self) -> np.ndarray:
         """Draw the train tasks of an iteration, each as often as any other or once."""

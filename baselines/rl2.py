@@ -237,13 +237,16 @@ class Rl2Learner:
         return metrics
 
     def estimate_seconds(self, env_steps: int) -> float:
-        """Time one iteration of trials of a single episode."""
-        self.config = replace(self.config, episodes=1)
-        start = time.perf_counter()
-        self.collect()
-        while self.updates_due:
-            self.update()
-        return (time.perf_counter() - start) / self.env_steps * env_steps
+        """Time an iteration of trials of one episode, after one of a single trial."""
+        pace, whole = 0.0, self.config
+        for tasks, trials in ((1, 1), (whole.tasks, whole.trials)):  # set-up, the rest
+            self.config = replace(whole, tasks=tasks, trials=trials, episodes=1)
+            start, before = time.perf_counter(), self.env_steps
+            self.collect()
+            while self.updates_due:
+                self.update()
+            pace = (time.perf_counter() - start) / (self.env_steps - before)
+        return pace * env_steps
 
     def _draw_tasks(self) -> np.ndarray:
         """Draw distinct train tasks; return ``[M, trials per task]`` indices."""
