@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pearl_bench.settings import require_positive
+
 
 @dataclass(frozen=True)
 class GradientConfig:
@@ -41,10 +43,7 @@ class GradientConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
-        for key, value in vars(self).items():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if number and value <= 0 and key != "kl_weight":
-                raise ValueError(f"{key} must be positive, not {value}")
+        require_positive(self, may_be_zero={"kl_weight"})
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from baselines.configs import GradientConfig
+from baselines.on_policy import OnPolicyLearner
 from baselines.policy_gradient import (
     InnerObjective,
     Params,
@@ -28,64 +28,36 @@ from baselines.policy_gradient import (
     standardise,
 )
 from pearl_bench.rollout import Episode, run_episode
-from pearl_bench.types import Metrics, NonFiniteLoss, Transition
+from pearl_bench.types import Metrics, Transition
 from suites.base import Task, TaskFamily
 
 MIN_LOG_STD = float(np.log(1e-6))
 WAVE = 100
 """Environments side by side: eight times as many step a quarter slower, since their
 states fall out of the caches between two steps."""
-COUNTERS = ("env_steps", "updates_done", "updates_due")
 
 
-class GradientLearner(ABC):
+class GradientLearner(OnPolicyLearner):
     """Samples before and after adaptation, then lets ``outer_update`` learn from it.
 
     Args:
         config: the method's settings.
         family: the tasks.
-        seed: of every random stream of the run.
-        device: ``cpu`` or ``cuda``.
-        precision: ``float32``; there is no other.
-        threads: threads of the environments.
-
-    Raises:
-        ValueError: another precision.
+        place: see ``Learner``.
     """
 
     def __init__(
-        self,
-        config: GradientConfig,
-        family: TaskFamily,
-        *,
-        seed: int,
-        device: str,
-        precision: str,
-        threads: int,
+        self, config: GradientConfig, family: TaskFamily, **place: Any
     ) -> None:
-        if precision != "float32":
-            raise ValueError(
-                f"precision={precision}: the policy-gradient methods compute in "
-                "float32 only; leave precision= out, or these learners"
-            )
-        self.config = config
-        self.family = family
-        self.device = device
-        self.threads = threads
-        self.env_steps = self.updates_done = self.updates_due = 0
-        init_seed, noise_seed, env_seed = np.random.SeedSequence(seed).spawn(3)
-        self.rng = np.random.default_rng(env_seed)
-        self.noise = torch.Generator(device)
-        self.noise.manual_seed(int(noise_seed.generate_state(1)[0]))
-        init = torch.Generator().manual_seed(int(init_seed.generate_state(1)[0]))
+        super().__init__(config, family, **place)
         theta = initial_params(
             family.obs_dim,
             family.action_dim,
             (config.hidden_size, config.hidden_size),
             config.initial_std,
-            init,
+            self.init,
         )
-        self.theta: Params = {name: value.to(device) for name, value in theta.items()}
+        self.theta: Params = {k: value.to(self.device) for k, value in theta.items()}
         self.phases: list[Phase] = []
 
     @property
@@ -155,21 +127,15 @@ class GradientLearner(ABC):
             env.close()
         return phases, episodes
 
-    def update(self) -> Metrics:
+    def learn(self) -> Metrics:
         """Take one outer step."""
         metrics = self.outer_update(self.phases)
-        for name, value in metrics.items():
-            if not np.isfinite(value):
-                raise NonFiniteLoss(
-                    f"{name} is {value} at outer step {self.updates_done + 1} "
-                    f"({self.env_steps} environment steps)"
-                )
-        self.updates_done += 1
-        self.updates_due -= 1
-        if not self.updates_due:
-            self.phases = []
         log_std = self.theta["log_std"].detach()
         return {**metrics, "policy/log_std": float(log_std.mean())}
+
+    def forget(self) -> None:
+        """Let the phases go."""
+        self.phases = []
 
     def estimate_seconds(self, env_steps: int) -> float:
         """Time an iteration of one wave of environments, after one on few tasks."""
@@ -178,11 +144,7 @@ class GradientLearner(ABC):
         for tasks in (1, WAVE // episodes):  # the first pays for set-up
             few = min(self.config.tasks, tasks)
             self.config = replace(self.config, tasks=few, episodes=episodes)
-            start, before = time.perf_counter(), self.env_steps
-            self.collect()
-            while self.updates_due:
-                self.update()
-            pace = (time.perf_counter() - start) / (self.env_steps - before)
+            pace = self.seconds_per_step()
         return pace * env_steps
 
     def _draw_tasks(self) -> np.ndarray:
@@ -230,17 +192,14 @@ class GradientLearner(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return everything that is needed to continue exactly."""
         return {
-            **{name: getattr(self, name) for name in COUNTERS},
+            **super().state_dict(),
             "theta": {name: value.detach() for name, value in self.theta.items()},
             "phases": [phase._asdict() for phase in self.phases],
-            "rng": self.rng.bit_generator.state,
-            "noise": self.noise.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
-        for name in COUNTERS:
-            setattr(self, name, state[name])
+        super().load_state_dict(state)
         with torch.no_grad():
             for name, value in self.theta.items():
                 value.copy_(state["theta"][name])
@@ -248,8 +207,6 @@ class GradientLearner(ABC):
             Phase(**{name: value.to(self.device) for name, value in phase.items()})
             for phase in state["phases"]
         ]
-        self.rng.bit_generator.state = state["rng"]
-        self.noise.set_state(state["noise"])
 
 
 class PolicyActor:

@@ -42,24 +42,8 @@ class PrompLearner(GradientLearner):
 
     config: PrompConfig
 
-    def __init__(
-        self,
-        config: PrompConfig,
-        family: TaskFamily,
-        *,
-        seed: int,
-        device: str,
-        precision: str,
-        threads: int,
-    ) -> None:
-        super().__init__(
-            config,
-            family,
-            seed=seed,
-            device=device,
-            precision=precision,
-            threads=threads,
-        )
+    def __init__(self, config: PrompConfig, family: TaskFamily, **place: Any) -> None:
+        super().__init__(config, family, **place)
         for value in self.theta.values():
             value.requires_grad_()
         self.optimizer = torch.optim.Adam(

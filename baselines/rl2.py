@@ -10,8 +10,6 @@ terminated.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -20,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.on_policy import OnPolicyLearner
 from baselines.policy_gradient import (
     fit_baseline,
     gae,
@@ -31,10 +30,8 @@ from baselines.policy_gradient import (
 from baselines.rl2_config import Rl2Config
 from baselines.rl2_policy import RecurrentPolicy, Rl2Adapter, Sampled
 from pearl_bench.rollout import run_episode
-from pearl_bench.types import Metrics, NonFiniteLoss
+from pearl_bench.types import Metrics
 from suites.base import Task, TaskFamily
-
-COUNTERS = ("env_steps", "updates_done", "updates_due")
 
 
 class Trials(NamedTuple):
@@ -130,49 +127,22 @@ def ppo_loss(
     )
 
 
-class Rl2Learner:
+class Rl2Learner(OnPolicyLearner):
     """Samples a batch of trials, then takes PPO's epochs on it.
 
     Args:
         config: the method's settings.
         family: the tasks.
-        seed: of every random stream of the run.
-        device: ``cpu`` or ``cuda``.
-        precision: ``float32``; there is no other.
-        threads: threads of the environments.
-
-    Raises:
-        ValueError: another precision.
+        place: see ``Learner``.
     """
 
-    def __init__(
-        self,
-        config: Rl2Config,
-        family: TaskFamily,
-        *,
-        seed: int,
-        device: str,
-        precision: str,
-        threads: int,
-    ) -> None:
-        if precision != "float32":
-            raise ValueError(
-                f"precision={precision}: RL² computes in float32 only; leave "
-                "precision= out, or this learner"
-            )
-        self.config = config
-        self.family = family
-        self.device = device
-        self.threads = threads
-        self.env_steps = self.updates_done = self.updates_due = 0
-        init_seed, noise_seed, env_seed = np.random.SeedSequence(seed).spawn(3)
-        self.rng = np.random.default_rng(env_seed)
-        self.noise = torch.Generator(device)
-        self.noise.manual_seed(int(noise_seed.generate_state(1)[0]))
-        init = torch.Generator().manual_seed(int(init_seed.generate_state(1)[0]))
+    config: Rl2Config
+
+    def __init__(self, config: Rl2Config, family: TaskFamily, **place: Any) -> None:
+        super().__init__(config, family, **place)
         inputs = family.obs_dim + family.action_dim + 2
-        policy = RecurrentPolicy(inputs, family.action_dim, config, init)
-        self.policy = policy.to(device)
+        policy = RecurrentPolicy(inputs, family.action_dim, config, self.init)
+        self.policy = policy.to(self.device)
         self.optimizer = torch.optim.Adam(
             self.policy.parameters(), lr=config.learning_rate
         )
@@ -209,7 +179,7 @@ class Rl2Learner:
         self.updates_due += config.epochs
         return {**metrics, "episodes/unstable": float(unstable)}
 
-    def update(self) -> Metrics:
+    def learn(self) -> Metrics:
         """Take one epoch: a single Adam step on the whole batch."""
         assert self.trials is not None
         config = self.config
@@ -219,33 +189,22 @@ class Rl2Learner:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        metrics = {
+        return {
             "loss/policy": float(loss.detach()),
             "kl/policy": float(kl),
             "policy/log_std": float(self.policy.log_std.detach().mean()),
         }
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise NonFiniteLoss(
-                    f"{name} is {value} at gradient step {self.updates_done + 1} "
-                    f"({self.env_steps} environment steps)"
-                )
-        self.updates_done += 1
-        self.updates_due -= 1
-        if not self.updates_due:
-            self.trials = None
-        return metrics
+
+    def forget(self) -> None:
+        """Let the trials go."""
+        self.trials = None
 
     def estimate_seconds(self, env_steps: int) -> float:
         """Time an iteration of trials of one episode, after one of a single trial."""
         pace, whole = 0.0, self.config
         for tasks, trials in ((1, 1), (whole.tasks, whole.trials)):  # set-up, the rest
             self.config = replace(whole, tasks=tasks, trials=trials, episodes=1)
-            start, before = time.perf_counter(), self.env_steps
-            self.collect()
-            while self.updates_due:
-                self.update()
-            pace = (time.perf_counter() - start) / (self.env_steps - before)
+            pace = self.seconds_per_step()
         return pace * env_steps
 
     def _draw_tasks(self) -> np.ndarray:
@@ -284,23 +243,18 @@ class Rl2Learner:
     def state_dict(self) -> dict[str, Any]:
         """Return everything that is needed to continue exactly."""
         return {
-            **{name: getattr(self, name) for name in COUNTERS},
+            **super().state_dict(),
             "policy": self.policy.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "trials": None if self.trials is None else self.trials._asdict(),
-            "rng": self.rng.bit_generator.state,
-            "noise": self.noise.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
-        for name in COUNTERS:
-            setattr(self, name, state[name])
+        super().load_state_dict(state)
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.trials = None
         if state["trials"] is not None:
             pending = {k: v.to(self.device) for k, v in state["trials"].items()}
             self.trials = Trials(**pending)
-        self.rng.bit_generator.state = state["rng"]
-        self.noise.set_state(state["noise"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pearl_bench.settings import require_positive
+
 
 @dataclass(frozen=True)
 class Rl2Config:
@@ -54,8 +56,6 @@ class Rl2Config:
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
-        for key, value in vars(self).items():
-            if isinstance(value, int | float) and value <= 0:
-                raise ValueError(f"rl2.{key} must be positive, not {value}")
+        require_positive(self)
         if max(self.discount, self.gae_lambda) > 1:
-            raise ValueError("rl2.discount and rl2.gae_lambda must not exceed 1")
+            raise ValueError("discount and gae_lambda must not exceed 1")

@@ -304,8 +304,8 @@ def _build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
             f"{prefix}{key}={_show(values[key])} is not allowed; "
             f"it takes {_type_name(hint)}{_default_of(cls, key)}"
         ) from error
-    except ValueError as error:  # the dataclass's own check
-        raise ConfigError(str(error)) from error
+    except ValueError as error:  # the dataclass's own check; it begins with the key
+        raise ConfigError(f"{prefix}{error}") from error
     for key, value in vars(result).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{prefix}{key}={value} is not allowed; it is not finite")

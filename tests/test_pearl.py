@@ -206,7 +206,7 @@ class TestContext:
         assert {"encoder", "q1", "policy"} <= changed(before, parameters(learner))
 
     def test_recurrent_context_must_fit_the_blocks(self):
-        with pytest.raises(ValueError, match=r"prior_steps \+ pearl.posterior_steps"):
+        with pytest.raises(ValueError, match=r"prior_steps \+ posterior_steps"):
             replace(SMALL, recurrent=True, context_size=41)
 
 

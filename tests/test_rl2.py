@@ -326,11 +326,11 @@ class TestLearner:
             ours.update()
 
     def test_refuses_what_no_run_could_use(self, families):
-        with pytest.raises(ValueError, match="float32 only"):
+        with pytest.raises(ValueError, match="computes in float32"):
             Rl2Learner(
                 Rl2Config(), families["point-robot"], **{**PLACE, "precision": "bf16"}
             )
-        with pytest.raises(ValueError, match=r"rl2\.clip must be positive"):
+        with pytest.raises(ValueError, match="clip must be positive"):
             Rl2Config(clip=0.0)
 
     def test_learns_to_do_better_in_the_second_episode(self, families):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pearl_bench.settings import require_positive
+
 ContextSampler = Literal["recent", "whole-buffer", "rl-batch"]
 
 
@@ -76,31 +78,28 @@ class PearlConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
-        may_be_zero = {
-            "posterior_steps",
-            "extra_posterior_steps",
-            "kl_weight",
-            "policy_mean_reg",
-            "policy_std_reg",
-        }
-        for key, value in vars(self).items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                continue
-            if value < 0 or (value == 0 and key not in may_be_zero):
-                sign = "zero or more" if key in may_be_zero else "positive"
-                raise ValueError(f"pearl.{key} must be {sign}, not {value}")
+        require_positive(
+            self,
+            may_be_zero={
+                "posterior_steps",
+                "extra_posterior_steps",
+                "kl_weight",
+                "policy_mean_reg",
+                "policy_std_reg",
+            },
+        )
         if self.discount > 1 or self.target_tau > 1:
-            raise ValueError("pearl.discount and pearl.target_tau must not exceed 1")
+            raise ValueError("discount and target_tau must not exceed 1")
         context = self.prior_steps + self.posterior_steps
         if self.recurrent and self.context_size > min(context, self.initial_steps):
             raise ValueError(
-                "pearl.recurrent reads a context in order, so pearl.context_size "
-                f"({self.context_size}) must not exceed pearl.initial_steps "
-                f"({self.initial_steps}) or pearl.prior_steps + pearl.posterior_steps "
+                "recurrent reads a context in order, so context_size "
+                f"({self.context_size}) must not exceed initial_steps "
+                f"({self.initial_steps}) or prior_steps + posterior_steps "
                 f"({context})"
             )
         if self.recurrent and self.context_sampler == "rl-batch":
             raise ValueError(
-                "pearl.recurrent needs an ordered context; pearl.context_sampler may "
+                "recurrent needs an ordered context; context_sampler may "
                 "be recent or whole-buffer, not rl-batch"
             )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pearl_bench.learner import Learner
 from pearl_bench.pearl.adapter import PearlAdapter, context_rows
 from pearl_bench.pearl.buffer import ReplayBuffer, Spans
 from pearl_bench.pearl.capture import CapturedStep
@@ -29,42 +30,35 @@ from suites.base import Task, TaskFamily
 
 UPDATES_PER_SLICE = 20
 TRIAL_UPDATES = 5
-COUNTERS = ("env_steps", "updates_done", "updates_due", "iterations")
 
 
-class PearlLearner:
+class PearlLearner(Learner):
     """Meta-trains PEARL on the train tasks of a family.
 
     Args:
         config: PEARL's settings.
         family: the tasks.
-        seed: of every random stream of the run.
         device: ``cpu`` or ``cuda``.
         precision: ``float32``, or ``bf16`` for GEMMs in bfloat16.
-        threads: threads of the environments.
+        place: see ``Learner``.
     """
+
+    precisions = ("float32", "bf16")
+    counters = (*Learner.counters, "iterations")
+    config: PearlConfig
 
     def __init__(
         self,
         config: PearlConfig,
         family: TaskFamily,
         *,
-        seed: int,
         device: str,
         precision: str,
-        threads: int,
+        **place: Any,
     ) -> None:
-        self.config = config
-        self.family = family
-        self.device = device
-        self.threads = threads
-        self.env_steps = self.updates_done = self.updates_due = self.iterations = 0
-        init_seed, noise_seed, env_seed = np.random.SeedSequence(seed).spawn(3)
-        self.rng = np.random.default_rng(env_seed)
-        self.noise = torch.Generator(device)
-        self.noise.manual_seed(int(noise_seed.generate_state(1)[0]))
-        init = torch.Generator().manual_seed(int(init_seed.generate_state(1)[0]))
-        self.nets = PearlNetworks(config, family.obs_dim, family.action_dim, init)
+        super().__init__(config, family, device=device, precision=precision, **place)
+        self.iterations = 0
+        self.nets = PearlNetworks(config, family.obs_dim, family.action_dim, self.init)
         self.nets.to(device)
         self.buffer = ReplayBuffer(
             len(family.train),
@@ -252,19 +246,14 @@ class PearlLearner:
     def state_dict(self) -> dict[str, Any]:
         """Return everything that is needed to continue exactly."""
         return {
-            **{name: getattr(self, name) for name in COUNTERS},
+            **super().state_dict(),
             "gradient_step": self.gradient_step.state_dict(),
             "buffer": self.buffer.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "noise": self.noise.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
-        for name in COUNTERS:
-            setattr(self, name, state[name])
+        super().load_state_dict(state)
         self.gradient_step.load_state_dict(state["gradient_step"])
         self.buffer.load_state_dict(state["buffer"])
-        self.rng.bit_generator.state = state["rng"]
-        self.noise.set_state(state["noise"])
         self._captured = None  # the graph refers to the old optimiser state

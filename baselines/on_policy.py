@@ -1,0 +1,47 @@
+"""The schedule of the on-policy methods: a batch, some outer steps on it, a new one."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+
+from pearl_bench.learner import Learner
+from pearl_bench.types import Metrics
+
+
+class OnPolicyLearner(Learner, ABC):
+    """Samples a batch, learns from it ``updates_due`` times and lets it go."""
+
+    @abstractmethod
+    def collect(self) -> Metrics:
+        """Sample a batch; raises ``env_steps`` and ``updates_due``."""
+
+    @abstractmethod
+    def learn(self) -> Metrics:
+        """Take one outer step on the batch."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Let the batch go."""
+
+    def update(self) -> Metrics:
+        """Take one outer step.
+
+        Raises:
+            NonFiniteLoss: a loss is NaN or infinite.
+        """
+        metrics = self.learn()
+        self.check_finite(metrics)
+        self.updates_done += 1
+        self.updates_due -= 1
+        if not self.updates_due:
+            self.forget()
+        return metrics
+
+    def seconds_per_step(self) -> float:
+        """Time one iteration; return its seconds per environment step."""
+        start, before = time.perf_counter(), self.env_steps
+        self.collect()
+        while self.updates_due:
+            self.update()
+        return (time.perf_counter() - start) / (self.env_steps - before)

@@ -1,0 +1,93 @@
+"""What the methods here have in common: arguments, counters and random streams."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from pearl_bench.types import Metrics, NonFiniteLoss
+from suites.base import TaskFamily
+
+
+class Learner:
+    """The part of a meta-learner that is no method's own.
+
+    Args:
+        config: the method's settings.
+        family: the tasks.
+        seed: of every random stream of the run.
+        device: ``cpu`` or ``cuda``.
+        precision: one of ``precisions``.
+        threads: threads of the environments.
+
+    Attributes:
+        rng: draws tasks and initial states.
+        noise: draws actions and batches, on the device.
+        init: draws the initial parameters; of no use afterwards.
+
+    Raises:
+        ValueError: the method does not compute in that precision.
+    """
+
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    counters: ClassVar[tuple[str, ...]] = ("env_steps", "updates_done", "updates_due")
+
+    def __init__(
+        self,
+        config: Any,
+        family: TaskFamily,
+        *,
+        seed: int,
+        device: str,
+        precision: str,
+        threads: int,
+    ) -> None:
+        if precision not in self.precisions:
+            raise ValueError(
+                f"precision={precision} is not offered; this method computes in "
+                f"{' or '.join(self.precisions)}. Choose that, or other learners="
+            )
+        self.config = config
+        self.family = family
+        self.device = device
+        self.threads = threads
+        self.env_steps = self.updates_done = self.updates_due = 0
+        init_seed, noise_seed, env_seed = np.random.SeedSequence(seed).spawn(3)
+        self.rng = np.random.default_rng(env_seed)
+        self.noise = _generator(device, noise_seed)
+        self.init = _generator("cpu", init_seed)
+
+    def check_finite(self, metrics: Metrics) -> None:
+        """Refuse what is no number.
+
+        Raises:
+            NonFiniteLoss: names the first such metric and the step.
+        """
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise NonFiniteLoss(
+                    f"{name} is {value} at gradient step {self.updates_done + 1} "
+                    f"({self.env_steps} environment steps)"
+                )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return counters and random streams."""
+        return {
+            **{name: getattr(self, name) for name in self.counters},
+            "rng": self.rng.bit_generator.state,
+            "noise": self.noise.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        for name in self.counters:
+            setattr(self, name, state[name])
+        self.rng.bit_generator.state = state["rng"]
+        self.noise.set_state(state["noise"])
+
+
+def _generator(device: str, seed: np.random.SeedSequence) -> torch.Generator:
+    return torch.Generator(device).manual_seed(int(seed.generate_state(1)[0]))
