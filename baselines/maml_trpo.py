@@ -178,8 +178,7 @@ class MamlTrpoLearner(GradientLearner):
     def outer_update(self, phases: list[Phase]) -> Metrics:
         """Take one TRPO step (arXiv 1502.05477, appendix C)."""
         config, parts = self.config, slices(phases)
-        before = self._judged(self.theta, parts)
-        direction, curvature = self._natural_gradient(parts)
+        before, direction, curvature = self._natural_gradient(parts)
         length = torch.sqrt(2 * config.max_kl / (curvature + 1e-8))
         old = flatten(self.theta)
         accepted, after = 0.0, before
@@ -199,9 +198,15 @@ class MamlTrpoLearner(GradientLearner):
             "step/accepted": accepted,
         }
 
-    def _natural_gradient(self, parts: list[list[Phase]]) -> tuple[Tensor, Tensor]:
-        """Return x = H^-1 g and its curvature x^T H x, for the slices of a batch."""
+    def _natural_gradient(
+        self, parts: list[list[Phase]]
+    ) -> tuple[Outer, Tensor, Tensor]:
+        """Return where theta stands, x = H^-1 g and its curvature x^T H x."""
         pairs = [(self.adaptation(self.theta, part), part[-1]) for part in parts]
+        with torch.no_grad():
+            here = _over_tasks(
+                [self.outer(a.adapted, last) for a, last in pairs], parts
+            )
         gradients = [self.surrogate_gradient(*pair) for pair in pairs]
         products = [self.kl_hessian(*pair) for pair in pairs]
         direction, image = conjugate_gradient(
@@ -209,7 +214,7 @@ class MamlTrpoLearner(GradientLearner):
             _mean(gradients, parts),
             self.config.cg_iterations,
         )
-        return direction, direction @ image
+        return here, direction, direction @ image
 
     def _judged(self, theta: Params, parts: list[list[Phase]]) -> Outer:
         """Adapt other meta-parameters from the same data and judge them."""
@@ -220,8 +225,12 @@ class MamlTrpoLearner(GradientLearner):
                 params = self._adapt(params, phase)
             with torch.no_grad():
                 values.append(self.outer(params, last))
-        surrogates, distances = zip(*values, strict=True)
-        return Outer(_mean(surrogates, parts), _mean(distances, parts))
+        return _over_tasks(values, parts)
+
+
+def _over_tasks(of_parts: Sequence[Outer], parts: list[list[Phase]]) -> Outer:
+    surrogates, distances = zip(*of_parts, strict=True)
+    return Outer(_mean(surrogates, parts), _mean(distances, parts))
 
 
 def _mean(of_parts: Sequence[Tensor], parts: list[list[Phase]]) -> Tensor:
