@@ -71,11 +71,12 @@ def _publish(bench: BenchConfig, board: Board) -> None:
     out, results = Path(bench.out).expanduser(), Path(bench.results).expanduser()
     written = store.publish(out, results, bench.suite, board.say)
     if written or not (results / bench.suite / "figures").exists():
-        from pearl_bench.analysis import figures  # noqa: PLC0415  (takes seconds)
+        from pearl_bench.analysis import report  # noqa: PLC0415  (takes seconds)
+        from pearl_bench.analysis.scores import PublishedError  # noqa: PLC0415
 
         try:
-            written += figures.learning_curves(results, bench.suite)
-        except figures.PublishedError as error:
+            written += report.learning_curves(results, bench.suite)
+        except PublishedError as error:
             board.say(f"no figure: {error}")
     for path in written:
         board.say(f"wrote {path}")

@@ -1,77 +1,77 @@
-"""Learning curves: what is averaged, what is said, and the same bytes each time."""
+"""Figures and tables: what they say, and the same bytes each time."""
 
+import csv
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from raw_runs import make_run
 
-from pearl_bench.analysis import figures
+from pearl_bench.analysis import comparison, figures, notes, style, tables
 from pearl_bench.analysis.__main__ import main
-from pearl_bench.analysis.figures import PublishedError, learning_curves
+from pearl_bench.analysis.report import learning_curves, write
+from pearl_bench.analysis.scores import load
 from pearl_bench.store import publish
+
+SUITE = "locomotion"
 
 
 def published(tmp_path, *runs):
+    """Publish runs that ``make_run`` makes; return the folder of results."""
     for i, run in enumerate(runs):
         make_run(tmp_path / str(i), **run)
-        publish(tmp_path / str(i), tmp_path / "results", "locomotion")
+        publish(tmp_path / str(i), tmp_path / "results", SUITE)
     return tmp_path / "results"
 
 
-def panels(results):
-    return figures._panels(results / "locomotion")
+def rising(slope):
+    return lambda step, task, episode: -200 + slope * step / 1000 + episode
 
 
-def constant(value):
-    return lambda step, task, episode: value + 100 * episode + step / 1000
+def seeds(n, **run):
+    return [{"seed": seed, **run} for seed in range(n)]
 
 
-def test_mean_over_seeds_of_first_and_last_episode(tmp_path):
+@pytest.fixture
+def comparison_of_two(tmp_path):
+    """PEARL rises ten times as fast as RL², which stops higher than PEARL."""
     results = published(
         tmp_path,
-        {"seed": 0, "returns": constant(1.0)},
-        {"seed": 1, "returns": constant(2.0)},
-        {"seed": 7, "returns": constant(6.0), "steps": (1000, 2000)},
+        *seeds(3, steps=tuple(range(1000, 11_000, 1000)), returns=rising(10)),
+        *seeds(
+            2,
+            learner="rl2",
+            steps=tuple(range(1000, 61_000, 1000)),
+            returns=rising(1),
+            own=1,
+        ),
     )
-    (curves,) = panels(results)["half-cheetah-vel"]
-    assert [run["seed"] for run in curves.runs] == ["0", "1", "7"]
-    for number, offset in ((1, 100), (-1, 300)):  # only where all seeds have been
-        assert curves.mean(number) == [(1000, 3 + offset + 1), (2000, 3 + offset + 2)]
+    return load(results, SUITE)
 
 
-def test_seeds_meet_though_their_steps_differ(tmp_path):
-    """Episodes of varying length: 1010 and 1190 both follow the first 1000 steps."""
-    results = published(
-        tmp_path,
-        {"seed": 0, "steps": (1010, 2040, 3000), "returns": constant(0.0)},
-        {"seed": 1, "steps": (1190, 2000, 3010, 3020), "returns": constant(0.0)},
-    )
-    (curves,) = panels(results)["half-cheetah-vel"]
-    assert curves.mean(-1) == [
-        pytest.approx((steps, 300 + steps / 1000)) for steps in (1100, 2020, 3010)
-    ]
+def text_of(sheet):
+    """All text on a figure."""
+    found = [text.get_text() for text in sheet.figure.texts]
+    for ax in sheet.figure.axes:
+        found += [ax.get_title(), *(text.get_text() for text in ax.texts)]
+    return "\n".join(found)
 
 
-def test_what_differs_is_not_averaged(tmp_path):
-    results = published(
-        tmp_path,
-        {"seed": 0},
-        {"seed": 1},
-        {"budget": "paper"},
-        {"precision": "bf16"},
-        {"learner": "rl2"},
-        {"settings": {"context": "whole-buffer", "latent_dim": 5}},
-    )
-    curves = panels(results)["half-cheetah-vel"]
-    assert [(c.label, len(c.runs)) for c in curves] == [
-        ("pearl · paper · float32", 1),
-        ("pearl · quick · bf16", 1),
-        ("pearl · quick · float32 · context=recent", 2),
-        ("pearl · quick · float32 · context=whole-buffer", 1),
-        ("rl2 · quick · float32", 1),
-    ]
+def table_rows(results, name):
+    """The rows of a table as a program reads them."""
+    found = {table.name: table for table in tables.tables(load(results, SUITE))}
+    return list(csv.DictReader(tables.to_csv(found[name]).splitlines()))
+
+
+def drawn(results):
+    with style.taste():
+        found = load(results, SUITE)
+        modules = figures.of_suite(SUITE)
+        sheets = {name: module.draw(found) for name, module in modules.items()}
+    return {name: sheet for name, sheet in sheets.items() if sheet is not None}
 
 
 def test_caption_states_the_provenance(tmp_path):
@@ -81,15 +81,17 @@ def test_caption_states_the_provenance(tmp_path):
         {"seed": 3, "tasks": 4, "commit": "b" * 40, "status": "stopped"},
         {"family": "ant-fwd-back", "steps": (500_000,)},
     )
-    _, ant, cheetah = figures._caption(panels(results))
-    assert ant == (
-        "ant-fwd-back, pearl · quick · float32: 1 run, seed 0; 2 test tasks; "
-        "500k steps; commit aaaaaaa."
-    )
-    assert cheetah == (
-        "half-cheetah-vel, pearl · quick · float32: 2 runs, seeds 0, 3; 4 test tasks; "
-        "3k steps; commit aaaaaaa, bbbbbbb; unfinished: seed 3."
-    )
+    found = load(results, SUITE)
+    assert notes.provenance(found) == [
+        "pearl · quick · float32: half-cheetah-vel, ant-fwd-back; seeds 0, 3 "
+        "(half-cheetah-vel), 0 (ant-fwd-back); 4 (half-cheetah-vel), 2 (ant-fwd-back) "
+        "test tasks; exploration episodes: 2; 3k (half-cheetah-vel), 500k "
+        "(ant-fwd-back) steps; commit aaaaaaa, bbbbbbb (half-cheetah-vel), aaaaaaa "
+        "(ant-fwd-back)."
+    ]
+    for sheet in drawn(results).values():
+        assert set(notes.provenance(found)) <= set(sheet.caption)
+        assert "commit aaaaaaa" in " ".join(text_of(sheet).split())
 
 
 @pytest.mark.parametrize(
@@ -101,20 +103,136 @@ def test_caption_states_the_provenance(tmp_path):
         ("", "", "unknown"),
     ],
 )
-def test_commits(commit, dirty, shown):
-    assert figures._commits([{"commit": commit, "dirty": dirty}]) == shown
+def test_commits(tmp_path, commit, dirty, shown):
+    (run,) = next(a.runs for a in load(published(tmp_path, {}), SUITE).arms)
+    run.row.update(commit=commit, dirty=dirty)
+    assert notes.commits([run]) == shown
+
+
+def test_what_is_missing_or_uneven_is_said_by_run(tmp_path):
+    results = published(
+        tmp_path,
+        {"seed": 0, "steps": (1000, 2000, 3000, 9000, 10_000)},
+        {"seed": 1, "steps": (1000, 2000), "status": "stopped"},
+        {"seed": 0, "learner": "rl2", "unstable": 1},
+    )
+    found = load(results, SUITE)
+    runs = {(a.learner, r.seed): r.row["run"] for a in found.arms for r in a.runs}
+    said = notes.notes(found)
+    label = "half-cheetah-vel, pearl · quick · float32"
+    rl2 = "half-cheetah-vel, rl2 · quick · float32"
+    for expected in (
+        "half-cheetah-fwd-back: no runs yet.",
+        "half-cheetah-vel: no runs of maml_trpo, promp yet.",
+        f"{rl2}: one seed, no interval.",
+        f"{rl2}: no run of seed 1, which others of budget quick have.",
+        f"{label}: seed 0: 3 of 5 evaluations (suite) have no counterpart in every "
+        "other seed; they are in its thin line, not in the mean.",
+        f"{label}, seed 1 (run {runs['pearl', 1]}): ends at 2k steps, the longest at "
+        "10k.",
+        f"{label}, seed 1 (run {runs['pearl', 1]}): its status is stopped.",
+        f"{label}, seed 0 (run {runs['pearl', 0]}): no evaluation between 3k and 9k "
+        "steps; the curve is open there.",
+        f"{rl2}, seed 0 (run {runs['rl2', 0]}): the simulation broke down in 18 "
+        "meta-test episodes.",
+        f"{label}, seed 0 (run {runs['pearl', 0]}): its tasks (fingerprint "
+        "0123456789abcdef) are not those of this version (2d641220ea2083c7).",
+    ):
+        assert expected in said
+    assert len(said) == len(set(said))
+    assert f"- {said[0]}\n" in tables.notes_in_markdown(found)
+    # A caption has some of them and says how many more there are.
+    caption = notes.caption(found)
+    assert caption[-1] == f"{len(notes.uneven(found)) - 8} more notes stand in " + (
+        "tables/notes.md."
+    )
+
+
+def test_a_figure_says_on_its_face_what_it_lacks(tmp_path):
+    text = text_of(drawn(published(tmp_path, {}))["learning-curves"])
+    assert text.count("no runs yet") == 5
+    assert "no runs of maml_trpo, promp, rl2 yet" in text
+    assert "one seed, no interval" in text
+
+
+def test_curves_show_the_mean_and_stay_open_over_gaps(tmp_path):
+    steps = (1000, 2000, 3000, 9000, 10_000)
+    results = published(tmp_path, *seeds(2, steps=steps, returns=rising(1)))
+    sheet = drawn(results)["learning-curves"]
+    ax = next(a for a in sheet.figure.axes if a.get_title() == "half-cheetah-vel")
+    mean = max(ax.lines, key=lambda line: line.get_linewidth())
+    x, y = np.asarray(mean.get_xdata()), np.asarray(mean.get_ydata())
+    assert x.tolist() == [1000, 2000, 3000, 6000, 9000, 10_000]
+    assert y[:3].tolist() == [-196, -195, -194]
+    assert np.isnan(y[3])
+
+
+def test_efficiency_table(comparison_of_two):
+    """PEARL needs a tenth of the steps; the last level it never reaches."""
+    found = {
+        (e.method.split()[0], e.part.protocol): e
+        for e in comparison.efficiencies(comparison_of_two)
+    }
+    assert set(found) == {("pearl", "suite"), ("pearl", "own")}
+    claim = found["pearl", "suite"].claim  # the last tenth of 60: 55 to 60
+    assert claim.level.value == pytest.approx(-200 + 57.5 + 3)
+    assert claim.needed.value == pytest.approx(6000)
+    assert claim.baseline.value == pytest.approx(58_000)
+    rows = table_rows(comparison_of_two.folder.parent, "efficiency")
+    assert {row["level_protocol"] for row in rows} == {"suite", "own"}
+    assert float(rows[0]["ratio"]) == pytest.approx(58 / 6)
+
+
+def test_a_level_never_reached_is_a_bound(tmp_path):
+    results = published(
+        tmp_path,
+        *seeds(2, steps=(1000, 2000), returns=rising(1)),
+        *seeds(2, learner="rl2", steps=(5000, 10_000), returns=rising(1)),
+    )
+    table = next(
+        t for t in tables.tables(load(results, SUITE)) if t.name == "efficiency"
+    )
+    (row,) = csv.DictReader(tables.to_csv(table).splitlines())
+    assert (row["needed"], row["needed_low"], row["needed_high"]) == (">2000",) * 3
+    assert row["baseline_steps"] == "10000"
+    assert row["ratio"] == "<5"
+    assert "| >2000 [>2000, >2000] |" in tables.to_markdown(load(results, SUITE))
+
+
+def test_probability_of_improvement_and_areas(comparison_of_two):
+    (pair,) = comparison.improvements(comparison_of_two)
+    assert (pair.method, pair.baseline) == (
+        "pearl · quick · float32",
+        "rl2 · quick · float32",
+    )
+    assert pair.found.value.tolist() == [0.0 if -200 + 57.5 > -100.5 else 1.0]
+    assert comparison.areas(comparison_of_two, pair.method) == {}  # 1e5 is further
+
+
+def test_tables_have_an_interval_only_with_several_seeds(tmp_path):
+    results = published(
+        tmp_path, {}, {"budget": "paper"}, {"budget": "paper", "seed": 1}
+    )
+    rows = {row["method"]: row for row in table_rows(results, "final")}
+    assert rows["pearl · quick · float32"]["final_low"] == ""
+    assert rows["pearl · paper · float32"]["final_low"] != ""
+    assert all(row["gain"] == "20" for row in rows.values())
 
 
 def test_same_input_same_bytes(tmp_path):
-    results = published(tmp_path, {}, {"seed": 1}, {"family": "ant-fwd-back"})
-    folder = results / "locomotion" / "figures"
-    assert learning_curves(results, "locomotion") == [
-        folder / "learning-curves.png",
-        folder / "learning-curves.pdf",
-    ]
-    before = {path: path.read_bytes() for path in folder.iterdir()}
-    assert len(before) == 2
-    assert learning_curves(results, "locomotion") == []
+    results = published(
+        tmp_path,
+        *seeds(2),
+        *seeds(2, learner="promp", own=20),
+        {"family": "ant-fwd-back"},
+    )
+    assert write(results, SUITE)
+    before = {
+        path: path.read_bytes()
+        for folder in ("figures", "tables")
+        for path in (results / SUITE / folder).iterdir()
+    }
+    assert write(results, SUITE) == []
 
     # In another process, with another taste in figures, and from nothing.
     taste = tmp_path / "taste"
@@ -135,45 +253,44 @@ def test_same_input_same_bytes(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        "wrote",
-        "wrote",
-        "[]",
-    ]
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
-    assert before[folder / "learning-curves.png"].startswith(b"\x89PNG")
-    assert b"/CreationDate" not in before[folder / "learning-curves.pdf"]
+    *wrote, imported = done.stdout.splitlines()
+    assert {Path(line.removeprefix("wrote ")) for line in wrote} == set(before)
+    assert imported == "[]"
+    for path, data in before.items():
+        assert path.read_bytes() == data, path
+        assert b"/CreationDate" not in data
 
 
 def test_a_changed_curve_changes_the_figure(tmp_path):
     results = published(tmp_path, {})
-    learning_curves(results, "locomotion")
-    path = results / "locomotion" / "pearl.csv"
+    assert [path.name for path in learning_curves(results, SUITE)] == [
+        "learning-curves.png",
+        "learning-curves.pdf",
+    ]
+    path = results / SUITE / "pearl.csv"
     text = path.read_text()
-    assert ",1,152.90714285714284," in text
-    path.write_text(text.replace(",1,152.90714285714284,", ",1,100.0,"))
-    assert len(learning_curves(results, "locomotion")) == 2
+    assert ",3,172.90714285714284," in text
+    path.write_text(text.replace(",3,172.90714285714284,", ",3,100.0,"))
+    assert len(learning_curves(results, SUITE)) == 2
+
+
+def test_a_figure_is_one_file(tmp_path, monkeypatch):
+    """The one file that CONTRIBUTING.md asks for, found and drawn."""
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    section = text.split("## Adding a figure")[1].split("\n## ")[0]
+    module = section.split("```python\n")[1].split("```")[0]
+    (tmp_path / "steps_per_hour.py").write_text(module)
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
+    results = published(tmp_path, {})
+    assert "steps-per-hour" in drawn(results)
+    write(results, SUITE)
+    assert (results / SUITE / "figures" / "steps-per-hour.pdf").exists()
+    monkeypatch.delitem(sys.modules, "pearl_bench.analysis.figures.steps_per_hour")
 
 
 def test_missing_results_are_said(tmp_path, capsys):
-    with pytest.raises(PublishedError, match="no published curves"):
-        learning_curves(tmp_path, "locomotion")
-    results = published(tmp_path, {"steps": ()})
-    with pytest.raises(PublishedError, match="no published curves"):
-        learning_curves(results, "locomotion")
-    assert main(["suite=locomotion", f"results={results}"]) == 2
+    assert main([f"suite={SUITE}", f"results={tmp_path}"]) == 2
     assert "no published curves" in capsys.readouterr().err
-    assert main([]) == 2
-    assert main(["suite=locomotion", "colour=red"]) == 2
-    assert "usage:" in capsys.readouterr().err
-
-
-def test_curves_without_a_run_are_an_error(tmp_path):
-    results = published(tmp_path, {}, {"seed": 1})
-    path = results / "locomotion" / "runs.csv"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
-    with pytest.raises(PublishedError, match=r"runs\.csv lacks the run r"):
-        learning_curves(results, "locomotion")
-    path.unlink()
-    with pytest.raises(PublishedError, match=r"runs\.csv is missing"):
-        learning_curves(results, "locomotion")
+    for words in ([], [f"suite={SUITE}", "colour=red"], ["check", f"suite={SUITE}"]):
+        assert main(words) == 2
+        assert "usage:" in capsys.readouterr().err

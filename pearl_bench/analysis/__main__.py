@@ -1,4 +1,4 @@
-"""Redraw a suite's figures, or check published files.
+"""Redraw a suite's figures and tables, or check published files.
 
 ``python -m pearl_bench.analysis suite=locomotion``,
 ``python -m pearl_bench.analysis check``.
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pearl_bench.analysis.check import check
-from pearl_bench.analysis.figures import PublishedError, learning_curves
+from pearl_bench.analysis.report import write
+from pearl_bench.analysis.scores import PublishedError
 
 USAGE = """\
 usage: python -m pearl_bench.analysis suite=NAME [results=results]
@@ -39,14 +40,14 @@ def main(words: Sequence[str]) -> int:
     if checking:
         return _check(results)
     try:
-        written = learning_curves(results, suite)
+        written = write(results, suite)
     except PublishedError as error:
         print(error, file=sys.stderr)
         return 2
     for path in written:
         print(f"wrote {path}")
     if not written:
-        print(f"the figures in {results / suite} are up to date")
+        print(f"figures and tables in {results / suite} are up to date")
     return 0
 
 

@@ -231,6 +231,11 @@ class Published:
             key=lambda label: (ranks.get(learners[label], len(known)), label),
         )
 
+    def labels_with(self, part: Part) -> list[str]:
+        """Return the labels that have runs evaluated on a part."""
+        having = {arm.label for arm in self.arms if arm.having(part)}
+        return [label for label in self.labels if label in having]
+
 
 def load(results: Path, suite: str) -> Published:
     """Read a suite's published files.

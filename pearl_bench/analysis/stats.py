@@ -118,6 +118,11 @@ def aggregates(*strata: np.ndarray) -> np.ndarray:
     )
 
 
+def mean_of_means(*strata: np.ndarray) -> np.ndarray:
+    """Return ``[]``: the mean over families of the mean over runs."""
+    return np.asarray(np.mean([stratum.mean() for stratum in strata]))
+
+
 def profile(thresholds: np.ndarray) -> Callable[..., np.ndarray]:
     """Return a statistic: the share ``[P]`` of scores above each threshold."""
 

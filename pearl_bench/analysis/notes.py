@@ -1,0 +1,204 @@
+"""What captions and tables say about the data: where it is from, what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from matplotlib.ticker import EngFormatter
+
+from pearl_bench import registry
+from pearl_bench.analysis.scores import OWN, REPORTED, Arm, Family, Published, RunCurve
+
+PEARL = "pearl"
+UNEVEN = 0.02
+"""Share of the longest run that the others of an arm may lack unmentioned."""
+MANY = 8
+"""Notes that a caption holds."""
+
+
+def steps_in_words(steps: float) -> str:
+    """Return a number of steps as in ``504k``."""
+    return EngFormatter(sep="", places=None)(float(f"{steps:.3g}"))
+
+
+def caption(published: Published, labels: Collection[str] = ()) -> list[str]:
+    """Return the paragraphs that end every caption: provenance, and what is uneven."""
+    found = uneven(published)
+    shown = [f"Note: {text}" for text in found[:MANY]]
+    if len(found) > MANY:
+        shown.append(f"{len(found) - MANY} more notes stand in tables/notes.md.")
+    return [*provenance(published, labels), *shown]
+
+
+def provenance(published: Published, labels: Collection[str] = ()) -> list[str]:
+    """Say of each label, or of some, which runs, tasks and commits it stands for."""
+    return [
+        f"{label}: {_origin([arm for arm in published.arms if arm.label == label])}."
+        for label in published.labels
+        if not labels or label in labels
+    ]
+
+
+def _origin(arms: Sequence[Arm]) -> str:
+    """Say what arms have in common once, and of the rest who has what."""
+    by_aspect: dict[str, dict[str, list[str]]] = {}
+    for arm in arms:
+        for aspect, value in _aspects(arm).items():
+            by_aspect.setdefault(aspect, {}).setdefault(value, []).append(arm.family)
+    parts = [", ".join(dict.fromkeys(arm.family for arm in arms))]
+    for aspect, values in by_aspect.items():
+        if len(values) == 1:
+            said = next(iter(values))
+        else:
+            each = (f"{value} ({', '.join(who)})" for value, who in values.items())
+            said = ", ".join(each)
+        parts.append(aspect.format(said))
+    return "; ".join(part for part in parts if part)
+
+
+def _aspects(arm: Arm) -> dict[str, str]:
+    """Return values by the phrase they belong in."""
+    rows = [run.row for run in arm.runs]
+    tasks = {str(run.points[REPORTED][-1].tasks) for run in arm.having(REPORTED)}
+
+    def joined(key: str) -> str:
+        return " or ".join(dict.fromkeys(row[key] for row in rows if row[key]))
+
+    aspects = {
+        "seeds {}": ", ".join(str(run.seed) for run in arm.runs),
+        "{} test tasks": " or ".join(sorted(tasks)),
+        "exploration episodes: {}": joined("exploration_episodes"),
+        "in its own protocol: {}": joined("own_exploration_episodes"),
+        "{} steps": steps_in_words(max(run.last_step for run in arm.runs)),
+        "commit {}": commits(arm.runs),
+    }
+    return {aspect: value for aspect, value in aspects.items() if value}
+
+
+def commits(runs: Sequence[RunCurve]) -> str:
+    """Return the short commits; ``+`` marks code that differed from its commit."""
+    names: dict[str, None] = {}
+    for run in runs:
+        changed = "+" if "True" in run.row["dirty"] else ""
+        for commit in run.row["commit"].split("; "):
+            names[commit[:7] + changed if commit else "unknown"] = None
+    return ", ".join(names)
+
+
+def missing_learners(family: Family) -> list[str]:
+    """Return the registered methods that a family has no runs of."""
+    return sorted(set(registry.LEARNERS) - {arm.learner for arm in family.arms})
+
+
+def on_face(family: Family) -> str:
+    """Say what a panel of a family lacks; empty if nothing."""
+    if not family.arms:
+        return "no runs yet"
+    lines: list[str] = []
+    missing = missing_learners(family)
+    if missing:
+        lines.append(f"no runs of {', '.join(missing)} yet")
+    single = [arm.label for arm in family.arms if len(arm.runs) == 1]
+    if single:
+        which = "" if len(single) == len(family.arms) else f": {', '.join(single)}"
+        lines.append(f"one seed, no interval{which}")
+    return "\n".join(lines)
+
+
+def notes(published: Published) -> list[str]:
+    """Say what is missing, and of every run what makes it uneven with others."""
+    found: list[str] = []
+    for family in published.families:
+        if not family.arms:
+            found.append(f"{family.name}: no runs yet.")
+        elif missing := missing_learners(family):
+            found.append(f"{family.name}: no runs of {', '.join(missing)} yet.")
+        found += [
+            f"{family.name}, {arm.label}: one seed, no interval."
+            for arm in family.arms
+            if len(arm.runs) == 1
+        ]
+    return [*found, *uneven(published)]
+
+
+def uneven(published: Published) -> list[str]:
+    """Say of every run what makes it uneven with others."""
+    found: list[str] = []
+    for family in published.families:
+        found += _seeds(published, family)
+        for arm in family.arms:
+            found += [f"{family.name}, {arm.label}: {text}" for text in _runs(arm)]
+            found += [
+                f"{family.name}, {arm.label}, seed {run.seed} (run {run.row['run']}): "
+                f"{text}."
+                for run in arm.runs
+                for text in _run(family, arm, run)
+            ]
+    return found
+
+
+def _seeds(published: Published, family: Family) -> list[str]:
+    """Say which seeds an arm lacks that others of its budget have."""
+    by_budget: dict[str, set[int]] = {}
+    for arm in published.arms:
+        by_budget.setdefault(arm.budget, set()).update(run.seed for run in arm.runs)
+    found = []
+    for arm in family.arms:
+        lacking = sorted(by_budget[arm.budget] - {run.seed for run in arm.runs})
+        if lacking:
+            found.append(
+                f"{family.name}, {arm.label}: no run of seed "
+                f"{', '.join(map(str, lacking))}, which others of budget "
+                f"{arm.budget} have."
+            )
+    return found
+
+
+def _runs(arm: Arm) -> list[str]:
+    """Say what is uneven between the runs of an arm."""
+    found = []
+    seeds = [run.seed for run in arm.runs]
+    if len(set(seeds)) < len(seeds):
+        found.append("several runs of the same seed count as different ones.")
+    for part in (REPORTED, OWN):
+        runs = arm.having(part)
+        if not runs:
+            continue
+        left_out = arm.matched(part, -1, "return").left_out
+        for run, count in zip(runs, left_out, strict=True):
+            if count:
+                found.append(
+                    f"seed {run.seed}: {count} of {len(run.episode(part, -1))} "
+                    f"evaluations ({part.protocol}) have no counterpart in every other "
+                    "seed; they are in its thin line, not in the mean."
+                )
+    return found
+
+
+def _run(family: Family, arm: Arm, run: RunCurve) -> list[str]:
+    """Say what is particular about one run."""
+    found = []
+    if run.row["fingerprint"] != family.row.fingerprint():
+        found.append(
+            f"its tasks (fingerprint {run.row['fingerprint']}) are not those of this "
+            f"version ({family.row.fingerprint()})"
+        )
+    longest = max(other.last_step for other in arm.runs)
+    if run.last_step < (1 - UNEVEN) * longest:
+        found.append(
+            f"ends at {steps_in_words(run.last_step)} steps, the longest at "
+            f"{steps_in_words(longest)}"
+        )
+    if run.row["status"] != "done":
+        found.append(f"its status is {run.row['status']}")
+    if "True" in run.row["dirty"]:
+        found.append("its source differed from the commit")
+    found += [
+        f"no evaluation between {steps_in_words(before)} and {steps_in_words(after)} "
+        "steps; the curve is open there"
+        for before, after in run.gaps(REPORTED)
+    ]
+    broken = sum(point.unstable for point in run.points.get(REPORTED, ()))
+    if broken:
+        found.append(f"the simulation broke down in {broken} meta-test episodes")
+    return found
