@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pearl_bench import registry
 
-Budget = Literal["smoke", "quick", "paper"]
+Budget = Literal["smoke", "regress", "quick", "paper"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bf16"]
 
@@ -41,7 +41,8 @@ class BenchConfig:
         families: some of the suite's families; all if empty.
         learners: the methods to train; all if empty.
         seeds: numbers of the seeds, one run each; the budget's if empty.
-        budget: how long and how carefully: seconds, minutes, or the paper's setting.
+        budget: how long and how carefully: seconds (smoke; regress, which learns
+            something), minutes, or the paper's setting.
         steps: environment steps of a run; the budget's if none.
         jobs: runs at the same time, which share the machine's cores.
         device: where the networks are trained; auto means cuda if there is a device.
