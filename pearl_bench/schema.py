@@ -146,7 +146,7 @@ RUNS = Table(
         SEED,
         Column(
             "budget",
-            choice("smoke", "quick", "paper"),
+            choice("smoke", "regress", "quick", "paper"),
             "",
             "which settings of `pearl_bench/conf/` it ran with",
         ),

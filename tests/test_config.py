@@ -81,7 +81,10 @@ def test_nothing_writes_to_a_configuration():
         ("suite=navigation steps=-3", "steps=-3: it must be positive"),
         ("suite=navigation checkpoint_minutes=0", "it must be positive"),
         ("suite=navigation checkpoint_minutes=nan", "it is not finite"),
-        ("suite=navigation budget=fast", "it takes one of smoke, quick, paper"),
+        (
+            "suite=navigation budget=fast",
+            "it takes one of smoke, regress, quick",
+        ),
         ("suite=navigation dry=perhaps", "dry=perhaps is not allowed"),
         ("suite=navigation seeds=a,b", "seeds=a,b is not allowed; it takes integers"),
         ("suite=navigation seeds=0,0", "seeds=0,0: take different numbers >= 0"),

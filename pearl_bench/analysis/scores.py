@@ -106,10 +106,12 @@ class RunCurve:
             number = self.last_episode(part)
         return [p for p in self.points.get(part, ()) if p.episode == number]
 
-    def final(self, part: Part, number: int, measure: Measure) -> float:
-        """Return the mean of an episode over the last tenth of the run's steps."""
+    def final(
+        self, part: Part, number: int, measure: Measure, share: float = FINAL_SHARE
+    ) -> float:
+        """Return the mean of an episode over the last share of the run's steps."""
         points = self.episode(part, number)
-        since = (1 - FINAL_SHARE) * points[-1].env_steps
+        since = (1 - share) * points[-1].env_steps
         return float(np.mean([p.value(measure) for p in points if p.env_steps > since]))
 
     def gaps(self, part: Part) -> list[tuple[int, int]]:

@@ -1,0 +1,365 @@
+"""Whether a method has got worse: small runs against stored ones of the same kind.
+
+``python -m pearl_bench.regress`` trains every method at ``budget=regress`` on three
+families by some seeds and compares with the runs published in ``results/regress``, of
+other seeds. Runs on another machine differ in rounding and then in everything, so
+distributions are compared, never values. ``update=true`` writes the reference anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+
+from pearl_bench import config as configuration
+from pearl_bench import launch, registry, store
+from pearl_bench.analysis import scores
+from pearl_bench.analysis.scores import OWN, REPORTED, Arm, PublishedError, RunCurve
+from pearl_bench.config import BenchConfig, ConfigError
+from pearl_bench.console import Board
+from pearl_bench.plan import Run, plan
+from pearl_bench.record import RecordError
+
+FAMILIES = {
+    "point-robot": "navigation",
+    "sparse-point-robot": "navigation",
+    "half-cheetah-fwd-back": "locomotion",
+}
+"""Families that are trained on, and their suites."""
+REFERENCE_SEEDS = tuple(range(100, 116))
+FALSE_ALARMS = 0.01
+"""Chance that unchanged code raises any alarm, over all comparisons together."""
+LAST_SHARE = 1 / 3
+"""A run counts with its evaluations in this last share of its steps."""
+RESAMPLES = 200_000
+FIXED = ("suite", "budget", "steps", "device", "precision", "results", "dry")
+USAGE = f"""\
+usage: python -m pearl_bench.regress [key=value ...]
+
+Trains every method on {", ".join(FAMILIES)}
+at budget=regress and compares with the reference. Exit code: 0 none is worse, 1 one is
+or a run failed, 2 the command cannot be carried out.
+
+  update=     true: train the reference's seeds and write the reference anew
+  reference=  its folder (default: results/regress)
+  families=   some of the families above
+  learners=   some of the methods
+  seeds=      other seeds than those of the budget
+  jobs=       runs at the same time (default: 1)
+  out=        a new folder that keeps the raw runs; otherwise they are deleted
+  <learner>.<setting>=  another setting, to see whether it makes the method worse"""
+
+
+class Words(NamedTuple):
+    """What one command asks for.
+
+    Attributes:
+        update: write the reference instead of comparing with it.
+        reference: folder of the published reference.
+        out: folder of the raw runs; none: a temporary one.
+        families: what to train on.
+        others: words for ``configuration.load``.
+    """
+
+    update: bool
+    reference: Path
+    out: Path | None
+    families: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+class Comparison(NamedTuple):
+    """One measure of one method on one family.
+
+    Attributes:
+        learner: the method.
+        family: the task family.
+        measure: ``adapted return`` (last episode) or ``gain`` (last minus first).
+        reference: ``[R]`` one value per seed.
+        current: ``[S]`` one value per seed.
+        p_value: of the hypothesis that both come from one distribution, small if the
+            current values are lower.
+    """
+
+    learner: str
+    family: str
+    measure: str
+    reference: np.ndarray
+    current: np.ndarray
+    p_value: float
+
+
+def main(words: Sequence[str]) -> int:
+    """Carry out a command line; return the exit code that ``USAGE`` describes."""
+    try:
+        registry.verify()
+        if configuration.wants_help(words):
+            print(USAGE)
+            return 0
+        return _carry_out(_parse(words), words)
+    except (
+        ConfigError,
+        RecordError,
+        PublishedError,
+        registry.ForeignPackageError,
+    ) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def compare(reference: Sequence[Arm], current: Sequence[Arm]) -> Iterator[Comparison]:
+    """Compare the current runs with the reference's, method by method."""
+    known = {(arm.family, arm.learner): arm for arm in reference}
+    for arm in current:
+        old, new = _measures(known[arm.family, arm.learner]), _measures(arm)
+        for measure, values in new.items():
+            p_value = bootstrap(old[measure], values)
+            yield Comparison(
+                arm.learner, arm.family, measure, old[measure], values, p_value
+            )
+
+
+def bootstrap(reference: np.ndarray, current: np.ndarray) -> float:
+    """Return the p-value of a one-sided two-sample bootstrap test.
+
+    Both samples are drawn anew from all values together, as if they were alike; the
+    p-value is the share of draws whose means are at least as far apart, in units of
+    their own pooled standard error (Efron and Tibshirani 1993, algorithm 16.1).
+
+    Args:
+        reference: ``[R]``.
+        current: ``[S]``, small p-values if its mean is lower.
+    """
+    # equal data, equal verdict
+    rng = np.random.default_rng(0)
+    pool = np.concatenate([reference, current])
+
+    def distance(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        squares = sum(x.var(-1) * x.shape[-1] for x in (old, new))
+        error = np.sqrt(squares * (1 / old.shape[-1] + 1 / new.shape[-1]))
+        # without any spread (returns of exactly 0) nothing is far apart but unequal
+        return (old.mean(-1) - new.mean(-1)) / np.maximum(error, 1e-9)
+
+    draws = distance(
+        rng.choice(pool, (RESAMPLES, len(reference))),
+        rng.choice(pool, (RESAMPLES, len(current))),
+    )
+    # the slack is for sums that differ in their order only
+    beyond = int((draws >= distance(reference, current) - 1e-9).sum())
+    return (1 + beyond) / (1 + RESAMPLES)
+
+
+def threshold(methods: int) -> float:
+    """Return the p-value below which one comparison of all raises an alarm.
+
+    Args:
+        methods: number of methods; each is compared by two measures on each family.
+    """
+    return FALSE_ALARMS / (2 * methods * len(FAMILIES))
+
+
+def _parse(words: Sequence[str]) -> Words:
+    given: dict[str, str] = {}
+    others = []
+    for word in words:
+        key, _, value = word.removeprefix("--").partition("=")
+        if key in FIXED:
+            raise ConfigError(f"{key}= is the same in every regression check")
+        if key in ("update", "reference", "out", "families"):
+            given[key] = value
+        else:
+            others.append(word)
+    update = given.get("update", "false") or "true"  # --update
+    if update not in ("true", "false"):
+        raise ConfigError(f"update={update} is not allowed; it takes true or false")
+    families = tuple(filter(None, given.get("families", "").split(","))) or (*FAMILIES,)
+    for family in families:
+        if family not in FAMILIES:
+            known = ", ".join(FAMILIES)
+            raise ConfigError(f"families={family} is not checked; known are: {known}")
+    if update == "true" and (len(families) < len(FAMILIES) or others):
+        raise ConfigError(
+            "update=true trains every method on every family by the reference's seeds "
+            "with the settings in conf/; leave the other words out"
+        )
+    return Words(
+        update == "true",
+        Path(given.get("reference", "results/regress")).expanduser(),
+        Path(given["out"]).expanduser() if "out" in given else None,
+        families,
+        tuple(others),
+    )
+
+
+def _carry_out(words: Words, command: Sequence[str]) -> int:
+    launch.limit_spinning()
+    board = Board()
+    suites = dict.fromkeys(FAMILIES[family] for family in words.families)
+    with _folder(words.out) as out:
+        benches = [_bench(words, suite, out) for suite in suites]
+        runs = [run for bench in benches for run in _plan(bench)]
+        reference = [] if words.update else _reference(words.reference, benches)
+        with board:
+            failures, stopped = launch.launch(
+                runs,
+                benches[0].jobs,
+                board,
+                ["python", "-m", "pearl_bench.regress", *command],
+            )
+        for folder, reason in failures.items():
+            print(f"failed: {folder}: {reason}", file=sys.stderr)
+        if stopped is not None:
+            return 128 + stopped
+        if failures:
+            return 1
+        if words.update:
+            _replace(words.reference, out, board)
+            return 0
+        current = []
+        for suite in suites:
+            store.publish(out, out / "published", suite, board.say)
+            current += _arms(out / "published", suite)
+    return _report([*compare(reference, current)], board)
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    if out is not None:
+        yield out
+    else:
+        with TemporaryDirectory(prefix="pearl_bench-regress-") as folder:
+            yield Path(folder)
+
+
+def _bench(words: Words, suite: str, out: Path) -> BenchConfig:
+    families = [name for name in words.families if FAMILIES[name] == suite]
+    bench = configuration.load(
+        [
+            f"suite={suite}",
+            f"families={','.join(families)}",
+            "budget=regress",
+            "device=cpu",
+            f"out={out}",
+            *words.others,
+        ]
+    )
+    return replace(bench, seeds=[*REFERENCE_SEEDS]) if words.update else bench
+
+
+def _plan(bench: BenchConfig) -> list[Run]:
+    runs = plan(bench)
+    for run in runs:
+        if run.state != "missing":
+            raise ConfigError(
+                f"{run.folder} holds a run already, maybe of other code; take a new "
+                "out=, or none"
+            )
+    # Networks this small are fastest on one thread.
+    return [replace(run, config=replace(run.config, threads=1)) for run in runs]
+
+
+def _replace(reference: Path, out: Path, board: Board) -> None:
+    """Publish raw runs as the reference, and nothing of the one before."""
+    for suite in dict.fromkeys(FAMILIES.values()):
+        for path in (reference / suite).glob("*.csv"):
+            path.unlink()
+        for path in store.publish(out, reference, suite, board.say):
+            board.say(f"wrote {path}")
+
+
+def _reference(folder: Path, benches: Sequence[BenchConfig]) -> list[Arm]:
+    """Read the reference and make sure that nothing is missing from it."""
+    arms = [arm for bench in benches for arm in _arms(folder, bench.suite)]
+    known = {(arm.family, arm.learner) for arm in arms}
+    for bench in benches:
+        for family in bench.families:
+            for learner in bench.learners:
+                if (family, learner) not in known:
+                    raise PublishedError(
+                        f"{folder / bench.suite} has no runs of {learner} on {family}; "
+                        "update=true writes the reference anew"
+                    )
+    return arms
+
+
+def _arms(results: Path, suite: str) -> list[Arm]:
+    """Read a suite's runs: one arm of each method and family."""
+    if not (results / suite).is_dir():
+        raise PublishedError(
+            f"{results} has no runs on {suite}; run this where the repository is, give "
+            "reference=, or write one with update=true"
+        )
+    published = scores.load(results, suite)
+    keys = [(arm.family, arm.learner) for arm in published.arms]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise PublishedError(
+                f"{results / suite} has runs of {key[1]} on {key[0]} with different "
+                "settings; update=true writes the reference anew"
+            )
+    for family in published.families:
+        for arm in family.arms:
+            if arm.runs[0].row["fingerprint"] != family.row.fingerprint():
+                raise PublishedError(
+                    f"{results / suite}: {family.name} has other tasks now, so returns "
+                    "do not compare; update=true writes the reference anew"
+                )
+    return published.arms
+
+
+def _measures(arm: Arm) -> dict[str, np.ndarray]:
+    """Return ``[R]`` values of each measure.
+
+    A method is judged after as much exploration as it is trained to adapt from.
+    """
+
+    def levels(run: RunCurve) -> tuple[float, float]:
+        part = OWN if run.points.get(OWN) else REPORTED
+        first, last = (run.final(part, k, "return", LAST_SHARE) for k in (1, -1))
+        return first, last
+
+    first, last = np.array([levels(run) for run in arm.runs]).T
+    return {"adapted return": last, "gain": last - first}
+
+
+def _report(found: Sequence[Comparison], board: Board) -> int:
+    limit = threshold(len(registry.LEARNERS))
+    for c in found:
+        board.say(
+            f"{c.family}, {c.learner}, {c.measure}: {_summary(c.current)}, "
+            f"reference {_summary(c.reference)}, p = {c.p_value:.2g}"
+        )
+    alarms = [c for c in found if c.p_value < limit]
+    for c in alarms:
+        print(
+            f"worse: {c.learner} on {c.family}, {c.measure}, p = {c.p_value:.2g}\n"
+            f"  reference: {_values(c.reference)}\n"
+            f"  now:       {_values(c.current)}",
+            file=sys.stderr,
+        )
+    board.say(
+        f"{len(alarms)} of {len(found)} comparisons are worse at p < {limit:.2g} "
+        f"(unchanged code: one in {1 / FALSE_ALARMS:.0f} checks has any)"
+    )
+    return 1 if alarms else 0
+
+
+def _summary(values: np.ndarray) -> str:
+    return f"{values.mean():.2f} ± {values.std(ddof=1):.2f} ({len(values)} seeds)"
+
+
+def _values(values: np.ndarray) -> str:
+    return " ".join(f"{value:.2f}" for value in np.sort(values))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
