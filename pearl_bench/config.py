@@ -20,9 +20,12 @@ from pearl_bench import registry
 Budget = Literal["smoke", "regress", "quick", "paper"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bf16"]
+MirrorKind = Literal["none", "tensorboard", "wandb"]
 
 CONF = Path(__file__).parent / "conf"
-FREE_ON_RESUME = frozenset({"steps", "device", "threads", "checkpoint_minutes"})
+FREE_ON_RESUME = frozenset(
+    {"steps", "device", "threads", "checkpoint_minutes", "mirror"}
+)
 """Keys of RunConfig that say where and how long a run runs, not what it computes."""
 
 T = TypeVar("T")
@@ -51,6 +54,8 @@ class BenchConfig:
         results: folder where the curves are published.
         dry: show the plan and stop.
         checkpoint_minutes: time between two checkpoints of a run.
+        mirror: where else the curves are shown, from checkpoint to checkpoint; needs
+            the extra of that name.
         settings: per method, the words that start with its name.
     """
 
@@ -67,6 +72,7 @@ class BenchConfig:
     results: str = "results"
     dry: bool = False
     checkpoint_minutes: float = 5.0
+    mirror: MirrorKind = "none"
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -88,6 +94,7 @@ class RunConfig:
         threads: threads of torch, and of the environments.
         checkpoint_minutes: time between two checkpoints.
         config: the method's own settings, a frozen dataclass.
+        mirror: where else the run's rows are shown.
     """
 
     suite: str
@@ -102,6 +109,7 @@ class RunConfig:
     threads: int
     checkpoint_minutes: float
     config: Any
+    mirror: MirrorKind = "none"
 
 
 def load(words: Sequence[str]) -> BenchConfig:
@@ -180,6 +188,7 @@ def run_config(
             settings | bench.settings.get(learner, {}),
             prefix=f"{learner}.",
         ),
+        mirror=bench.mirror,
     )
 
 

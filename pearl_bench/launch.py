@@ -25,6 +25,7 @@ from pearl_bench import config as configuration
 from pearl_bench import registry
 from pearl_bench.config import ConfigError, RunConfig
 from pearl_bench.console import Board, Lines, Progress, Tee
+from pearl_bench.mirror import Mirror
 from pearl_bench.plan import Run
 from pearl_bench.record import RecordError, RunRecord, provenance
 
@@ -150,7 +151,8 @@ def train_run(
     origin = provenance(family.fingerprint(), command, gpu=gpu)
     origin |= {"device": run.device, "threads": run.threads}
     with (
-        RunRecord(folder) as record,
+        Mirror(run, folder) as mirror,
+        RunRecord(folder, mirror) as record,
         (folder / LOG).open("a", encoding="utf-8") as log,
     ):
         progress = Tee(progress, Lines(log, run.steps))

@@ -20,7 +20,7 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
@@ -190,12 +190,14 @@ class RunRecord:
     ``append_*`` at will; with each checkpoint ``position`` goes into the state and
     ``progress`` follows once it is written; ``finish`` last.
 
-    Attributes:
+    Args:
         folder: created when the context is entered.
+        mirror: called whenever a checkpoint has made the rows so far final.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mirror: Callable[[], None] | None = None) -> None:
         self.folder = folder
+        self._mirror = mirror
         self._lock: int | None = None
         self._run: dict[str, Any] = {}
         self._rewound = False
@@ -356,6 +358,8 @@ class RunRecord:
             "peak_memory_mib": max(self._run["peak_memory_mib"], peak_memory_mib()),
         }
         self._write()
+        if self._mirror is not None:
+            self._mirror()
 
     def finish(
         self, status: Literal["done", "stopped", "failed"], message: str = ""

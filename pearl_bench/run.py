@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pearl_bench import config as configuration
-from pearl_bench import launch, registry
+from pearl_bench import launch, mirror, registry
 from pearl_bench.config import BenchConfig, ConfigError
 from pearl_bench.console import Board
 from pearl_bench.plan import estimate, plan, wall_seconds
@@ -39,6 +39,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
+    mirror.require(bench.mirror)
     launch.limit_spinning()
     board = Board()
     runs = plan(bench)

@@ -1,0 +1,179 @@
+"""A run's CSV files shown elsewhere: TensorBoard or Weights & Biases, both optional.
+
+The files stay the truth. At each checkpoint their new rows are passed on; rows that a
+killed run had written after its last checkpoint, and that a resumed one takes back,
+were never shown. ``mirror.json`` in the run's folder says how far the mirror is.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import importlib.util
+import json
+import statistics
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from pearl_bench.config import ConfigError, RunConfig
+from pearl_bench.record import EVAL, TRAIN, write_atomic
+
+STATE = "mirror.json"
+PROJECT = "pearl_bench"
+
+Values = dict[str, float]
+
+
+class Sink(Protocol):
+    """Where values are shown."""
+
+    def add(self, env_steps: int, values: Values) -> None:
+        """Show values at a number of environment steps."""
+        ...
+
+    def close(self) -> None:
+        """Write what is pending."""
+        ...
+
+
+class TensorBoard:
+    """Event files in ``<run>/tensorboard``; each session adds one."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+
+        self._writer = SummaryWriter(folder / "tensorboard")
+
+    def add(self, env_steps: int, values: Values) -> None:
+        """Show values at a number of environment steps."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, env_steps)
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._writer.close()
+
+
+class WandB:
+    """A run of the project ``pearl_bench``, its files in ``<run>/wandb``.
+
+    ``WANDB_MODE=offline`` and all other variables of W&B apply.
+    """
+
+    def __init__(self, run: RunConfig, folder: Path, identity: str) -> None:
+        # the type checker need not find the package
+        wandb: Any = importlib.import_module("wandb")
+        self._run = wandb.init(
+            project=PROJECT,
+            id=identity,
+            name=f"{run.family} {run.learner} seed={run.seed}",
+            group=run.family,
+            config=asdict(run),
+            dir=folder,
+            resume="allow",
+        )
+        self._run.define_metric("*", step_metric="env_steps")
+
+    def add(self, env_steps: int, values: Values) -> None:
+        """Show values at a number of environment steps."""
+        self._run.log({"env_steps": env_steps, **values})
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._run.finish()
+
+
+class Mirror:
+    """Passes a run's new rows on whenever it is called; a context manager.
+
+    Nothing is opened before there is something to show.
+    """
+
+    def __init__(self, run: RunConfig, folder: Path) -> None:
+        self._run = run
+        self._folder = folder
+        self._sink: Sink | None = None
+        self._state: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the mirror."""
+        if self._sink is not None:
+            self._sink.close()
+
+    def __call__(self) -> None:
+        """Show the rows that are new since the last call, in whatever session."""
+        if self._run.mirror == "none":
+            return
+        if self._sink is None:
+            self._state = self._read_state()
+            self._sink = self._open()
+        for env_steps, values in _rows(self._folder):
+            if env_steps > self._state["env_steps"]:
+                self._sink.add(env_steps, values)
+                self._state["env_steps"] = env_steps
+        text = json.dumps(self._state, indent=2) + "\n"
+        write_atomic(self._folder / STATE, text.encode())
+
+    def _read_state(self) -> dict[str, Any]:
+        path = self._folder / STATE
+        fresh = {"mirror": self._run.mirror, "id": uuid.uuid4().hex, "env_steps": 0}
+        if not path.exists():
+            return fresh
+        state = json.loads(path.read_bytes())
+        # Another mirror than before shows the run from its beginning.
+        return state if state["mirror"] == self._run.mirror else fresh
+
+    def _open(self) -> Sink:
+        if self._run.mirror == "tensorboard":
+            return TensorBoard(self._folder)
+        return WandB(self._run, self._folder, self._state["id"])
+
+
+def require(kind: str) -> None:
+    """Make sure that a mirror's package is installed.
+
+    Raises:
+        ConfigError: it is not; the message says how to install it.
+    """
+    if kind != "none" and importlib.util.find_spec(kind) is None:
+        raise ConfigError(
+            f"mirror={kind} needs the package {kind}, which is not installed: "
+            f"pip install 'pearl_bench[{kind}]', or in a clone "
+            f"pip install -e '.[{kind}]'"
+        )
+
+
+def _rows(folder: Path) -> Iterator[tuple[int, Values]]:
+    """Return each iteration's values in order: training metrics, meta-test means."""
+    found: dict[int, Values] = {}
+    for row in _read(folder / TRAIN):
+        steps = int(row.pop("env_steps"))
+        found[steps] = {f"train/{name}": float(value) for name, value in row.items()}
+    returns: dict[tuple[int, str], list[float]] = {}
+    for row in _read(folder / EVAL):
+        place = f"{row['protocol']}-{row['split']}/episode_{row['episode']}"
+        for measure in ("return", "success"):
+            if row[measure]:
+                key = int(row["env_steps"]), f"meta_test/{measure}/{place}"
+                returns.setdefault(key, []).append(float(row[measure]))
+    for (steps, name), values in returns.items():
+        found.setdefault(steps, {})[name] = statistics.fmean(values)
+    yield from sorted(found.items())
+
+
+def _read(path: Path) -> Iterator[dict[str, str]]:
+    if path.exists():
+        with path.open(newline="") as file:
+            yield from csv.DictReader(file)
