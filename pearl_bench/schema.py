@@ -266,6 +266,8 @@ TRAJECTORIES = Table(
 )
 """``<suite>/trajectories.csv``"""
 
+TRAJECTORIES_FILE = "trajectories.csv"
+
 EVAL = Table(
     (
         ENV_STEPS,
@@ -326,6 +328,7 @@ SESSION_KEYS: dict[str, str] = {
     "dirty": "whether the source differed from that commit; null outside git",
     "versions": "of Python and the packages that decide results",
     "device": "where the networks were trained",
+    "threads": "of torch, and of the environments",
     "resumed_at_env_steps": "environment steps of the checkpoint it went on from",
 }
 """Keys of each of its sessions."""

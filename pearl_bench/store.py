@@ -95,7 +95,7 @@ def publish(
         curves: dict[str, dict[str, list[Row]]] = {}
         seen: dict[str, Path] = {}
         for folder in folders:
-            run = _describe(folder)
+            run = describe(folder)
             name, learner = run["run"], run["learner"]
             if name in seen:
                 raise StoreError(
@@ -137,8 +137,45 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _describe(folder: Path) -> Row:
-    """Return a run folder's row of runs.csv."""
+def publish_trajectories(results: Path, suite: str, rows: Sequence[Row]) -> Path:
+    """Publish rows of ``trajectories.csv``; they replace those of the same runs.
+
+    Args:
+        results: published files, ``<results>/<suite>/``.
+        suite: the suite's name.
+        rows: whole runs, with the columns of the schema.
+
+    Returns:
+        The file.
+
+    Raises:
+        StoreError: the published file is damaged.
+    """
+    path = results / suite / schema.TRAJECTORIES_FILE
+    names = schema.TRAJECTORIES.names
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path.parent):
+        fresh = {row["run"] for row in rows}
+        kept = [row for row in _read_table(path, names) if row["run"] not in fresh]
+        ordered = sorted(
+            [*kept, *rows],
+            key=lambda row: (
+                row["family"],
+                int(row["seed"]),
+                row["run"],
+                *(int(row[name]) for name in ("task", "episode", "t")),
+            ),
+        )
+        write_atomic(path, _csv(names, ordered))
+    return path
+
+
+def describe(folder: Path) -> Row:
+    """Return a run folder's row of runs.csv.
+
+    Raises:
+        RecordError: it does not hold a run, or not a whole one.
+    """
     run = read_run(folder)
     path = folder / CONFIG
     try:
@@ -409,13 +446,17 @@ def _write(
     )
     changed: list[Path] = []
     for name, (columns, rows) in tables.items():
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        if write_atomic(target / name, text.getvalue().encode()):
+        if write_atomic(target / name, _csv(columns, rows)):
             changed.append(target / name)
     return changed
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def _title(run: Row) -> str:

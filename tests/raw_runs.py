@@ -24,6 +24,7 @@ def some_return(env_steps: int, task: int, episode: int) -> float:
 def make_run(
     out: Path,
     *,
+    suite: str = "locomotion",
     family: str = "half-cheetah-vel",
     learner: str = "pearl",
     seed: int = 0,
@@ -44,9 +45,9 @@ def make_run(
 ) -> Path:
     """Write a run with one evaluation at each of ``steps``; return its folder."""
     parts = {"suite": episodes - 1} | ({} if own is None else {"own": own})
-    folder = out / "locomotion" / family / learner / f"seed={seed}"
+    folder = out / suite / family / learner / f"seed={seed}"
     plain = {
-        "suite": "locomotion",
+        "suite": suite,
         "family": family,
         "learner": learner,
         "seed": seed,
@@ -71,6 +72,7 @@ def make_run(
         "versions": VERSIONS,
         "fingerprint": "0123456789abcdef",
         "device": device,
+        "threads": 2,
         "meta_test": [
             {
                 "protocol": protocol,

@@ -1,4 +1,4 @@
-"""Redraw a suite's figures and tables, or check published files.
+"""Redraw a suite's figures, tables and page, or check published files.
 
 ``python -m pearl_bench.analysis suite=locomotion``,
 ``python -m pearl_bench.analysis check``.
@@ -15,7 +15,7 @@ from pearl_bench.analysis.report import write
 from pearl_bench.analysis.scores import PublishedError
 
 USAGE = """\
-usage: python -m pearl_bench.analysis suite=NAME [results=results]
+usage: python -m pearl_bench.analysis suite=NAME [results=results] [html=true]
        python -m pearl_bench.analysis check [results=results]"""
 SHOWN = 20
 """Problems that are named; the others are counted."""
@@ -29,18 +29,19 @@ def main(words: Sequence[str]) -> int:
         carried out.
     """
     checking = words[:1] == ["check"]
-    given = {"results": "results"}
+    given = {"results": "results", "html": "false"}
     for word in words[checking:]:
         key, _, given[key] = word.partition("=")
     suite = given.pop("suite", "")
     results = Path(given.pop("results"))
-    if given or bool(suite) == checking:
+    html = given.pop("html")
+    if given or bool(suite) == checking or html not in ("true", "false"):
         print(USAGE, file=sys.stderr)
         return 2
     if checking:
         return _check(results)
     try:
-        written = write(results, suite)
+        written = write(results, suite, html=html == "true")
     except PublishedError as error:
         print(error, file=sys.stderr)
         return 2

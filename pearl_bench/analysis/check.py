@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pearl_bench import registry, schema
-from pearl_bench.analysis.scores import RUNS, TRAJECTORIES, curve_files
+from pearl_bench.analysis.scores import RUNS, curve_files
 from pearl_bench.columns import Table
 
 Row = dict[str, str]
@@ -56,8 +56,8 @@ def check_suite(folder: Path) -> list[Problem]:
         for line, row in runs.rows
         if row["run"] not in seen and row["steps"] != "0"
     ]
-    if (folder / TRAJECTORIES).exists():
-        traced = _File(folder / TRAJECTORIES, schema.TRAJECTORIES)
+    if (folder / schema.TRAJECTORIES_FILE).exists():
+        traced = _File(folder / schema.TRAJECTORIES_FILE, schema.TRAJECTORIES)
         problems += [*traced.problems, *_strangers(traced, known, None)]
     order = {path: i for i, path in enumerate(dict.fromkeys(p.path for p in problems))}
     return sorted(problems, key=lambda p: (order[p.path], p.line))

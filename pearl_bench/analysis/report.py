@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from pearl_bench.analysis import figures, style, tables
+from pearl_bench.analysis import figures, page, style, tables
 from pearl_bench.analysis.scores import Published, load
 from pearl_bench.analysis.style import Sheet
 from pearl_bench.record import write_atomic
 
-FIGURES, TABLES = "figures", "tables"
+FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
 
 
-def write(results: Path, suite: str) -> list[Path]:
-    """Write all figures and tables of a suite; return the files that changed.
+def write(results: Path, suite: str, *, html: bool = False) -> list[Path]:
+    """Write all figures and tables of a suite, and the page if wanted.
+
+    Returns:
+        The files that changed.
 
     Raises:
         PublishedError: nothing is published, or the files do not fit together.
     """
     published = load(results, suite)
-    _, changed = draw(published)
-    return [*changed, *tabulate(published)]
+    sheets, changed = draw(published)
+    changed += tabulate(published)
+    if html:
+        path = published.folder / PAGE
+        with style.taste():
+            text = page.page(published, sheets)
+        if write_atomic(path, text.encode()):
+            changed.append(path)
+    return changed
 
 
 def tabulate(published: Published) -> list[Path]:

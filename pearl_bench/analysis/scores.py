@@ -17,16 +17,17 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pearl_bench import registry
+from pearl_bench.schema import TRAJECTORIES_FILE
 from suites.base import TaskFamily
 
 Row = dict[str, str]
 Measure = Literal["return", "success"]
 
 RUNS = "runs.csv"
-TRAJECTORIES = "trajectories.csv"
-"""What ``pearl_bench.trace`` publishes beside the curves."""
 FINAL_SHARE = 0.1
 """The final level of a run is its mean over the last tenth of its steps."""
+FEW = 12
+"""Families of a suite up to which those without runs are shown too; ML1 has 100."""
 GAP = 2.5
 """Median distances between evaluations from which on a pause is a gap."""
 
@@ -210,7 +211,7 @@ class Published:
     Attributes:
         suite: its name.
         folder: ``results/<suite>``.
-        families: all families of the suite, in its order.
+        families: those of the suite, in its order; of a large suite, those with runs.
     """
 
     suite: str
@@ -286,13 +287,14 @@ def load(results: Path, suite: str) -> Published:
         tuple(
             Family(row, _measure(curves[row.name]), tuple(_arms(curves[row.name])))
             for row in rows
+            if curves[row.name] or len(rows) <= FEW
         ),
     )
 
 
 def curve_files(folder: Path) -> list[Path]:
     """Return the files of a suite that hold curves, one per method."""
-    others = (RUNS, TRAJECTORIES)
+    others = (RUNS, TRAJECTORIES_FILE)
     return [path for path in sorted(folder.glob("*.csv")) if path.name not in others]
 
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ NO_DATE = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
 MARKERS = "osD^vPX<>*"
 MARK_DISTANCE = 0.11
 """Between markers along a curve, in diagonals of the panel: for grey print."""
+
+wrap = partial(textwrap.wrap, break_on_hyphens=False)
 
 Color = tuple[float, float, float]
 
@@ -117,7 +120,7 @@ def sheet(
     text = [
         line
         for paragraph in caption
-        for line in textwrap.wrap(paragraph, int(width * 18), subsequent_indent="   ")
+        for line in wrap(paragraph, int(width * 18), subsequent_indent="   ")
     ]
     longest = max((len(str(handle.get_label())) for handle in handles), default=1)
     legend_columns = max(1, int(width / (0.6 + 0.067 * longest)))
@@ -222,7 +225,7 @@ def categories(ax: Axes, names: Sequence[str]) -> None:
 
 def say(ax: Axes, text: str, width: int = 46) -> None:
     """Write what is missing onto a panel, between its title and its data."""
-    lines = [part for x in text.split("\n") for part in textwrap.wrap(x, width)]
+    lines = [part for x in text.split("\n") for part in wrap(x, width)]
     if not lines:
         return
     if not ax.has_data():
@@ -248,6 +251,17 @@ def step_axis(ax: Axes, until: float | None = None) -> None:
     ax.set_xlim(left=0, right=until)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+@contextmanager
+def without_caption(sheet: Sheet) -> Iterator[Figure]:
+    """Take the caption off a figure, for where it stands as text beside it."""
+    (text,) = sheet.figure.texts
+    text.set_visible(False)
+    try:
+        yield sheet.figure
+    finally:
+        text.set_visible(True)
 
 
 def save(sheet: Sheet, stem: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pearl_bench.analysis import comparison, notes, stats
+from pearl_bench.analysis import comparison, metaworld, notes, stats
 from pearl_bench.analysis.scores import OWN, REPORTED, Arm, Published
 from pearl_bench.analysis.stats import Estimate
 
@@ -44,6 +44,7 @@ def tables(published: Published) -> list[Table]:
         _improvements(published),
         _areas(published),
         _efficiency(published),
+        _successes(published),
         _groups(published),
         _runs(published),
     ]
@@ -206,6 +207,24 @@ def _efficiency(published: Published) -> Table:
             *_with_ends("ratio"),
         ),
         rows,
+    )
+
+
+def _successes(published: Published) -> Table:
+    return Table(
+        "success",
+        "Success on training and test tasks",
+        "In percent. Ours: last meta-test episode of the suite's protocol. Published "
+        f"numbers come from other protocols and budgets. {stats.METHOD}.",
+        ("family", "method", "source", *_with_ends("train"), *_with_ends("test")),
+        [
+            (
+                *(row.family, row.method, row.source),
+                *map(float, row.train),
+                *map(float, row.test),
+            )
+            for row in metaworld.successes(published)
+        ],
     )
 
 

@@ -1,0 +1,87 @@
+"""Published paths of point robots in the plane, as ``pearl_bench.trace`` records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pearl_bench.analysis.scores import read_table
+from pearl_bench.schema import TRAJECTORIES_FILE
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode of one task.
+
+    Attributes:
+        number: 1 comes before any adaptation.
+        places: ``[T + 1, 2]`` positions.
+        total: undiscounted return.
+        width: standard deviation of the belief its z was drawn from.
+    """
+
+    number: int
+    places: np.ndarray
+    total: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The episodes of one run.
+
+    Attributes:
+        run: the run.
+        family: its family.
+        goals: ``[2]`` of each task.
+        episodes: of each task, in order.
+    """
+
+    run: str
+    family: str
+    goals: dict[int, np.ndarray]
+    episodes: dict[int, list[Episode]]
+
+    def over_episodes(self, what: str) -> np.ndarray:
+        """Return ``[E]`` mean over tasks of an attribute of the episodes."""
+        return np.mean(
+            [[getattr(e, what) for e in of_task] for of_task in self.episodes.values()],
+            axis=0,
+        )
+
+
+def load_paths(folder: Path) -> list[Paths]:
+    """Return the paths of a suite's runs; none if there is no file."""
+    path = folder / TRAJECTORIES_FILE
+    if not path.exists():
+        return []
+    columns = ("x", "y", "goal_x", "goal_y", "reward", "posterior_std")
+    found: dict[str, dict[int, dict[int, list[list[float]]]]] = {}
+    families: dict[str, str] = {}
+    for row in read_table(path):
+        task, episode = int(row["task"]), int(row["episode"])
+        of_run = found.setdefault(row["run"], {}).setdefault(task, {})
+        steps = of_run.setdefault(episode, [])
+        steps.append([float(row[name]) for name in columns])
+        families[row["run"]] = row["family"]
+    return [_paths(run, families[run], tasks) for run, tasks in found.items()]
+
+
+def _paths(
+    run: str, family: str, tasks: dict[int, dict[int, list[list[float]]]]
+) -> Paths:
+    goals: dict[int, np.ndarray] = {}
+    episodes: dict[int, list[Episode]] = {}
+    for task, numbered in tasks.items():
+        episodes[task] = list(_episodes(numbered))
+        goals[task] = np.array(next(iter(numbered.values()))[0][2:4])
+    return Paths(run, family, goals, episodes)
+
+
+def _episodes(numbered: dict[int, list[list[float]]]) -> Iterator[Episode]:
+    for number, steps in sorted(numbered.items()):
+        table = np.array(steps)
+        yield Episode(number, table[:, :2], table[:, 4].sum(), table[0, 5])

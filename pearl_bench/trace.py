@@ -1,0 +1,130 @@
+"""Records posterior sampling in the plane, from checkpoints of PEARL.
+
+``python -m pearl_bench.trace results/raw/navigation/sparse-point-robot/pearl/seed=0``
+plays every test task of a run once more and publishes the paths, and how wide the
+posterior was, as ``results/<suite>/trajectories.csv``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pearl_bench import checkpoint, config, registry, store
+from pearl_bench.pearl.adapter import PearlAdapter
+from pearl_bench.record import CONFIG, RecordError
+from pearl_bench.rollout import run_episode
+from suites.base import Task
+
+TRACE_STREAM = 2
+"""Key that separates this module's random stream from all others of a seed."""
+USAGE = "usage: python -m pearl_bench.trace RUN_FOLDER ... [results=results]"
+
+Row = dict[str, str]
+
+
+def trace(folder: Path) -> tuple[str, list[Row]]:
+    """Play every test task of a run for as many episodes as its meta-test has.
+
+    Unlike there, the posterior is inferred after each episode (algorithm 2 of the
+    paper), so that an episode's number says from how many its z was inferred.
+
+    Args:
+        folder: a raw run folder with a checkpoint.
+
+    Returns:
+        The run's suite, and a row per step, by task, episode and time.
+
+    Raises:
+        RecordError: the run is not PEARL's in the plane, or cannot be read.
+        ConfigError: its configuration is damaged.
+    """
+    described = store.describe(folder)
+    run = config.from_yaml((folder / CONFIG).read_text())
+    if run.learner != "pearl" or run.suite != "navigation":
+        raise RecordError(
+            f"{folder} holds {run.learner} on {run.family}; only PEARL has a "
+            "posterior, and only suite=navigation a plane."
+        )
+    family = registry.family(run.suite, run.family)
+    state = checkpoint.load(folder, print)
+    if state is None:
+        raise RecordError(f"{folder} has no checkpoint. Train the run first.")
+    learner = registry.learner_class(run.learner)(
+        run.config,
+        family,
+        seed=run.seed,
+        device="cpu",
+        precision=run.precision,
+        threads=run.threads,
+    )
+    learner.load_state_dict(state["learner"])
+    entropy = [run.seed, TRACE_STREAM, learner.env_steps]
+    env_seed, adapter_seed = np.random.SeedSequence(entropy).spawn(2)
+    rng = np.random.default_rng(env_seed)
+    adapter = learner.adapter(family.test, int(adapter_seed.generate_state(1)[0]))
+    assert isinstance(adapter, PearlAdapter)
+    env = family.make_batch(family.test, threads=run.threads)
+    rows: list[Row] = []
+    try:
+        for number in range(1, family.meta_test.episodes + 1):
+            width = adapter.belief.variance.sqrt().mean(1).numpy()
+            episode = run_episode(env, adapter, family.horizon, rng, explore=False)
+            adapter.end_episode()
+            adapter.adapt()
+            steps = episode.steps
+            places = np.concatenate([steps.obs[:1], steps.next_obs])
+            rewards = np.concatenate([np.zeros((1, len(width))), steps.sparse_reward])
+            rows += [
+                _row(described, learner.env_steps, task, number, t)
+                | _values(places[t, i], task, rewards[t, i], width[i])
+                for i, task in enumerate(family.test)
+                for t in range(len(places))
+            ]
+    finally:
+        env.close()
+    return run.suite, rows
+
+
+def _row(run: Row, env_steps: int, task: Task, episode: int, t: int) -> Row:
+    counts = {"env_steps": env_steps, "task": task.index, "episode": episode, "t": t}
+    shared = {key: run[key] for key in ("run", "family", "seed")}
+    return shared | {key: str(count) for key, count in counts.items()}
+
+
+def _values(place: np.ndarray, task: Task, reward: float, width: float) -> Row:
+    """Return numbers in single precision, which is what the point moves in."""
+    values = {
+        "x": place[0],
+        "y": place[1],
+        "goal_x": task.params[0],
+        "goal_y": task.params[1],
+        "reward": reward,
+        "posterior_std": width,
+    }
+    return {key: str(np.float32(value)) for key, value in values.items()}
+
+
+def main(words: Sequence[str]) -> int:
+    """Trace run folders and publish; return 2 if that is not possible."""
+    folders = [Path(word) for word in words if "results=" not in word[:8]]
+    results = [word[8:] for word in words if word.startswith("results=")] or ["results"]
+    if not folders:
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        for folder in folders:
+            suite, rows = trace(folder)
+            path = store.publish_trajectories(Path(results[-1]), suite, rows)
+            print(f"wrote {path}: {len(rows)} steps of {rows[0]['run']}")
+    except (RecordError, config.ConfigError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

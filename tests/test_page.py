@@ -1,0 +1,161 @@
+"""The page in a real browser: whole, quiet, readable on a phone, without network."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import escape
+from html.parser import HTMLParser
+
+import pytest
+from raw_runs import make_run
+
+from pearl_bench.analysis import tables
+from pearl_bench.analysis.__main__ import main
+from pearl_bench.analysis.scores import load
+from pearl_bench.store import publish
+
+BROWSERS = (
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    "chrome",
+)
+PHONE = (390, 844)
+"""Width and height of a common phone in CSS pixels."""
+PROBE = """
+<script>
+window.addEventListener("load", () => {
+  const images = [...document.images];
+  const found = {
+    width: window.innerWidth,
+    content: document.documentElement.scrollWidth,
+    images: images.length,
+    broken: images.filter(i => !i.complete || i.naturalWidth === 0).length,
+    loose: [...document.querySelectorAll("img, table")]
+      .filter(e => !e.closest(".scroll")).length,
+    small: images.filter(i => i.getBoundingClientRect().width < 320).length,
+    resources: performance.getEntriesByType("resource")
+      .map(r => r.name).filter(n => !n.startsWith("data:")),
+    targets: [...document.querySelectorAll("nav a")]
+      .filter(a => !document.querySelector(a.getAttribute("href"))).length,
+  };
+  parent.document.body.dataset.found = JSON.stringify(found);
+});
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of a few runs."""
+    folder = tmp_path_factory.mktemp("page")
+    for seed in (0, 1):
+        for learner, own in (("pearl", None), ("promp", 20)):
+            make_run(folder / "raw", seed=seed, learner=learner, own=own)
+    publish(folder / "raw", folder / "results", "locomotion")
+    words = ["suite=locomotion", f"results={folder / 'results'}", "html=true"]
+    assert main(words) == 0
+    return folder / "results" / "locomotion" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    return found
+
+
+class Parsed(HTMLParser):
+    """Collects tags, and checks that they close in order."""
+
+    VOID = frozenset({"meta", "link", "img"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.attributes = []
+        self.open = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, key, value) for key, value in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_holds_everything_and_refers_to_nothing(page):
+    text = page.read_text()
+    found = Parsed(text).attributes
+    sources = [value for _, key, value in found if key in ("src", "href")]
+    assert all(value.startswith(("data:", "#")) for value in sources)
+    assert "url(" not in text
+    assert "@import" not in text
+    images = [value for tag, key, value in found if (tag, key) == ("img", "alt")]
+    assert "learning-curves" in images
+    assert len(images) == len(list((page.parent / "figures").glob("*.png")))
+    published = load(page.parents[1], "locomotion")
+    for table in tables.tables(published):
+        assert f'id="table-{table.name}"' in text
+    for arm in published.arms:
+        assert all(run.row["run"] in text for run in arm.runs)
+    assert "no runs of maml_trpo, rl2 yet" in text
+
+
+def test_the_same_input_gives_the_same_page(page):
+    before = page.read_bytes()
+    page.unlink()
+    results = page.parents[1]
+    assert main(["suite=locomotion", f"results={results}", "html=true"]) == 0
+    assert page.read_bytes() == before
+
+
+def test_other_words_for_html_are_refused(page, capsys):
+    assert main(["suite=locomotion", f"results={page.parents[1]}", "html=yes"]) == 2
+    assert "html=true" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [PHONE, (1280, 900)])
+def test_in_a_browser(page, browser, tmp_path, size):
+    # In a frame, because a browser's own window has a least width above a phone's.
+    probed = page.read_text().replace("</body>", f"{PROBE}</body>")
+    framed = tmp_path / "framed.html"
+    framed.write_text(
+        '<!doctype html><link rel="icon" href="data:,"><body>'
+        f'<iframe style="border: 0" width="{size[0]}" height="{size[1]}" '
+        f'srcdoc="{escape(probed)}"></iframe></body>'
+    )
+    done = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=10000",
+            "--dump-dom",
+            framed.as_uri(),
+        ],
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    held = re.search(r'data-found="([^"]*)"', done.stdout)
+    assert held, done.stderr
+    found = json.loads(held[1].replace("&quot;", '"'))
+    assert "CONSOLE" not in done.stderr
+    assert found["width"] == size[0]
+    assert found["content"] <= size[0]  # nothing to scroll sideways
+    assert found["images"] > 5
+    assert found["broken"] == found["loose"] == found["small"] == found["targets"] == 0
+    assert found["resources"] == []

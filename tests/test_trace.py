@@ -1,0 +1,144 @@
+"""Posterior sampling in the plane: recorded from a checkpoint, drawn, checked."""
+
+import csv
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from raw_runs import make_run
+
+from pearl_bench import schema
+from pearl_bench.analysis import style
+from pearl_bench.analysis.check import check
+from pearl_bench.analysis.figures import navigation
+from pearl_bench.analysis.paths import load_paths
+from pearl_bench.analysis.scores import load
+from pearl_bench.trace import main, trace
+from suites.navigation import MAX_MOVE, ROWS
+
+WORDS = [
+    *("suite=navigation", "families=sparse-point-robot", "learners=pearl", "seeds=0"),
+    *("budget=smoke", "device=cpu", "steps=2000", "pearl.initial_steps=20"),
+    "pearl.updates_per_iteration=10",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A raw run folder and results, of a run of a few iterations, traced."""
+    folder = tmp_path_factory.mktemp("traced")
+    out, results = folder / "raw", folder / "results"
+    words = [*WORDS, f"out={out}", f"results={results}"]
+    subprocess.run(
+        [sys.executable, "-m", "pearl_bench.run", *words],
+        check=True,
+        capture_output=True,
+    )
+    raw = out / "navigation" / "sparse-point-robot" / "pearl" / "seed=0"
+    assert main([str(raw), f"results={results}"]) == 0
+    return raw, results
+
+
+def rows_of(results):
+    with (results / "navigation" / schema.TRAJECTORIES_FILE).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_step_of_every_episode_is_there(trained):
+    _, results = trained
+    rows = rows_of(results)
+    family = next(r for r in ROWS if r.name == "sparse-point-robot").family()
+    assert len(rows) == 20 * 20 * 21  # tasks, episodes, positions
+    assert {int(r["task"]) for r in rows} == {task.index for task in family.test}
+    assert check(results) == []
+
+
+def test_paths_are_what_the_environment_did(trained):
+    _, results = trained
+    (paths,) = load_paths(results / "navigation")
+    goals = {t.index: t.params for t in ROWS[1].family().test}
+    for task, episodes in paths.episodes.items():
+        assert paths.goals[task] == pytest.approx(goals[task], abs=1e-6)
+        assert [e.number for e in episodes] == list(range(1, 21))
+        for episode in episodes:
+            assert episode.places[0].tolist() == [0, 0]
+            assert np.abs(np.diff(episode.places, axis=0)).max() <= MAX_MOVE + 1e-6
+            distance = np.linalg.norm(episode.places[1:] - paths.goals[task], axis=1)
+            near = distance[distance <= 0.2]
+            assert episode.total == pytest.approx((1 - near).sum(), abs=1e-4)
+
+
+def test_the_posterior_narrows_from_the_prior(trained):
+    (paths,) = load_paths(trained[1] / "navigation")
+    width = paths.over_episodes("width")
+    assert width[0] == 1
+    assert (np.diff(width) < 0).all()
+
+
+def test_the_same_checkpoint_gives_the_same_file(trained):
+    raw, results = trained
+    path = results / "navigation" / schema.TRAJECTORIES_FILE
+    before = path.read_bytes()
+    assert main([str(raw), f"results={results}"]) == 0
+    assert path.read_bytes() == before
+
+
+def test_other_runs_are_kept(trained, tmp_path):
+    raw, _ = trained
+    path = tmp_path / "navigation" / schema.TRAJECTORIES_FILE
+    path.parent.mkdir()
+    other = dict.fromkeys(schema.TRAJECTORIES.names, "1") | {
+        "run": "r" + "0" * 12,
+        "family": "point-robot",
+    }
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, schema.TRAJECTORIES.names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerow(other)
+    assert main([str(raw), f"results={tmp_path}"]) == 0
+    rows = rows_of(tmp_path)
+    assert rows[0] == other
+    assert len(rows) == 1 + 20 * 20 * 21
+
+
+def test_the_figure_shows_paths_width_and_return(trained):
+    _, results = trained
+    with style.taste():
+        sheet = navigation.draw(load(results, "navigation"))
+    task, _, width, total, *_ = sheet.figure.axes
+    assert len([x for x in task.lines if len(np.asarray(x.get_xdata())) == 21]) == 20
+    (paths,) = load_paths(results / "navigation")
+    for ax, what in ((width, "width"), (total, "total")):
+        drawn = np.asarray(ax.lines[0].get_ydata())
+        assert drawn == pytest.approx(paths.over_episodes(what))
+    (results / "navigation" / schema.TRAJECTORIES_FILE).rename(results / "away.csv")
+    with style.taste():
+        sheet = navigation.draw(load(results, "navigation"))
+    (results / "away.csv").rename(results / "navigation" / schema.TRAJECTORIES_FILE)
+    assert "no recorded paths yet" in sheet.figure.axes[0].texts[0].get_text()
+
+
+def test_what_cannot_be_traced_is_said(trained, tmp_path, capsys):
+    raw, _ = trained
+    assert main([]) == 2
+    assert "usage:" in capsys.readouterr().err
+    assert main([str(tmp_path), f"results={tmp_path}"]) == 2
+    without = tmp_path / "seed=0"
+    shutil.copytree(raw, without, ignore=shutil.ignore_patterns("*.pt"))
+    assert main([str(without), f"results={tmp_path}"]) == 2
+    assert "has no checkpoint" in capsys.readouterr().err
+    suite, rows = trace(raw)
+    assert (suite, len(rows)) == ("navigation", 20 * 20 * 21)
+    assert not list(tmp_path.glob("navigation"))
+
+
+def test_only_pearl_in_the_plane_is_traced(trained, tmp_path, capsys):
+    raw, _ = trained
+    other = make_run(tmp_path / "raw", learner="rl2")
+    shutil.copy(raw / "checkpoint.pt", other)
+    text = (raw / "config.yaml").read_text()
+    (other / "config.yaml").write_text(text.replace("navigation", "locomotion"))
+    assert main([str(other), f"results={tmp_path}"]) == 2
+    assert "only suite=navigation a plane" in capsys.readouterr().err
