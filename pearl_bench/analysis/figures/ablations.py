@@ -55,7 +55,7 @@ def draw(published: Published) -> Sheet:
         "PEARL with one setting changed, beside PEARL as it is. Last meta-test "
         "episode, mean over the test tasks; bold: mean over seeds where all have been "
         f"evaluated, thin: each seed. {stats.METHOD}.",
-        *(notes.caption(published, used) if used else ()),
+        *notes.caption(published, used),
     ]
     handles = style.legend({x: look for x, look in looks.items() if x in used})
     sheet, axes = style.sheet(len(rows) * len(ABLATIONS), caption, handles)
