@@ -9,12 +9,12 @@ distributions are compared, never values. ``update=true`` writes the reference a
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from pearl_bench.analysis.scores import OWN, REPORTED, Arm, PublishedError, RunC
 from pearl_bench.config import BenchConfig, ConfigError
 from pearl_bench.console import Board
 from pearl_bench.plan import Run, plan
-from pearl_bench.record import RecordError
+from pearl_bench.record import RecordError, provenance, read_run
 
 FAMILIES = {
     "point-robot": "navigation",
@@ -53,7 +53,8 @@ or a run failed, 2 the command cannot be carried out.
   learners=   some of the methods
   seeds=      other seeds than those of the budget
   jobs=       runs at the same time (default: 1)
-  out=        a new folder that keeps the raw runs; otherwise they are deleted
+  out=        a folder that keeps the raw runs, so that the same line goes on where
+              it stopped, as long as the code is the same
   <learner>.<setting>=  another setting, to see whether it makes the method worse"""
 
 
@@ -257,14 +258,23 @@ def _bench(words: Words, suite: str, out: Path) -> BenchConfig:
 
 def _plan(bench: BenchConfig) -> list[Run]:
     runs = plan(bench)
+    code = _code(provenance("", [], gpu=None))
     for run in runs:
-        if run.state != "missing":
+        if run.state == "missing":
+            continue
+        found = {_code(session) for session in read_run(run.folder)["sessions"]}
+        if code is None or found != {code}:
             raise ConfigError(
-                f"{run.folder} holds a run already, maybe of other code; take a new "
-                "out=, or none"
+                f"{run.folder} holds a run of other code, or of code that git does not "
+                "know; take a new out=, or none"
             )
     # Networks this small are fastest on one thread.
     return [replace(run, config=replace(run.config, threads=1)) for run in runs]
+
+
+def _code(session: Mapping[str, Any]) -> str | None:
+    """Return the commit that a session ran; None if that does not say it all."""
+    return None if session["dirty"] else session["commit"]
 
 
 def _replace(reference: Path, out: Path, board: Board) -> None:
