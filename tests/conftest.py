@@ -1,10 +1,11 @@
 """What several test files share."""
 
+import gymnasium
 import pytest
 import torch
 from hypothesis import settings
 
-import suites
+import suites.gym
 from suites.base import TaskFamily
 
 torch.set_num_threads(1)
@@ -20,3 +21,18 @@ def families() -> dict[str, TaskFamily]:
         for suite in ("locomotion", "navigation")
         for family in suites.load(suite).families
     }
+
+
+@pytest.fixture(scope="session")
+def opengl():
+    """Skip where no OpenGL library is installed, and only there."""
+    env = None
+    try:
+        env = gymnasium.make("pearl_bench/ant-fwd-back-v0", render_mode="rgb_array")
+    except RuntimeError as error:
+        if "rendering needs the OpenGL library" not in str(error):
+            raise
+        pytest.skip(str(error))
+    finally:
+        if env is not None:
+            env.close()

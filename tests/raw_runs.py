@@ -1,10 +1,13 @@
-"""Run folders with made-up rows, written by the code that writes real ones."""
+"""Run folders: with made-up rows, or of a real run, short and silent."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
 
+from pearl_bench import config
+from pearl_bench.launch import train_run
+from pearl_bench.plan import plan
 from pearl_bench.record import RunRecord
 
 VERSIONS = {
@@ -113,3 +116,21 @@ def make_run(
         if status != "begun":
             run.finish(status)  # type: ignore[arg-type]
     return folder
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        pass
+
+
+def train_small(out: Path, *words: str, progress: Silent | None = None) -> Path:
+    """Train the one run that the words ask for, on one thread; return its folder."""
+    bench = config.load([*words, "device=cpu", f"out={out}", "jobs=64"])
+    (run,) = plan(bench)
+    train_run(run.config, run.folder, progress or Silent(), lambda: False, ["run"])
+    return run.folder

@@ -20,21 +20,6 @@ FAMILIES = {
 IDS = [f"pearl_bench/{family.name}-v{family.version}" for family in FAMILIES.values()]
 
 
-@pytest.fixture(scope="module")
-def opengl():
-    """Skip where no OpenGL library is installed, and only there."""
-    env = None
-    try:
-        env = gymnasium.make("pearl_bench/ant-fwd-back-v0", render_mode="rgb_array")
-    except RuntimeError as error:
-        if "rendering needs the OpenGL library" not in str(error):
-            raise
-        pytest.skip(str(error))
-    finally:
-        if env is not None:
-            env.close()
-
-
 def test_every_family_is_registered():
     names = {key for key in gymnasium.registry if key.startswith("pearl_bench/")}
     assert names == set(IDS)

@@ -5,20 +5,13 @@ import importlib.util
 import json
 
 import pytest
+from raw_runs import Silent
 
 from pearl_bench import config, run
 from pearl_bench.launch import train_run
 from pearl_bench.record import read_run
 
 STEPS = 1600
-
-
-class Silent:
-    def update(self, env_steps, updates, test_return):
-        pass
-
-    def say(self, line):
-        pass
 
 
 class Dies(Silent):

@@ -1,0 +1,60 @@
+"""A trained learner, rebuilt from its run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pearl_bench import checkpoint, registry
+from pearl_bench import config as configuration
+from pearl_bench.config import ConfigError, RunConfig
+from pearl_bench.plan import resolve_device
+from pearl_bench.record import CONFIG, RecordError
+from pearl_bench.types import MetaLearner
+from suites.base import TaskFamily
+
+
+class Trained(NamedTuple):
+    """A run as its last checkpoint left it."""
+
+    run: RunConfig
+    family: TaskFamily
+    learner: MetaLearner
+
+
+def restore(folder: Path, say: Callable[[str], None] = print) -> Trained:
+    """Rebuild a run's learner from its last checkpoint, on the device it trained on.
+
+    Args:
+        folder: a raw run folder.
+        say: is told when the newest checkpoint could not be used.
+
+    Raises:
+        RecordError: the folder holds no run, or no checkpoint that can be read.
+        ConfigError: its configuration is damaged, or the device is not there.
+    """
+    try:
+        text = (folder / CONFIG).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise RecordError(
+            f"{folder} holds no run: there is no {CONFIG}. Give a folder like "
+            "results/raw/<suite>/<family>/<learner>/seed=0"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{folder / CONFIG} cannot be read: {error}") from error
+    run = configuration.from_yaml(text)
+    family = registry.family(run.suite, run.family)
+    state = checkpoint.load(folder, say)
+    if state is None:
+        raise RecordError(f"{folder} has no checkpoint; train the run first")
+    learner = registry.learner_class(run.learner)(
+        run.config,
+        family,
+        seed=run.seed,
+        device=resolve_device(run.device),
+        precision=run.precision,
+        threads=run.threads,
+    )
+    learner.load_state_dict(state["learner"])
+    return Trained(run, family, learner)
