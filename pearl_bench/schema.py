@@ -248,11 +248,11 @@ TRAJECTORIES = Table(
         Column("goal_x", REAL, "length", "the task's goal"),
         Column("goal_y", REAL, "length", "the other coordinate"),
         Column(
-            "reward",
+            "return",
             REAL,
             "reward",
-            "of the step that led there, 0 at t = 0; sparse where the family has such "
-            "a reward",
+            "undiscounted return of the episode so far; of the sparse reward where the "
+            "family has one",
         ),
         Column(
             "posterior_std",

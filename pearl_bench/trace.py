@@ -21,6 +21,8 @@ from suites.base import Task
 
 TRACE_STREAM = 2
 """Key that separates this module's random stream from all others of a seed."""
+WHOLE = 4
+"""Test tasks of which every step is kept; of the others the last of each episode."""
 USAGE = "usage: python -m pearl_bench.trace RUN_FOLDER ... [results=results]"
 
 Row = dict[str, str]
@@ -36,7 +38,7 @@ def trace(folder: Path) -> tuple[str, list[Row]]:
         folder: a raw run folder with a checkpoint.
 
     Returns:
-        The run's suite, and a row per step, by task, episode and time.
+        The run's suite, and a row per step that is kept, by episode, task and time.
 
     Raises:
         RecordError: the run is not PEARL's in the plane, or cannot be read.
@@ -77,12 +79,12 @@ def trace(folder: Path) -> tuple[str, list[Row]]:
             adapter.adapt()
             steps = episode.steps
             places = np.concatenate([steps.obs[:1], steps.next_obs])
-            rewards = np.concatenate([np.zeros((1, len(width))), steps.sparse_reward])
+            totals = np.pad(steps.sparse_reward.cumsum(0), ((1, 0), (0, 0)))
             rows += [
                 _row(described, learner.env_steps, task, number, t)
-                | _values(places[t, i], task, rewards[t, i], width[i])
+                | _values(places[t, i], task, totals[t, i], width[i])
                 for i, task in enumerate(family.test)
-                for t in range(len(places))
+                for t in range(0 if i < WHOLE else len(totals) - 1, len(totals))
             ]
     finally:
         env.close()
@@ -95,14 +97,14 @@ def _row(run: Row, env_steps: int, task: Task, episode: int, t: int) -> Row:
     return shared | {key: str(count) for key, count in counts.items()}
 
 
-def _values(place: np.ndarray, task: Task, reward: float, width: float) -> Row:
+def _values(place: np.ndarray, task: Task, total: float, width: float) -> Row:
     """Return numbers in single precision, which is what the point moves in."""
     values = {
         "x": place[0],
         "y": place[1],
         "goal_x": task.params[0],
         "goal_y": task.params[1],
-        "reward": reward,
+        "return": total,
         "posterior_std": width,
     }
     return {key: str(np.float32(value)) for key, value in values.items()}
@@ -119,7 +121,7 @@ def main(words: Sequence[str]) -> int:
         for folder in folders:
             suite, rows = trace(folder)
             path = store.publish_trajectories(Path(results[-1]), suite, rows)
-            print(f"wrote {path}: {len(rows)} steps of {rows[0]['run']}")
+            print(f"wrote {path}: {len(rows)} rows of {rows[0]['run']}")
     except (RecordError, config.ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

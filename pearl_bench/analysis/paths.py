@@ -18,7 +18,7 @@ class Episode:
 
     Attributes:
         number: 1 comes before any adaptation.
-        places: ``[T + 1, 2]`` positions.
+        places: ``[T + 1, 2]`` positions, of most tasks the last one alone.
         total: undiscounted return.
         width: standard deviation of the belief its z was drawn from.
     """
@@ -58,7 +58,7 @@ def load_paths(folder: Path) -> list[Paths]:
     path = folder / TRAJECTORIES_FILE
     if not path.exists():
         return []
-    columns = ("x", "y", "goal_x", "goal_y", "reward", "posterior_std")
+    columns = ("x", "y", "goal_x", "goal_y", "return", "posterior_std")
     found: dict[str, dict[int, dict[int, list[list[float]]]]] = {}
     families: dict[str, str] = {}
     for row in read_table(path):
@@ -84,4 +84,4 @@ def _paths(
 def _episodes(numbered: dict[int, list[list[float]]]) -> Iterator[Episode]:
     for number, steps in sorted(numbered.items()):
         table = np.array(steps)
-        yield Episode(number, table[:, :2], table[:, 4].sum(), table[0, 5])
+        yield Episode(number, table[:, :2], table[-1, 4], table[0, 5])

@@ -21,6 +21,8 @@ from suites.navigation import GOAL_RADIUS
 TITLE = "Posterior sampling in the plane"
 SUITES = ("navigation",)
 ORDER = 20
+NARROW = 34
+"""Characters of a line on these panels."""
 EXAMPLES = 2
 """Tasks of a family whose paths are shown: the first ones of its list."""
 
@@ -29,7 +31,7 @@ def draw(published: Published) -> Sheet:
     """Draw a row per family: paths of two tasks, posterior width, return."""
     looks = style.looks(published)
     paths = {found.run: found for found in load_paths(published.folder)}
-    families = [f for f in published.families if f.arms]
+    families = published.families
     traced = {
         a.label for a in published.arms if any(r.row["run"] in paths for r in a.runs)
     }
@@ -63,7 +65,10 @@ def draw(published: Published) -> Sheet:
                 _plane(ax, found[0][1][0], j)
         if not found:
             for ax in (*examples, width, total):
-                style.say(ax, "no recorded paths yet (pearl_bench.trace)")
+                style.say(ax, "no recorded paths yet", NARROW)
+        elif any(len(of_arm) == 1 for _, of_arm in found):
+            for ax in (width, total):
+                style.say(ax, "one run of an arm: no interval", NARROW)
     return sheet
 
 
