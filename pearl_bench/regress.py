@@ -21,7 +21,8 @@ import numpy as np
 from pearl_bench import config as configuration
 from pearl_bench import launch, registry, store
 from pearl_bench.analysis import scores
-from pearl_bench.analysis.scores import OWN, REPORTED, Arm, PublishedError, RunCurve
+from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
+from pearl_bench.analysis.scores import PublishedError
 from pearl_bench.config import BenchConfig, ConfigError
 from pearl_bench.console import Board
 from pearl_bench.plan import Run, plan

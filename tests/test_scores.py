@@ -9,7 +9,8 @@ import pytest
 from raw_runs import make_run
 
 import suites
-from pearl_bench.analysis.scores import OWN, REPORTED, Part, PublishedError, load
+from pearl_bench.analysis.arms import OWN, REPORTED, Part
+from pearl_bench.analysis.scores import PublishedError, load
 from pearl_bench.store import publish
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pearl_bench.analysis import stats
+from pearl_bench.analysis.arms import OWN, REPORTED, Arm, Part
 from pearl_bench.analysis.notes import PEARL
-from pearl_bench.analysis.scores import OWN, REPORTED, Arm, Family, Part, Published
+from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.stats import Claim, Curve, Estimate
 
 DECADES = (1e5, 1e6, 1e7, 1e8)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pearl_bench.analysis import stats
-from pearl_bench.analysis.scores import REPORTED, Arm, Family, Part, Published
+from pearl_bench.analysis.arms import REPORTED, Arm, Part
+from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.stats import Estimate
 
 SUITES = ("ml1", "ml10", "ml45")

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from matplotlib.ticker import EngFormatter
 
 from pearl_bench import registry
-from pearl_bench.analysis.scores import OWN, REPORTED, Arm, Family, Published, RunCurve
+from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
+from pearl_bench.analysis.scores import Family, Published
 
 PEARL = "pearl"
 UNEVEN = 0.02

@@ -20,7 +20,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from pearl_bench.analysis.scores import GAP, Published
+from pearl_bench.analysis.arms import GAP
+from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.stats import Estimate
 from pearl_bench.record import write_atomic
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pearl_bench.analysis import comparison, metaworld, notes, stats
-from pearl_bench.analysis.scores import OWN, REPORTED, Arm, Published
+from pearl_bench.analysis.arms import OWN, REPORTED, Arm
+from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.stats import Estimate
 
 Cell = str | float | int

@@ -9,13 +9,8 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.scores import (
-    REPORTED,
-    Arm,
-    Family,
-    Published,
-    default_settings,
-)
+from pearl_bench.analysis.arms import REPORTED, Arm, default_settings
+from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.style import Look, Sheet
 
 TITLE = "Ablations"

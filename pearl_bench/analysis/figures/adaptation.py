@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.scores import OWN, REPORTED, Published
+from pearl_bench.analysis.arms import OWN, REPORTED
+from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
 TITLE = "Adaptation within a task"

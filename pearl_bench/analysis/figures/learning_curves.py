@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.scores import OWN, REPORTED, Arm, Family, Part, Published
+from pearl_bench.analysis.arms import OWN, REPORTED, Arm, Part
+from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.style import Look, Sheet
 
 TITLE = "Learning curves"

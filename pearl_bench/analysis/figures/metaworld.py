@@ -5,7 +5,8 @@ from __future__ import annotations
 from matplotlib.lines import Line2D
 
 from pearl_bench.analysis import metaworld, notes, stats, style
-from pearl_bench.analysis.scores import REPORTED, Published
+from pearl_bench.analysis.arms import REPORTED
+from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
 TITLE = "Success on Meta-World"

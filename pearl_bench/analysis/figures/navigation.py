@@ -13,8 +13,9 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
 from pearl_bench.analysis import notes, stats, style
+from pearl_bench.analysis.arms import Arm
 from pearl_bench.analysis.paths import Paths, load_paths
-from pearl_bench.analysis.scores import Arm, Published
+from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Look, Sheet
 from suites.navigation import GOAL_RADIUS
 

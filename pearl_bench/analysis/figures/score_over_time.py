@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pearl_bench.analysis import notes, stats, style
+from pearl_bench.analysis.arms import REPORTED
 from pearl_bench.analysis.comparison import score_in_words
-from pearl_bench.analysis.scores import REPORTED, Published
+from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
 TITLE = "Score against time"
