@@ -162,7 +162,7 @@ class Rl2Learner(OnPolicyLearner):
         env = family.make_batch(
             [family.train[i] for i in drawn.ravel()], threads=self.threads
         )
-        actor = Rl2Adapter(self.policy, drawn.size, self.noise)
+        actor = Rl2Adapter(self.policy, drawn.size, self.noise, config)
         metrics, unstable = {}, 0
         try:
             for number in range(1, config.episodes + 1):
@@ -186,8 +186,14 @@ class Rl2Learner(OnPolicyLearner):
         loss, kl = ppo_loss(
             self.policy, self.trials, clip=config.clip, bptt_steps=config.bptt_steps
         )
+        # a Gaussian's entropy, but for a constant; the deviation is the same everywhere
+        loss = loss - config.entropy_weight * self.policy.log_std.sum()
         self.optimizer.zero_grad()
         loss.backward()
+        if config.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(
+                self.policy.parameters(), config.max_grad_norm
+            )
         self.optimizer.step()
         return {
             "loss/policy": float(loss.detach()),
@@ -236,7 +242,7 @@ class Rl2Learner(OnPolicyLearner):
     def adapter(self, tasks: Sequence[Task], seed: int) -> Rl2Adapter:
         """Return an adapter at the start of a trial of each task."""
         noise = torch.Generator(self.device).manual_seed(seed)
-        return Rl2Adapter(self.policy, len(tasks), noise)
+        return Rl2Adapter(self.policy, len(tasks), noise, self.config)
 
     # State --------------------------------------------------------------------------
 

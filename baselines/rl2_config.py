@@ -26,6 +26,9 @@ class Rl2Config:
         learning_rate: of Adam.
         epochs: Adam steps per batch, each on all of it.
         clip: epsilon of PPO's ratio.
+        entropy_weight: of the policy's entropy, which is added to the objective.
+        max_grad_norm: the gradient is shortened to this length; 0 leaves it as it is.
+        reward_input: factor of the previous reward where the policy reads it.
         bptt_steps: steps after which the gradient through time is cut.
         discount: gamma.
         gae_lambda: lambda of the advantages.
@@ -47,6 +50,9 @@ class Rl2Config:
     learning_rate: float = 1e-3
     epochs: int = 5
     clip: float = 0.2
+    entropy_weight: float = 0.0
+    max_grad_norm: float = 0.0
+    reward_input: float = 1.0
     bptt_steps: int = 32
     discount: float = 0.99
     gae_lambda: float = 1.0
@@ -56,6 +62,6 @@ class Rl2Config:
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
-        require_positive(self)
+        require_positive(self, may_be_zero={"entropy_weight", "max_grad_norm"})
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")

@@ -118,13 +118,19 @@ class Rl2Adapter:
         policy: the meta-learned policy; not changed.
         trials: N.
         noise: generator of the actions.
+        config: the factor of the reward that is read.
     """
 
     def __init__(
-        self, policy: RecurrentPolicy, trials: int, noise: torch.Generator
+        self,
+        policy: RecurrentPolicy,
+        trials: int,
+        noise: torch.Generator,
+        config: Rl2Config,
     ) -> None:
         self.policy = policy
         self.noise = noise
+        self.reward_input = config.reward_input
         self.state = self.next_state = policy.initial_state(trials)
         actions = policy.head.out_features
         # action, reward and boundary; a trial starts without any
@@ -151,7 +157,8 @@ class Rl2Adapter:
         The policy reads the action as it was carried out and the sparse reward.
         """
         alive = torch.from_numpy(step.alive).to(self.noise.device)
-        rows = [step.action, step.sparse_reward[:, None], np.zeros((len(alive), 1))]
+        reward = self.reward_input * step.sparse_reward[:, None]
+        rows = [step.action, reward, np.zeros((len(alive), 1))]
         seen = torch.from_numpy(np.concatenate(rows, axis=1)).to(self.previous)
         stepped = alive.unsqueeze(1)
         self.previous = torch.where(stepped, seen, self.previous)

@@ -36,12 +36,30 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
+class MetaTestConfig:
+    """Words about the meta-test.
+
+    Attributes:
+        goals: of each class of tasks only the first ones; the budget's if none, which
+            for the budget paper are all.
+    """
+
+    goals: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a number of goals below one."""
+        if self.goals is not None and self.goals < 1:
+            raise ValueError(f"meta_test.goals must be positive, not {self.goals}")
+
+
+@dataclass(frozen=True)
 class BenchConfig:
     """What one command asks for.
 
     Attributes:
         suite: the suite of task families to train on.
-        families: some of the suite's families; all if empty.
+        families: some of the suite's families; all if empty, or the suite's choice.
+        task: another word for families, for suites that have one family per task.
         learners: the methods to train; all if empty.
         seeds: numbers of the seeds, one run each; the budget's if empty.
         budget: how long and how carefully: seconds (smoke; regress, which learns
@@ -56,11 +74,13 @@ class BenchConfig:
         checkpoint_minutes: time between two checkpoints of a run.
         mirror: where else the curves are shown, from checkpoint to checkpoint; needs
             the extra of that name.
+        meta_test: the words that start with meta_test.
         settings: per method, the words that start with its name.
     """
 
     suite: str
     families: list[str] = field(default_factory=list)
+    task: list[str] = field(default_factory=list)
     learners: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     budget: Budget = "quick"
@@ -73,6 +93,7 @@ class BenchConfig:
     dry: bool = False
     checkpoint_minutes: float = 5.0
     mirror: MirrorKind = "none"
+    meta_test: MetaTestConfig = field(default_factory=MetaTestConfig)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -95,6 +116,7 @@ class RunConfig:
         checkpoint_minutes: time between two checkpoints.
         config: the method's own settings, a frozen dataclass.
         mirror: where else the run's rows are shown.
+        meta_test: on how many goals.
     """
 
     suite: str
@@ -110,6 +132,7 @@ class RunConfig:
     checkpoint_minutes: float
     config: Any
     mirror: MirrorKind = "none"
+    meta_test: MetaTestConfig = field(default_factory=MetaTestConfig)
 
 
 def load(words: Sequence[str]) -> BenchConfig:
@@ -126,15 +149,16 @@ def load(words: Sequence[str]) -> BenchConfig:
         suites = ", ".join(registry.suite_names())
         raise ConfigError(f"suite= is missing; the suites are: {suites}")
     _check_names("suite", [plain["suite"]], registry.suite_names())
-    bench = _build(BenchConfig, plain | {"settings": settings})
+    meta_test = _build(MetaTestConfig, plain.get("meta_test", {}), prefix="meta_test.")
+    nested = {"settings": settings, "meta_test": asdict(meta_test)}
+    bench = _build(BenchConfig, plain | nested)
 
-    families = [family.name for family in registry.suite(bench.suite).families]
-    _check_names("families", bench.families, families)
     _check_names("learners", bench.learners, known)
     filled = {
-        "families": bench.families or families,
+        "families": _families(bench),
+        "task": [],
         "learners": bench.learners or known,
-        "seeds": bench.seeds or _budget_seeds(bench.budget),
+        "seeds": bench.seeds or _of_budget(bench.budget)["seeds"],
     }
     bench = BenchConfig(**(vars(bench) | filled))
 
@@ -161,7 +185,11 @@ def run_config(
     Raises:
         ConfigError: ``conf/`` or a word has an unknown key or a value not allowed.
     """
-    settings = _from_conf(learner, family, bench.budget)
+    settings = _from_conf(learner, bench.suite, family, bench.budget)
+    meta_test = bench.meta_test
+    if meta_test.goals is None:
+        goals = _of_budget(bench.budget).get("goals", {}).get(bench.suite)
+        meta_test = replace(meta_test, goals=goals)
     found = {key: settings.pop(key, None) for key in ("steps", "eval_every")}
     if bench.steps is not None:
         found["steps"] = bench.steps
@@ -189,12 +217,17 @@ def run_config(
             prefix=f"{learner}.",
         ),
         mirror=bench.mirror,
+        meta_test=meta_test,
     )
 
 
 def to_yaml(run: RunConfig) -> str:
-    """Return a run's ``config.yaml``."""
-    return OmegaConf.to_yaml(OmegaConf.create(asdict(run)))
+    """Return a run's ``config.yaml``; what its meta-test leaves as it is, it omits."""
+    data, usual = asdict(run), asdict(MetaTestConfig())
+    data["meta_test"] = dict(data["meta_test"].items() - usual.items())
+    if not data["meta_test"]:
+        del data["meta_test"]
+    return OmegaConf.to_yaml(OmegaConf.create(data))
 
 
 def from_yaml(text: str) -> RunConfig:
@@ -249,7 +282,8 @@ def help_text() -> str:
         f"suites: {', '.join(registry.suite_names())}",
         f"learners: {', '.join(registry.LEARNERS)}",
         "",
-        *_describe(BenchConfig, "", leave_out={"settings"}),
+        *_describe(BenchConfig, "", leave_out={"settings", "meta_test"}),
+        *_describe(MetaTestConfig, "meta_test."),
     ]
     for learner in registry.LEARNERS:
         lines += [
@@ -264,10 +298,11 @@ def help_text() -> str:
 
 def _parse(words: Sequence[str]) -> dict[str, Any]:
     """Split the words into keys, each of a known name; lists and none are made so."""
-    hints = {k: h for k, h in _hints(BenchConfig).items() if k != "settings"}
-    for learner in registry.LEARNERS:
-        for key, hint in _hints(registry.config_class(learner)).items():
-            hints[f"{learner}.{key}"] = hint
+    hints = _hints(BenchConfig)
+    del hints["settings"], hints["meta_test"]
+    nested = {learner: registry.config_class(learner) for learner in registry.LEARNERS}
+    for prefix, cls in {"meta_test": MetaTestConfig, **nested}.items():
+        hints |= {f"{prefix}.{key}": hint for key, hint in _hints(cls).items()}
     given: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.lstrip("-").partition("=")
@@ -276,8 +311,8 @@ def _parse(words: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"{word!r} is not a key=value word, such as {example}")
         if key not in hints:
             raise ConfigError(f"unknown word {key}={_suggest(key, hints)}")
-        learner, _, name = key.rpartition(".")
-        target = given.setdefault(learner, {}) if learner else given
+        prefix, _, name = key.rpartition(".")
+        target = given.setdefault(prefix, {}) if prefix else given
         if name in target:
             raise ConfigError(f"{key}= is given twice")
         target[name] = _value(text, hints[key])
@@ -322,8 +357,29 @@ def _build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     return result
 
 
-def _from_conf(learner: str, family: str, budget: Budget) -> dict[str, Any]:
-    """Merge the entries of ``conf/<learner>.yaml`` that concern a family."""
+def _families(bench: BenchConfig) -> list[str]:
+    """Return the families that were named, or the suite's choice."""
+    suite = registry.suite(bench.suite)
+    known = [family.name for family in suite.families]
+    if bench.task and bench.families:
+        raise ConfigError("task= is another word for families=; give one of them")
+    _check_names("task", bench.task, known)
+    _check_names("families", bench.families, known)
+    named = bench.task or bench.families
+    if not named and suite.default == ():
+        raise ConfigError(
+            f"suite={bench.suite} has a family for each of {len(known)} tasks; name "
+            f"some, such as task={known[0]}. They are: {', '.join(known)}"
+        )
+    return named or list(suite.default or known)
+
+
+def _from_conf(learner: str, suite: str, family: str, budget: Budget) -> dict[str, Any]:
+    """Merge the entries of ``conf/<learner>.yaml`` that concern a family.
+
+    They are ``*``, then the suite's, then the family's, of the budget paper and then of
+    the one asked for.
+    """
     path = CONF / f"{learner}.yaml"
     conf = _read_yaml(_read_text(path), path)
     allowed = {"steps", "eval_every", *_hints(registry.config_class(learner))}
@@ -341,13 +397,14 @@ def _from_conf(learner: str, family: str, budget: Budget) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in dict.fromkeys(["paper", budget]):
         entries = conf.get(name) or {}
-        merged |= (entries.get("*") or {}) | (entries.get(family) or {})
+        for entry in dict.fromkeys(["*", suite, family]):
+            merged |= entries.get(entry) or {}
     return merged
 
 
-def _budget_seeds(budget: Budget) -> list[int]:
+def _of_budget(budget: Budget) -> dict[str, Any]:
     path = CONF / "budgets.yaml"
-    return _read_yaml(_read_text(path), path)[budget]["seeds"]
+    return _read_yaml(_read_text(path), path)[budget]
 
 
 def _read_text(path: Path) -> str:
@@ -368,8 +425,10 @@ def _read_yaml(text: str, where: object) -> dict[str, Any]:
 
 
 def _flat(data: dict[str, Any], learner: str) -> dict[str, Any]:
-    settings = data.pop("config", None) or {}
-    return data | {f"{learner}.{key}": value for key, value in settings.items()}
+    for prefix, key in ((learner, "config"), ("meta_test", "meta_test")):
+        nested = data.pop(key, None) or {}
+        data |= {f"{prefix}.{name}": value for name, value in nested.items()}
+    return data
 
 
 def _check_names(key: str, names: Sequence[str], known: Sequence[str]) -> None:

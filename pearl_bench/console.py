@@ -206,11 +206,12 @@ class Board:
                 str(run.config.seed),
                 run.state,
                 f"{run.env_steps:,}/{run.config.steps:,}",
+                f"{run.test_steps:,} every {run.config.eval_every:,}",
                 "" if not run.remaining else duration(run.remaining),
             )
             for run in runs
         ]
-        head = ("family", "learner", "seed", "state", "steps", "to go")
+        head = ("family", "learner", "seed", "state", "steps", "meta-test", "to go")
         first = runs[0].config
         title = (
             f"{first.suite}, budget={first.budget}, precision={first.precision}, "

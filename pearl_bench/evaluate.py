@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pearl_bench.rollout import run_episode
+from pearl_bench.rollout import Episode, run_episode
 from pearl_bench.types import MetaLearner
 from suites.base import MetaTest, Task, TaskFamily
+
+WAVE = 50
+"""Tasks side by side; with long episodes their transitions fill the memory."""
 
 EVALUATION_STREAM = 1
 """Key that separates the evaluation's random stream from all others of a seed."""
@@ -120,44 +124,53 @@ def _play(
 ) -> list[EvalRow]:
     """Play one part.
 
-    All tasks run side by side: the exploration episodes, adaptation after the last of
-    them and after each later episode (oyster ``rlkit/core/rl_algorithm.py``). How a
-    method acts in an exploration episode is its own affair; PEARL explores by posterior
-    sampling with deterministic actions, policy gradients have to sample. Later episodes
-    are deterministic for all.
+    Up to WAVE tasks run side by side: the exploration episodes, adaptation after the
+    last of them and after each later episode (oyster ``rlkit/core/rl_algorithm.py``).
+    How a method acts in an exploration episode is its own affair; PEARL explores by
+    posterior sampling with deterministic actions, policy gradients have to sample.
+    Later episodes are deterministic for all.
     """
     entropy = [seed, EVALUATION_STREAM, learner.env_steps, part.stream]
-    env_seed, adapter_seed = np.random.SeedSequence(entropy).spawn(2)
-    rng = np.random.default_rng(env_seed)
-    adapter = learner.adapter(part.tasks, int(adapter_seed.generate_state(1)[0]))
-    env = family.make_batch(part.tasks, threads=threads)
+    sequence = np.random.SeedSequence(entropy)
     rows: list[EvalRow] = []
-    try:
-        for number in range(1, part.meta_test.episodes + 1):
-            explore = number <= part.meta_test.exploration_episodes
-            episode = run_episode(env, adapter, family.horizon, rng, explore=explore)
-            adapter.end_episode()
-            if number >= part.meta_test.exploration_episodes:
-                adapter.adapt()
-            rows += [
-                EvalRow(
-                    protocol=part.protocol,
-                    split=part.split,
-                    task=task.index,
-                    group=task.group,
-                    episode=number,
-                    total=float(episode.total[i]),
-                    length=int(episode.length[i]),
-                    success=(
-                        None if episode.success is None else bool(episode.success[i])
-                    ),
-                    unstable=bool(episode.unstable[i]),
+    for first in range(0, len(part.tasks), WAVE):
+        env_seed, adapter_seed = sequence.spawn(2)
+        rng = np.random.default_rng(env_seed)
+        tasks = part.tasks[first : first + WAVE]
+        adapter = learner.adapter(tasks, int(adapter_seed.generate_state(1)[0]))
+        env = family.make_batch(tasks, threads=threads)
+        try:
+            for number in range(1, part.meta_test.episodes + 1):
+                explore = number <= part.meta_test.exploration_episodes
+                episode = run_episode(
+                    env, adapter, family.horizon, rng, explore=explore
                 )
-                for i, task in enumerate(part.tasks)
-            ]
-    finally:
-        env.close()
+                adapter.end_episode()
+                if number >= part.meta_test.exploration_episodes:
+                    adapter.adapt()
+                rows += _rows(part, tasks, number, episode)
+        finally:
+            env.close()
     return sorted(rows, key=lambda row: (row.task, row.episode))
+
+
+def _rows(
+    part: Part, tasks: Sequence[Task], number: int, episode: Episode
+) -> list[EvalRow]:
+    return [
+        EvalRow(
+            protocol=part.protocol,
+            split=part.split,
+            task=task.index,
+            group=task.group,
+            episode=number,
+            total=float(episode.total[i]),
+            length=int(episode.length[i]),
+            success=None if episode.success is None else bool(episode.success[i]),
+            unstable=bool(episode.unstable[i]),
+        )
+        for i, task in enumerate(tasks)
+    ]
 
 
 def reported_return(rows: list[EvalRow]) -> float:

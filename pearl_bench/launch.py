@@ -15,9 +15,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from suites.base import TaskFamily
 
 LOG = "log.txt"
+TRIAL_TASKS, TRIAL_HORIZON = 20, 50
 
 
 class StopRequest:
@@ -98,8 +101,31 @@ def limit_spinning() -> None:
 def measure(run: RunConfig) -> float:
     """Return the seconds that a run takes, from a short trial in this process."""
     _prepare(run)
-    learner = _learner(run, registry.family(run.suite, run.family))
-    return learner.estimate_seconds(run.steps)
+    family = registry.family(run.suite, run.family).with_goals(run.meta_test.goals)
+    learner = _learner(run, family)
+    meta_test = _meta_test_seconds(learner, family, run)
+    return meta_test + learner.estimate_seconds(run.steps)
+
+
+def _meta_test_seconds(
+    learner: MetaLearner, family: TaskFamily, run: RunConfig
+) -> float:
+    """Time a few steps of a small meta-test for all the steps of a run's meta-tests."""
+    from pearl_bench.evaluate import evaluate, parts  # noqa: PLC0415
+
+    due = sum(len(p.tasks) * p.meta_test.episodes for p in parts(learner, family))
+    trial = replace(
+        family,
+        horizon=min(family.horizon, TRIAL_HORIZON),
+        test=family.test[:TRIAL_TASKS],
+        checked_train=(),
+        meta_test=replace(family.meta_test, exploration_episodes=1, test_episodes=1),
+    )
+    family.make_batch(trial.test, threads=run.threads).close()  # the first is slow
+    start = time.perf_counter()
+    rows = evaluate(learner, trial, seed=run.seed, threads=run.threads)
+    pace = (time.perf_counter() - start) / sum(row.length for row in rows)
+    return pace * due * family.horizon * -(-run.steps // run.eval_every)
 
 
 def launch(
@@ -156,6 +182,7 @@ def train_run(
         (folder / LOG).open("a", encoding="utf-8") as log,
     ):
         progress = Tee(progress, Lines(log, run.steps))
+        family = family.with_goals(run.meta_test.goals)
         learner = _learner(run, family)
         origin["meta_test"] = [part.describe() for part in parts(learner, family)]
         record.begin(configuration.to_yaml(run), origin)

@@ -10,11 +10,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pearl_bench import config as configuration
 from pearl_bench import record, registry
 from pearl_bench.config import BenchConfig, ConfigError, Device, RunConfig
+
+if TYPE_CHECKING:
+    from suites.base import TaskFamily
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Run:
         state: what the folder says; a run that was once done and now has more steps
             to take is ``begun`` again.
         env_steps: environment steps it has behind it.
+        test_steps: environment steps of one meta-test by the suite's protocol; they
+            come on top.
         remaining: estimated seconds to its end; none before ``estimate``.
     """
 
@@ -34,6 +39,7 @@ class Run:
     folder: Path
     state: Literal["missing", "begun", "done", "failed"]
     env_steps: int
+    test_steps: int
     remaining: float | None = None
 
     @property
@@ -141,7 +147,14 @@ def _look_up(wanted: RunConfig, out: Path) -> Run:
     state = found.state
     if state == "done" and found.env_steps < wanted.steps:
         state = "begun"
-    return Run(wanted, folder, state, found.env_steps)
+    family = registry.family(wanted.suite, wanted.family)
+    return Run(wanted, folder, state, found.env_steps, _test_steps(family, wanted))
+
+
+def _test_steps(family: TaskFamily, wanted: RunConfig) -> int:
+    family = family.with_goals(wanted.meta_test.goals)
+    tasks = len(family.test) + len(family.checked_train)
+    return tasks * family.meta_test.episodes * family.horizon
 
 
 def _check_same(wanted: RunConfig, folder: Path) -> None:

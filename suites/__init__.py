@@ -11,10 +11,13 @@ DISTRIBUTION = "pearl-bench"
 """Identity of this package; another top-level package may have the same name."""
 
 SUITES = {
-    "locomotion": "suites.locomotion",
-    "navigation": "suites.navigation",
+    "locomotion": "suites.locomotion:suite",
+    "navigation": "suites.navigation:suite",
+    "ml1": "suites.metaworld:ml1",
+    "ml10": "suites.metaworld:ml10",
+    "ml45": "suites.metaworld:ml45",
 }
-"""Name of each suite and the module whose ``suite()`` builds it."""
+"""Name of each suite, and the module and function that build it."""
 
 
 def load(name: str) -> Suite:
@@ -27,4 +30,5 @@ def load(name: str) -> Suite:
         close = difflib.get_close_matches(name, SUITES, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown suite {name!r}.{hint} Suites: {', '.join(SUITES)}.")
-    return importlib.import_module(SUITES[name]).suite()
+    module, _, build = SUITES[name].partition(":")
+    return getattr(importlib.import_module(module), build)()

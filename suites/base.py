@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -162,6 +163,21 @@ class TaskFamily:
     meta_test: MetaTest = MetaTest()
     checked_train: tuple[Task, ...] = ()
 
+    def with_goals(self, number: int | None) -> TaskFamily:
+        """Return the family meta-tested on the first tasks of each group only.
+
+        Args:
+            number: tasks per group, and at most as many training tasks; None leaves
+                the family as it is.
+        """
+        if number is None:
+            return self
+        return replace(
+            self,
+            test=first_of_each_group(self.test, number),
+            checked_train=first_of_each_group(self.checked_train, number),
+        )
+
     def fingerprint(self) -> str:
         """Return 16 hex digits of name, version, horizon and every task of the splits.
 
@@ -175,9 +191,28 @@ class TaskFamily:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def first_of_each_group(tasks: Sequence[Task], number: int) -> tuple[Task, ...]:
+    """Return the first ``number`` tasks of each group, in order."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for task in tasks:
+        seen[task.group] += 1
+        if seen[task.group] <= number:
+            kept.append(task)
+    return tuple(kept)
+
+
 @dataclass(frozen=True)
 class Suite:
-    """A named set of families."""
+    """A named set of families.
+
+    Attributes:
+        name: the suite's name.
+        families: all there are.
+        default: names of those that run when none is named; all if None, and if there
+            are none, the user has to name some.
+    """
 
     name: str
     families: tuple[TaskFamily, ...]
+    default: tuple[str, ...] | None = None

@@ -131,7 +131,9 @@ def test_help_lists_every_word_with_default_and_meaning():
     result = command("--help")
     assert result.returncode == 0
     for field in dataclasses.fields(BenchConfig):
-        assert (f"  {field.name}=  " in result.stdout) == (field.name != "settings")
+        assert (f"  {field.name}=  " in result.stdout) == (
+            field.name not in ("settings", "meta_test")
+        )
     lines = result.stdout.splitlines()
     for field in dataclasses.fields(PEARL):
         (index,) = (
@@ -219,23 +221,73 @@ class TestConf:
 
 FAMILIES = [
     (suite, family.name)
-    for suite in ("locomotion", "navigation")
+    for suite in registry.suite_names()
     for family in registry.suite(suite).families
 ]
 
 
 @pytest.mark.parametrize("budget", ["smoke", "quick", "paper"])
-@pytest.mark.parametrize(("suite", "family"), FAMILIES)
-def test_every_family_has_settings_in_every_budget(suite, family, budget):
-    bench = load([f"suite={suite}", f"budget={budget}"])
-    run = run_config(bench, family, "pearl", 0, threads=1)
-    assert 0 < run.eval_every <= run.steps
+@pytest.mark.parametrize("suite", registry.suite_names())
+@pytest.mark.parametrize("learner", registry.LEARNERS)
+def test_every_family_has_settings_in_every_budget(suite, learner, budget):
+    names = [family for of, family in FAMILIES if of == suite]
+    bench = load([f"suite={suite}", f"budget={budget}", f"families={','.join(names)}"])
+    for family in names:
+        run = run_config(bench, family, learner, 0, threads=1)
+        assert 0 < run.eval_every <= run.steps
 
 
 def test_conf_names_no_family_that_does_not_exist():
     conf = config._read_yaml((config.CONF / "pearl.yaml").read_text(), "pearl.yaml")
-    known = {family for _, family in FAMILIES} | {"*"}
+    known = {name for names in FAMILIES for name in names} | {"*"}
     assert {entry for entries in conf.values() for entry in entries} <= known
+
+
+class TestMetaWorldWords:
+    def test_ml1_takes_a_task(self):
+        assert load(["suite=ml1", "task=push"]).families == ["push"]
+        assert load(["suite=ml1", "families=push,reach"]).families == ["push", "reach"]
+        assert load(["suite=ml10"]).families == ["ml10"]
+        assert load(["suite=ml10", "task=ml10-reward-v1"]).families == [
+            "ml10-reward-v1"
+        ]
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ([], "suite=ml1 has a family for each of 100 tasks; name some, such as"),
+            (["task=pushh"], "task=pushh is unknown; did you mean push?"),
+            (["task=push-v3"], "did you mean push"),
+            (["task=push", "families=reach"], "give one of them"),
+            (["task=push", "meta_test.goals=0"], "meta_test.goals must be positive"),
+            (["task=push", "meta_test.goal=1"], "did you mean meta_test.goals?"),
+            (["task=push", "meta_test.goals=many"], "takes an integer or none"),
+        ],
+    )
+    def test_mistakes_say_what_to_type(self, words, message):
+        with pytest.raises(ConfigError) as error:
+            load(["suite=ml1", *words])
+        assert message in str(error.value)
+
+    def test_goals_come_from_the_budget_or_the_command_line(self):
+        def goals(*words):
+            bench = load(["suite=ml1", "task=push", *words])
+            return run_config(bench, "push", "rl2", 0, threads=1).meta_test.goals
+
+        assert goals("budget=quick") == 10
+        assert goals("budget=quick", "meta_test.goals=3") == 3
+        assert goals("budget=paper") is None
+
+    def test_yaml_keeps_what_is_unusual_about_the_meta_test(self):
+        words = ["suite=ml1", "task=push", "meta_test.goals=3"]
+        run = run_config(load(words), "push", "rl2", 0, threads=1)
+        assert config.from_yaml(config.to_yaml(run)) == run
+        assert "meta_test:\n  goals: 3\n" in config.to_yaml(run)
+        run = run_config(
+            load([*words[:2], "budget=paper"]), "push", "rl2", 0, threads=1
+        )
+        assert config.from_yaml(config.to_yaml(run)) == run
+        assert "meta_test" not in config.to_yaml(run)
 
 
 def test_yaml_gives_the_same_run_back():

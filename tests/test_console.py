@@ -82,7 +82,7 @@ def test_a_file_gets_plain_lines(runs):
         progress.say("[bold]hello[/bold]")
     text = stream.getvalue()
     assert "\x1b" not in text
-    assert "point-robot  pearl  0  missing  0/1,000\n" in text
+    assert "point-robot  pearl  0  missing  0/1,000  1,200 every 1,000\n" in text
     assert "about 2.0 h, measured on this machine\n" in text
     assert "point-robot pearl seed=0: 400/1,000 steps, 3 updates, test return -1.5" in (
         text

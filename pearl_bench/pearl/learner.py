@@ -30,6 +30,8 @@ from suites.base import Task, TaskFamily
 
 UPDATES_PER_SLICE = 20
 TRIAL_UPDATES = 5
+POOL_WAVE = 200
+"""Tasks side by side while the initial pool is collected."""
 
 
 class PearlLearner(Learner):
@@ -85,7 +87,9 @@ class PearlLearner(Learner):
         train_tasks = len(self.family.train)
         if self.iterations == 0:
             pool = Block(config.initial_steps, posterior=False, recent=True)
-            self._collect(np.arange(train_tasks), [pool], means)
+            for first in range(0, train_tasks, POOL_WAVE):
+                last = min(first + POOL_WAVE, train_tasks)
+                self._collect(np.arange(first, last), [pool], means)
         blocks = [
             Block(config.prior_steps, posterior=False, recent=True),
             Block(config.posterior_steps, posterior=True, recent=True),

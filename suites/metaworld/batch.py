@@ -1,0 +1,265 @@
+"""Steps N Meta-World environments in lock step, shared among worker processes.
+
+The package computes observations and rewards in Python, so that threads would wait for
+each other. Each worker has every W-th environment; what an environment does depends on
+its task and actions alone, so that the number of workers changes no result. Workers
+outlive the batches: the environments they have built serve the next one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suites.base import Step, Task, check_actions
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
+)
+"""A worker keeps one core busy by itself; libraries read this when they are loaded."""
+
+ROW = np.dtype(
+    [
+        ("reward", np.float64),
+        ("obs", np.float32, 39),
+        ("action", np.float32, 4),
+        ("active", np.bool_),
+        ("success", np.bool_),
+        ("unstable", np.bool_),
+    ],
+    align=True,
+)
+"""One environment in shared memory. Its process writes action and active, a worker the
+rest; where a simulation broke down the observation stays the one before."""
+
+REWARD_UNIT = {"v1": 200.0, "v2": 1.0}
+"""What rewards are divided by. Those of v2 are at most 10 a step; of v1 the scripted
+experts collect up to 1,000 to 2,500 a step in the tasks that they solve.
+"""
+
+RAM = Path("/dev/shm")
+"""Where Linux keeps files in memory."""
+
+
+class WorkerError(RuntimeError):
+    """A worker process failed or is gone; its batches are lost."""
+
+
+class Workers:
+    """W processes that step environments.
+
+    Args:
+        number: W.
+        plain: leave the package as it is; for comparisons.
+    """
+
+    def __init__(self, number: int, *, plain: bool = False):
+        words = ["plain"] if plain else []
+        self._batches = count()
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "suites.metaworld.worker", *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | ONE_THREAD,
+                text=True,
+                # Out of the terminal's reach: Ctrl-C asks for a checkpoint first.
+                start_new_session=True,
+            )
+            for _ in range(number)
+        ]
+
+    @property
+    def alive(self) -> bool:
+        """Whether they can take orders."""
+        return bool(self._processes)
+
+    @property
+    def pids(self) -> list[int]:
+        """Ids of the processes."""
+        return [process.pid for process in self._processes]
+
+    def open(self, tasks: Sequence[Task], reward: str) -> tuple[int, np.ndarray]:
+        """Build the environments of a batch.
+
+        Returns:
+            The batch's number and its rows in shared memory, ``[N]`` of ``ROW``.
+        """
+        number = next(self._batches)
+        folder = RAM if RAM.is_dir() else None
+        with tempfile.NamedTemporaryFile(prefix="pearl-bench-", dir=folder) as file:
+            file.truncate(len(tasks) * ROW.itemsize)
+            rows = np.frombuffer(mmap.mmap(file.fileno(), 0), ROW)
+            every = len(self._processes)
+            described = [(i, task.group, task.params) for i, task in enumerate(tasks)]
+            self._order(
+                {"batch": number, "memory": file.name, "reward": reward},
+                "open",
+                [{"tasks": described[k::every]} for k in range(every)],
+            )
+        return number, rows  # the file is gone; memory that has no name cannot leak
+
+    def order(self, number: int, what: str) -> None:
+        """Let all workers reset, step or close their rows of a batch; wait for them.
+
+        Raises:
+            WorkerError: one failed or is gone. The others are ended too.
+        """
+        self._order({"batch": number}, what, [{}] * len(self._processes))
+
+    def close(self) -> None:
+        """End the processes."""
+        processes, self._processes = self._processes, []
+        for process in processes:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with suppress(BrokenPipeError):  # it is gone already
+                process.stdin.close()
+            process.stdout.close()
+        for process in processes:
+            process.wait()
+
+    def _order(
+        self, shared: dict[str, Any], what: str, own: Sequence[dict[str, Any]]
+    ) -> None:
+        if not self._processes:
+            raise WorkerError("the workers of this batch have ended; make a new one")
+        try:
+            for process, words in zip(self._processes, own, strict=True):
+                assert process.stdin is not None
+                process.stdin.write(json.dumps({"do": what} | shared | words) + "\n")
+                process.stdin.flush()
+            answers = [self._answer(process) for process in self._processes]
+        except BaseException as error:  # an interrupt too: answers would stay behind
+            lost = [p for p in self._processes if p.poll() is not None]
+            self.close()
+            if lost and isinstance(error, BrokenPipeError):
+                raise WorkerError(_epitaph(lost[0])) from None
+            raise
+        trouble = [answer for answer in answers if answer is not None]
+        if trouble:
+            self.close()
+            raise WorkerError(f"a Meta-World worker failed:\n{trouble[0]}")
+
+    @staticmethod
+    def _answer(process: subprocess.Popen[str]) -> str | None:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            process.wait()
+            raise BrokenPipeError
+        return json.loads(line)
+
+
+def _epitaph(process: subprocess.Popen[str]) -> str:
+    code = process.returncode
+    ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return (
+        f"the Meta-World worker process {process.pid} ended with {ended}. If memory "
+        "ran out, take fewer jobs or tasks at a time; the same command goes on from "
+        "the last checkpoint."
+    )
+
+
+_pools: dict[int, Workers] = {}
+
+
+def shared_workers(number: int) -> Workers:
+    """Return this process's W workers, started when they are first wanted."""
+    if number not in _pools or not _pools[number].alive:
+        _pools[number] = Workers(number)
+    return _pools[number]
+
+
+@atexit.register
+def _close_pools() -> None:
+    for workers in _pools.values():
+        workers.close()
+
+
+class MetaWorldBatch:
+    """N environments, each with its own task.
+
+    Attributes:
+        num_envs: N.
+
+    Args:
+        tasks: one per environment, repeats allowed.
+        workers: who steps them.
+        reward: version of the reward functions, ``v1`` or ``v2``; its rewards are
+            divided by ``REWARD_UNIT``.
+
+    Raises:
+        ValueError: there are no tasks.
+    """
+
+    def __init__(self, tasks: Sequence[Task], *, workers: Workers, reward: str):
+        if not tasks:
+            raise ValueError("a batch needs at least one task")
+        self.num_envs = len(tasks)
+        self._workers = workers
+        self._number, self._rows = workers.open(tasks, reward)
+        self._unit = REWARD_UNIT[reward]
+        self._everyone = np.ones(self.num_envs, bool)
+
+    def reset(
+        self, rng: np.random.Generator, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Start a new episode in the ``[N]`` bool ``rows``, in all by default.
+
+        A task always starts from the same state; nothing is drawn from ``rng``.
+
+        Returns:
+            ``[N, 39]`` float32 current observations of all environments.
+        """
+        del rng
+        self._rows["active"] = self._everyone if rows is None else rows
+        self._workers.order(self._number, "reset")
+        return self._rows["obs"].copy()
+
+    def step(self, action: np.ndarray, active: np.ndarray | None = None) -> Step:
+        """Apply ``[N, 4]`` actions in [-1, 1] to the active (``[N]`` bool) rows.
+
+        Actions outside are clipped. Nothing but a breakdown terminates an episode,
+        success neither; the caller cuts it at the horizon.
+
+        Raises:
+            ValueError: the shape is wrong, or an active row's action is not finite.
+            WorkerError: a worker failed or is gone.
+        """
+        if active is None:
+            active = self._everyone
+        action = np.asarray(action, np.float32)
+        check_actions(action, (self.num_envs, 4), active)
+        rows = self._rows
+        rows["action"], rows["active"] = action, active
+        self._workers.order(self._number, "step")
+        unstable = rows["unstable"] & active
+        sound = active & ~unstable
+        reward = np.where(sound, rows["reward"] / self._unit, 0.0)
+        return Step(
+            obs=np.where(active[:, None], rows["obs"], 0),
+            reward=reward,
+            sparse_reward=reward,
+            terminated=unstable,
+            unstable=unstable,
+            success=sound & rows["success"],
+        )
+
+    def close(self) -> None:
+        """Release the environments; the workers stay."""
+        if self._workers.alive:
+            self._workers.order(self._number, "close")

@@ -1,0 +1,365 @@
+"""Meta-World: tasks, the accelerated environments, the worker processes."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import metaworld
+import numpy as np
+import psutil
+import pytest
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+from metaworld.policies import ENV_POLICY_MAP
+from metaworld.sawyer_xyz_env import SawyerXYZEnv
+
+import suites
+from suites.base import Task
+from suites.metaworld import tasks as task_lists
+from suites.metaworld.accelerate import accelerated
+from suites.metaworld.batch import (
+    MetaWorldBatch,
+    WorkerError,
+    Workers,
+    shared_workers,
+)
+from suites.metaworld.simulator import Simulator, package_task
+
+FEW = ("reach-v3", "push-v3", "soccer-v3", "lever-pull-v3", "basketball-v3")
+FAMILIES = {
+    family.name: family
+    for suite in ("ml1", "ml10", "ml45")
+    for family in suites.load(suite).families
+}
+
+
+# Tasks ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test"), [("push", 1, 1), ("ml10", 10, 5), ("ml45", 45, 5)]
+)
+def test_families_have_fifty_goals_of_each_class(name, train, test):
+    family = FAMILIES[name]
+    for split, classes in ((family.train, train), (family.test, test)):
+        goals = {
+            group: {task.params for task in tasks}
+            for group, tasks in itertools.groupby(split, lambda task: task.group)
+        }
+        assert len(goals) == classes
+        assert all(len(params) == 50 for params in goals.values())
+    everything = (*family.train, *family.test)
+    assert [task.index for task in everything] == list(range(len(everything)))
+    assert {task.family for task in everything} == {name}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_no_test_goal_is_a_training_goal(name):
+    family = FAMILIES[name]
+    seen = {(task.group, task.params) for task in family.train}
+    assert not any((task.group, task.params) in seen for task in family.test)
+    assert set(family.checked_train) <= set(family.train)
+
+
+def test_seeds_are_further_apart_than_ml1_uses_them():
+    assert min(np.diff(sorted(task_lists.SEEDS.values()))) > 1
+
+
+def test_ml1_names_its_families_after_the_classes():
+    names = [name.removesuffix("-v3") for name in ALL_V3_ENVIRONMENTS]
+    found = [family.name for family in suites.load("ml1").families]
+    assert found == [*names, *(f"{name}-reward-v1" for name in names)]
+
+
+def test_files_are_the_installed_packages_tasks_of_one_class(monkeypatch):
+    monkeypatch.setattr(metaworld.ML1, "ENV_NAMES", ["push-v3"])
+    assert task_lists.draw("ml1") == [
+        row for row in task_lists.read("ml1") if row[1] == "push-v3"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", task_lists.SEEDS)
+def test_files_are_the_installed_packages_tasks(name):
+    assert task_lists.draw(name) == task_lists.read(name)
+
+
+@pytest.mark.parametrize("name", ["push", "ml10", "ml45"])
+def test_fingerprints_are_pinned(name):
+    pinned = {
+        "push": "2019b6e371d6ef0e",
+        "ml10": "ac094e5e6d8549cd",
+        "ml45": "83c04121df545bf4",
+    }
+    assert FAMILIES[name].fingerprint() == pinned[name]
+
+
+def test_quick_protocol_keeps_the_first_goals_of_each_class():
+    family = FAMILIES["ml10"].with_goals(2)
+    assert len(family.test) == 10
+    assert family.test[:2] == FAMILIES["ml10"].test[:2]
+    assert family.test[2] == FAMILIES["ml10"].test[50]
+    assert len(family.checked_train) == 20
+    assert FAMILIES["ml10"].with_goals(None) is FAMILIES["ml10"]
+
+
+# One environment beside the untouched package ---------------------------------------
+
+
+def goals(name: str, count: int) -> list[tuple[float, ...]]:
+    split = task_lists.family_tasks("ml1", name, name)[0]
+    return [task.params for task in split[:count]]
+
+
+def act(expert, obs, goal) -> np.ndarray:
+    """Ask a scripted expert, who has to see the goal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constants too high
+        return expert.get_action(np.concatenate([obs[:36], goal]))
+
+
+def package_episode(name, params, steps, rng, *, expert, noise):
+    """Play the untouched package; return first observation, actions and steps."""
+    env = ALL_V3_ENVIRONMENTS[name]()
+    env.set_task(package_task(env, params))
+    first, _ = env.reset()
+    obs, actions, played = first, [], []
+    for _ in range(steps):
+        action = rng.uniform(-noise, noise, 4)
+        if expert is not None:
+            action = action + act(expert, obs, env._target_pos)
+        actions.append(np.clip(action, -1, 1).astype(np.float32))
+        obs, reward, _, _, info = env.step(actions[-1])
+        played.append((obs, reward, bool(info["success"])))
+    return first, actions, played
+
+
+def compare(name: str, steps: int) -> None:
+    """Step random, scripted and disturbed episodes in turns, twice over, beside it."""
+    rng = np.random.default_rng(0)
+    expert = ENV_POLICY_MAP[name]()
+    params = goals(name, 3)
+    expected = [
+        package_episode(name, params[0], steps, rng, expert=None, noise=1.0),
+        package_episode(name, params[1], steps, rng, expert=expert, noise=0.0),
+        package_episode(name, params[2], steps, rng, expert=expert, noise=0.5),
+    ]
+    with accelerated():
+        simulator = Simulator(name, "v2")
+        for _ in range(2):  # the second time from the remembered starts
+            ours = [simulator.reset(one) for one in params]
+            for (_, first), (reference, _, _) in zip(ours, expected, strict=True):
+                np.testing.assert_allclose(first, reference, rtol=0, atol=1e-12)
+            for t in range(steps):
+                for (episode, _), (_, actions, played) in zip(
+                    ours, expected, strict=True
+                ):
+                    outcome = simulator.step(episode, actions[t])
+                    obs, reward, success = played[t]
+                    np.testing.assert_allclose(outcome.obs, obs, rtol=0, atol=1e-12)
+                    assert outcome.reward == reward  # bit for bit
+                    assert outcome.success == success
+                    assert not outcome.unstable
+                    assert not outcome.obs[36:].any()  # the goal is hidden
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_equals_the_untouched_package(name):
+    compare(name, steps=100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL_V3_ENVIRONMENTS)
+def test_equals_the_untouched_package_in_whole_episodes(name):
+    compare(name, steps=500)
+
+
+def test_the_package_is_itself_again_outside():
+    module = sys.modules["metaworld.envs.sawyer_push_v3"]
+    before = module.Rotation, SawyerXYZEnv.touching_object
+    with accelerated():
+        assert module.Rotation is not before[0]
+        assert SawyerXYZEnv.touching_object is not before[1]
+    assert (module.Rotation, SawyerXYZEnv.touching_object) == before
+
+
+def test_a_breakdown_is_told_and_leaves_the_next_episode_alone():
+    simulator = Simulator("reach-v3", "v2")
+    (params,) = goals("reach-v3", 1)
+    action = np.ones(4, np.float32)
+    episode, _ = simulator.reset(params)
+    expected = simulator.step(episode, action)
+    assert not expected.unstable
+    episode, _ = simulator.reset(params)
+    episode.state[1] = np.nan  # the first joint; 0 is the time
+    assert simulator.step(episode, action).unstable
+    episode, _ = simulator.reset(params)
+    again = simulator.step(episode, action)
+    assert again.reward == expected.reward
+    assert not again.unstable
+
+
+# Batches ----------------------------------------------------------------------------
+
+
+def play(batch, steps, seed=0):
+    rng = np.random.default_rng(seed)
+    first = batch.reset(rng)
+    actions = rng.uniform(-1.2, 1.2, (steps, batch.num_envs, 4))
+    return first, [batch.step(action) for action in actions]
+
+
+def test_results_do_not_depend_on_the_number_of_workers():
+    family = FAMILIES["ml10"]
+    tasks = [family.train[i] for i in (0, 60, 1, 0, 61)]
+    played = []
+    for number in (1, 2):
+        batch = family.make_batch(tasks, threads=number)
+        played += [play(batch, 20), play(batch, 20)]
+        batch.close()
+    for first, steps in played[1:]:
+        np.testing.assert_array_equal(first, played[0][0])
+        for step, expected in zip(steps, played[0][1], strict=True):
+            for mine, theirs in zip(step, expected, strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+    first, steps = played[0]
+    np.testing.assert_array_equal(first[0], first[3])  # the same task, other actions
+    assert (steps[-1].obs[0] != steps[-1].obs[3]).any()
+    assert first.dtype == steps[0].obs.dtype == np.float32
+
+
+def test_rows_that_are_not_active_stand_still():
+    family = FAMILIES["reach"]
+    batch = family.make_batch(family.train[:2], threads=1)
+    alone = family.make_batch(family.train[:1], threads=1)
+    one, both = np.array([True, False]), np.array([True, True])
+    rng = np.random.default_rng(0)
+    batch.reset(rng)
+    alone.reset(rng)
+    action = np.full((2, 4), 0.3)
+    step = batch.step(action, np.array([False, True]))
+    assert not step.obs[0].any()
+    assert step.reward[0] == 0
+    assert step.reward[1] > 0
+    step, expected = batch.step(action, both), alone.step(action[:1])
+    np.testing.assert_array_equal(step.obs[0], expected.obs[0])
+    before = step.obs[1]
+    np.testing.assert_array_equal(batch.reset(rng, one)[1], before)
+    batch.close()
+    alone.close()
+
+
+def test_success_ends_no_episode():
+    family = FAMILIES["drawer-close"]
+    batch = family.make_batch(family.test[:1], threads=1)
+    expert = ENV_POLICY_MAP["drawer-close-v3"]()
+    obs, solved = batch.reset(np.random.default_rng(0)), []
+    for _ in range(150):
+        step = batch.step(act(expert, obs[0], np.zeros(3))[None])
+        obs = step.obs
+        assert step.success is not None
+        solved.append(bool(step.success[0]))
+        assert not step.terminated.any()
+    assert solved[-1]
+    assert not solved[0]
+    batch.close()
+
+
+def test_version_1_rewards_are_in_units_of_their_size():
+    name, (params,) = "reach-v3", goals("reach-v3", 1)
+    simulator = Simulator(name, "v1")
+    episode, _ = simulator.reset(params)
+    action = np.full(4, 0.1, np.float32)
+    expected = simulator.step(episode, action).reward
+    family = FAMILIES["reach-reward-v1"]
+    batch = family.make_batch(family.train[:1], threads=1)
+    batch.reset(np.random.default_rng(0))
+    assert batch.step(action[None]).reward[0] == expected / 200
+    assert abs(expected) > 0
+    batch.close()
+
+
+def test_bad_actions_are_refused():
+    family = FAMILIES["reach"]
+    batch = family.make_batch(family.train[:2], threads=1)
+    batch.reset(np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"shape \(2, 4\)"):
+        batch.step(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"environments \[1\] are not finite"):
+        batch.step(np.array([[0.0] * 4, [np.nan] * 4]))
+    batch.close()
+    with pytest.raises(ValueError, match="at least one task"):
+        family.make_batch([], threads=1)
+
+
+# Worker processes -------------------------------------------------------------------
+
+
+def reach_batch(workers: Workers) -> MetaWorldBatch:
+    return MetaWorldBatch(FAMILIES["reach"].train[:2], workers=workers, reward="v2")
+
+
+def test_a_worker_that_dies_is_reported_and_takes_the_others_along():
+    workers = Workers(2)
+    batch = reach_batch(workers)
+    pids = workers.pids
+    batch.reset(np.random.default_rng(0))
+    os.kill(pids[1], signal.SIGKILL)
+    with pytest.raises(WorkerError, match=f"{pids[1]} ended with SIGKILL"):
+        batch.step(np.zeros((2, 4)))
+    batch.close()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    with pytest.raises(WorkerError, match="make a new one"):
+        batch.step(np.zeros((2, 4)))
+
+
+def test_the_next_batch_gets_new_workers():
+    family = FAMILIES["reach"]
+    batch = family.make_batch(family.train[:1], threads=1)
+    first = batch.reset(np.random.default_rng(0))
+    os.kill(shared_workers(1).pids[0], signal.SIGKILL)
+    with pytest.raises(WorkerError, match="SIGKILL"):
+        batch.step(np.zeros((1, 4)))
+    batch = family.make_batch(family.train[:1], threads=1)
+    np.testing.assert_array_equal(batch.reset(np.random.default_rng(0)), first)
+    batch.close()
+
+
+def test_what_goes_wrong_in_a_worker_is_told():
+    workers = Workers(1)
+    batch = reach_batch(workers)
+    batch.reset(np.random.default_rng(0))
+    for _ in range(500):
+        batch.step(np.zeros((2, 4)))
+    with pytest.raises(WorkerError, match="reset the env manually"):
+        batch.step(np.zeros((2, 4)))
+    assert not workers.alive
+    unknown = Task("reach", 0, (0.0,) * 6, "no-such-v3")
+    with pytest.raises(WorkerError, match="no-such-v3"):
+        MetaWorldBatch([unknown], workers=Workers(1), reward="v2")
+
+
+def test_nothing_is_left_when_the_process_is_killed():
+    code = (
+        "import sys, time, numpy, suites\n"
+        "family = suites.load('ml1').families[0]\n"
+        "batch = family.make_batch(family.train[:1], threads=2)\n"
+        "print(*batch._workers.pids, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    pids = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(pids) == 2
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    end = time.monotonic() + 10
+    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
