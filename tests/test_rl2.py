@@ -265,6 +265,19 @@ class TestHiddenState:
             assert np.flatnonzero(found[:, -1]).tolist() == begins.tolist()
             assert set(found[:, -1]) == {0.0, 1.0}
 
+    def test_reads_the_reward_by_its_factor(self, families):
+        family = families["point-robot"]
+        family = replace(family, train=family.train[:3])
+        inputs = [
+            run_trial(learner(family, reward_input=factor), family, 3)[0]
+            .recorded()
+            .inputs[:, 0, :2]
+            for factor in (1.0, 0.125)
+        ]
+        # the second step is the first to see a reward, and the last to see the same
+        torch.testing.assert_close(inputs[1][..., 1, -2], 0.125 * inputs[0][..., 1, -2])
+        assert inputs[0][..., 1, -2].abs().min() > 0
+
     @CELLS
     def test_the_boundary_reaches_the_network(self, families, cell):
         family = families["point-robot"]
@@ -285,6 +298,30 @@ class TestLearner:
         drawn = learner(few, tasks=5, trials=2)._draw_tasks()
         assert drawn.shape == (2, 5)
         assert np.unique(drawn, return_counts=True)[1].tolist() == [5, 5]
+
+    def test_entropy_and_the_bound_reach_the_gradient(self, families):
+        def gradients(**settings):
+            ours = learner(families["point-robot"], **settings)
+            ours.collect()
+            ours.update()
+            return {
+                name: value.grad
+                for name, value in ours.policy.named_parameters()
+                if value.grad is not None
+            }
+
+        plain = gradients()
+        entropy = gradients(entropy_weight=0.25)
+        bounded = gradients(max_grad_norm=1e-3)
+        for name, value in plain.items():
+            expected = value - 0.25 if name == "raw_log_std" else value
+            torch.testing.assert_close(entropy[name], expected)
+        lengths = [
+            float(torch.cat([v.flatten() for v in of.values()]).norm())
+            for of in (plain, bounded)
+        ]
+        assert lengths[0] > 1e-2
+        assert lengths[1] == pytest.approx(1e-3, rel=1e-2)
 
     def test_counts_the_steps_taken(self, families):
         ours = learner(families[WALKER])
