@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from pearl_bench.analysis import comparison, figures, notes, style, tables
@@ -34,12 +34,15 @@ tr:nth-child(even) td { background: #fafafa; }
 """
 
 
-def page(published: Published, sheets: Mapping[str, Sheet]) -> str:
+def page(
+    published: Published, sheets: Mapping[str, Sheet], found: Sequence[tables.Table]
+) -> str:
     """Return the page; it refers to nothing outside itself.
 
     Args:
         published: the suite.
         sheets: its figures by name.
+        found: its tables.
     """
     sections = [
         *(
@@ -47,10 +50,7 @@ def page(published: Published, sheets: Mapping[str, Sheet]) -> str:
             for name, sheet in sheets.items()
             if (html := _figure(name, sheet))
         ),
-        *(
-            ("table-" + table.name, table.title, _table(table))
-            for table in tables.tables(published)
-        ),
+        *(("table-" + table.name, table.title, _table(table)) for table in found),
         ("protocol", "Protocol", _protocol(published)),
         ("notes", "Notes", _notes(published)),
     ]

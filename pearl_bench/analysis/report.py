@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pearl_bench.analysis import figures, page, style, tables
@@ -24,23 +24,24 @@ def write(results: Path, suite: str, *, html: bool = False) -> list[Path]:
     """
     published = load(results, suite)
     sheets, changed = draw(published)
-    changed += tabulate(published)
+    found = tables.tables(published)
+    changed += _write_tables(published, found)
     if html:
         path = published.folder / PAGE
         with style.taste():
-            text = page.page(published, sheets)
+            text = page.page(published, sheets, found)
         if write_atomic(path, text.encode()):
             changed.append(path)
     return changed
 
 
-def tabulate(published: Published) -> list[Path]:
+def _write_tables(published: Published, found: Sequence[tables.Table]) -> list[Path]:
     """Write the tables of a suite; return the files that changed."""
     folder = published.folder / TABLES
     folder.mkdir(exist_ok=True)
     return [
         folder / name
-        for name, text in tables.as_files(published).items()
+        for name, text in tables.as_files(published, found).items()
         if write_atomic(folder / name, text.encode())
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,10 +76,10 @@ def cells_in_words(table: Table) -> Iterator[list[str]]:
         yield cells
 
 
-def to_markdown(published: Published) -> str:
+def to_markdown(published: Published, found: Sequence[Table]) -> str:
     """Return all tables and the notes as one Markdown text."""
     parts = [f"# {published.suite}"]
-    for table in tables(published):
+    for table in found:
         header, *rows = cells_in_words(table)
         lines = [header, ["---"] * len(header), *rows]
         text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -321,9 +321,9 @@ def _short(cell: Cell) -> str:
     return f"{cell:.3g}"
 
 
-def as_files(published: Published) -> dict[str, str]:
-    """Return the text of every table file by name."""
-    files = {f"{table.name}.csv": to_csv(table) for table in tables(published)}
-    files["tables.md"] = to_markdown(published)
+def as_files(published: Published, found: Sequence[Table]) -> dict[str, str]:
+    """Return the text of every file of a suite's tables by name."""
+    files = {f"{table.name}.csv": to_csv(table) for table in found}
+    files["tables.md"] = to_markdown(published, found)
     files["notes.md"] = notes_in_markdown(published)
     return files
