@@ -7,17 +7,25 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
+from typing import cast
 
+import gymnasium
 import metaworld
 import numpy as np
 import psutil
 import pytest
+from gymnasium.vector import SyncVectorEnv
+from metaworld import evaluation
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.policies import ENV_POLICY_MAP
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 import suites
-from suites.base import Task
+from pearl_bench.evaluate import evaluate
+from pearl_bench.rollout import run_episode
+from pearl_bench.types import MetaLearner
+from suites.base import MetaTest, Task
 from suites.metaworld import tasks as task_lists
 from suites.metaworld.accelerate import accelerated
 from suites.metaworld.batch import (
@@ -295,6 +303,166 @@ def test_bad_actions_are_refused():
         family.make_batch([], threads=1)
 
 
+# Evaluation -------------------------------------------------------------------------
+
+
+class ScriptedAdapter:
+    """Solves some tasks by script and leaves the others alone."""
+
+    def __init__(self, tasks, solvable):
+        self.tasks, self.solvable = tasks, solvable
+        self.experts = {task.group: ENV_POLICY_MAP[task.group]() for task in tasks}
+
+    def act(self, obs, *, explore):
+        del explore
+        action = np.zeros((len(obs), 4), np.float32)
+        for i, task in enumerate(self.tasks):
+            if task in self.solvable:
+                expert = self.experts[task.group]
+                action[i] = np.clip(act(expert, obs[i], task.params[-3:]), -1, 1)
+        return action
+
+    def observe(self, step):
+        pass
+
+    def end_episode(self):
+        pass
+
+    def adapt(self):
+        pass
+
+
+class ScriptedLearner:
+    env_steps = 0
+    own_exploration = None
+
+    def __init__(self, solvable):
+        self.solvable = solvable
+
+    def adapter(self, tasks, seed):
+        del seed
+        return ScriptedAdapter(tasks, self.solvable)
+
+
+def success_by_group(family, solvable) -> dict[str, float]:
+    learner = cast(MetaLearner, ScriptedLearner(solvable))
+    rows = evaluate(learner, family, seed=0, threads=1)
+    tested = [row for row in rows if row.split == "test"]
+    assert len(tested) == len(family.test) * family.meta_test.episodes
+    last = [row for row in tested if row.episode == family.meta_test.episodes]
+    groups = sorted({row.group for row in last})
+    return {
+        group: float(np.mean([bool(r.success) for r in last if r.group == group]))
+        for group in groups
+    }
+
+
+def test_one_solved_goal_of_twenty_is_a_twentieth():
+    family = FAMILIES["reach"]
+    family = replace(
+        family,
+        test=family.test[:20],
+        checked_train=(),
+        horizon=80,
+        meta_test=MetaTest(1, 1),
+    )
+    assert success_by_group(family, {family.test[7]}) == {"reach-v3": 0.05}
+
+
+def test_one_solved_goal_of_four_per_class_is_a_quarter():
+    family = FAMILIES["ml10"]
+    drawers = [t for t in family.train if t.group == "drawer-close-v3"][:4]
+    reaches = [t for t in family.train if t.group == "reach-v3"][:4]
+    family = replace(
+        family,
+        test=(*reaches, *drawers),
+        checked_train=(),
+        horizon=120,
+        meta_test=MetaTest(1, 1),
+    )
+    found = success_by_group(family, {reaches[0], drawers[3]})
+    assert found == {"drawer-close-v3": 0.25, "reach-v3": 0.25}
+
+
+def test_success_counts_at_any_step():
+    """Reach the goal and leave it again: the episode has succeeded."""
+    family = FAMILIES["reach"]
+    family = replace(family, test=family.test[:2], checked_train=(), horizon=160)
+
+    class Leaving(ScriptedAdapter):
+        steps = 0
+
+        def act(self, obs, *, explore):
+            self.steps += 1
+            action = super().act(obs, explore=explore)
+            return action if self.steps % 160 < 80 else -np.ones_like(action)
+
+    adapter = Leaving(family.test, set(family.test))
+    batch = family.make_batch(family.test, threads=1)
+    rng = np.random.default_rng(0)
+    episode = run_episode(batch, adapter, family.horizon, rng, explore=False)
+    last = batch.step(-np.ones((2, 4)))
+    batch.close()
+    assert episode.success is not None
+    assert episode.success.all()
+    assert last.success is not None
+    assert not last.success.any()
+
+
+# Defects of the installed package; when one is gone, so is our reason ----------------
+
+
+def test_the_packages_evaluator_counts_the_episodes_that_end_first():
+    """Farama-Foundation/Metaworld#577: one goal of ten solved, reported as all."""
+    envs = metaworld.make_ml_envs(
+        "reach-v3",
+        seed=1,
+        meta_batch_size=10,
+        total_tasks_per_cls=10,
+        split="test",
+        vector_strategy="sync",
+    )
+    envs = cast(SyncVectorEnv, envs)
+    first = envs.envs[0].unwrapped
+
+    class Agent:
+        expert = ENV_POLICY_MAP["reach-v3"]()
+
+        def eval_action(self, observations):
+            action = np.zeros((10, 4))
+            goal = cast(SawyerXYZEnv, first)._target_pos
+            action[0] = act(self.expert, observations[0], goal)
+            return action.clip(-1, 1)
+
+        def reset(self, env_mask):
+            pass
+
+    rate, _, by_class, _ = evaluation.evaluation(Agent(), envs, num_episodes=3)
+    envs.close()
+    assert rate == 1.0
+    assert by_class == {"reach-v3": 1.0}
+
+
+def test_the_packages_id_of_ml1_trains_on_the_test_goals():
+    """Farama-Foundation/Metaworld#573."""
+    envs = gymnasium.make_vec(
+        "Meta-World/ML1-train",
+        env_name="reach-v3",
+        seed=1,
+        meta_batch_size=10,
+        total_tasks_per_cls=10,
+        vector_strategy="sync",
+    )
+    envs = cast(SyncVectorEnv, envs)
+    benchmark = metaworld.ML1("reach-v3", seed=1)
+    test = {task.data for task in benchmark.test_tasks}
+    train = {task.data for task in benchmark.train_tasks}
+    given = {task.data for tasks in envs.get_attr("tasks") for task in tasks}
+    envs.close()
+    assert given <= test
+    assert not given & train
+
+
 # Worker processes -------------------------------------------------------------------
 
 
@@ -363,3 +531,40 @@ def test_nothing_is_left_when_the_process_is_killed():
     while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+@pytest.mark.slow
+def test_a_run_whose_worker_dies_goes_on_where_it_was(tmp_path):
+    def command(out):
+        words = [
+            f"out={tmp_path / out}",
+            f"results={tmp_path / out}-published",
+            *("suite=ml1", "task=reach", "learners=maml_trpo", "budget=smoke"),
+            *("meta_test.goals=1", "checkpoint_minutes=0.001", "device=cpu"),
+        ]
+        return subprocess.Popen(
+            [sys.executable, "-m", "pearl_bench.run", *words],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def rows(out, name):
+        (path,) = (tmp_path / out).rglob(name)
+        return [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+
+    whole = command("whole")
+    assert (whole.communicate()[1], whole.returncode) == ("", 0)
+    broken = command("broken")
+    while not list((tmp_path / "broken").rglob("checkpoint*")):
+        assert broken.poll() is None
+        time.sleep(0.05)
+    workers = psutil.Process(broken.pid).children()
+    workers[0].kill()
+    errors = broken.communicate()[1]
+    assert broken.returncode == 1
+    assert "ended with SIGKILL" in errors
+    assert "the same command goes on" in errors
+    again = command("broken")
+    assert (again.communicate()[1], again.returncode) == ("", 0)
+    for name in ("train.csv", "eval.csv"):
+        assert rows("broken", name) == rows("whole", name)
