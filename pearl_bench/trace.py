@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pearl_bench import checkpoint, config, registry, store
+from pearl_bench import config, store
 from pearl_bench.pearl.adapter import PearlAdapter
-from pearl_bench.record import CONFIG, RecordError
+from pearl_bench.record import RecordError
+from pearl_bench.restore import restore
 from pearl_bench.rollout import run_episode
 from suites.base import Task
 
@@ -45,25 +46,12 @@ def trace(folder: Path) -> tuple[str, list[Row]]:
         ConfigError: its configuration is damaged.
     """
     described = store.describe(folder)
-    run = config.from_yaml((folder / CONFIG).read_text())
+    run, family, learner = restore(folder)
     if run.learner != "pearl" or run.suite != "navigation":
         raise RecordError(
             f"{folder} holds {run.learner} on {run.family}; only PEARL has a "
             "posterior, and only suite=navigation a plane."
         )
-    family = registry.family(run.suite, run.family)
-    state = checkpoint.load(folder, print)
-    if state is None:
-        raise RecordError(f"{folder} has no checkpoint. Train the run first.")
-    learner = registry.learner_class(run.learner)(
-        run.config,
-        family,
-        seed=run.seed,
-        device="cpu",
-        precision=run.precision,
-        threads=run.threads,
-    )
-    learner.load_state_dict(state["learner"])
     entropy = [run.seed, TRACE_STREAM, learner.env_steps]
     env_seed, adapter_seed = np.random.SeedSequence(entropy).spawn(2)
     rng = np.random.default_rng(env_seed)

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from raw_runs import make_run
+from raw_runs import train_small
 
 from pearl_bench import schema
 from pearl_bench.analysis import style
@@ -140,11 +140,8 @@ def test_what_cannot_be_traced_is_said(trained, tmp_path, capsys):
     assert not list(tmp_path.glob("navigation"))
 
 
-def test_only_pearl_in_the_plane_is_traced(trained, tmp_path, capsys):
-    raw, _ = trained
-    other = make_run(tmp_path / "raw", learner="rl2")
-    shutil.copy(raw / "checkpoint.pt", other)
-    text = (raw / "config.yaml").read_text()
-    (other / "config.yaml").write_text(text.replace("navigation", "locomotion"))
-    assert main([str(other), f"results={tmp_path}"]) == 2
-    assert "only suite=navigation a plane" in capsys.readouterr().err
+def test_only_pearl_is_traced(tmp_path, capsys):
+    words = ["suite=navigation", "families=point-robot", "learners=promp"]
+    raw = train_small(tmp_path / "raw", *words, "budget=smoke")
+    assert main([str(raw), f"results={tmp_path}"]) == 2
+    assert "only PEARL has a posterior" in capsys.readouterr().err
