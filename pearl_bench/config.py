@@ -42,9 +42,12 @@ class MetaTestConfig:
     Attributes:
         goals: of each class of tasks only the first ones; the budget's if none, which
             for the budget paper are all.
+        protocol: metaworld lets the package of that name evaluate as well; its numbers
+            are too high (pearl_bench/package_test.py says why).
     """
 
     goals: int | None = None
+    protocol: Literal["suite", "metaworld"] = "suite"
 
     def __post_init__(self) -> None:
         """Raise ValueError for a number of goals below one."""
@@ -116,7 +119,7 @@ class RunConfig:
         checkpoint_minutes: time between two checkpoints.
         config: the method's own settings, a frozen dataclass.
         mirror: where else the run's rows are shown.
-        meta_test: on how many goals.
+        meta_test: on how many goals, and by which protocols.
     """
 
     suite: str
@@ -371,7 +374,15 @@ def _families(bench: BenchConfig) -> list[str]:
             f"suite={bench.suite} has a family for each of {len(known)} tasks; name "
             f"some, such as task={known[0]}. They are: {', '.join(known)}"
         )
-    return named or list(suite.default or known)
+    chosen = named or list(suite.default or known)
+    if bench.meta_test.protocol == "metaworld":
+        without = [f.name for f in suite.families if not f.package and f.name in chosen]
+        if without:
+            raise ConfigError(
+                f"meta_test.protocol=metaworld: the package has no evaluation of "
+                f"{', '.join(without)}; it is for ml1, ml10 and ml45, reward version 2"
+            )
+    return chosen
 
 
 def _from_conf(learner: str, suite: str, family: str, budget: Budget) -> dict[str, Any]:

@@ -10,10 +10,13 @@ import numpy as np
 
 from pearl_bench.rollout import Episode, run_episode
 from pearl_bench.types import MetaLearner
-from suites.base import MetaTest, Task, TaskFamily
+from suites.base import MetaTest, Task, TaskFamily, first_of_each_group
 
 WAVE = 50
 """Tasks side by side; with long episodes their transitions fill the memory."""
+
+PACKAGE_REPETITIONS = 10
+"""Of the package's evaluator, at most one for each goal of a class."""
 
 EVALUATION_STREAM = 1
 """Key that separates the evaluation's random stream from all others of a seed."""
@@ -25,14 +28,15 @@ class Part:
 
     Attributes:
         protocol: ``suite`` gives every learner the same exploration; ``own`` as much
-            as the learner's training adapts from.
+            as the learner's training adapts from; ``metaworld`` is the package's own
+            evaluator, of which only the episodes that it counts are rows.
         split: where the tasks come from.
         tasks: the tasks, all played side by side.
         meta_test: episodes before and after the adaptation.
         stream: key of its random stream within the evaluation's.
     """
 
-    protocol: Literal["suite", "own"]
+    protocol: Literal["suite", "own", "metaworld"]
     split: Literal["train", "test"]
     tasks: tuple[Task, ...]
     meta_test: MetaTest
@@ -57,6 +61,10 @@ def parts(learner: MetaLearner, family: TaskFamily) -> list[Part]:
     own = learner.own_exploration
     if own not in (None, family.meta_test.exploration_episodes):
         found.append(Part("own", "test", family.test, MetaTest(own, 1), 2))
+    if family.package_test:
+        some = first_of_each_group(family.test, PACKAGE_REPETITIONS)
+        counted = MetaTest(0, family.meta_test.test_episodes)
+        found.append(Part("metaworld", "test", some, counted, 3))
     return found
 
 
@@ -132,6 +140,11 @@ def _play(
     """
     entropy = [seed, EVALUATION_STREAM, learner.env_steps, part.stream]
     sequence = np.random.SeedSequence(entropy)
+    if part.protocol == "metaworld":
+        from pearl_bench import package_test  # noqa: PLC0415  (imports metaworld)
+
+        seeds = sequence.generate_state(PACKAGE_REPETITIONS).tolist()
+        return package_test.play(learner, family, part, seeds)
     rows: list[EvalRow] = []
     for first in range(0, len(part.tasks), WAVE):
         env_seed, adapter_seed = sequence.spawn(2)

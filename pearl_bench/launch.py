@@ -101,7 +101,7 @@ def limit_spinning() -> None:
 def measure(run: RunConfig) -> float:
     """Return the seconds that a run takes, from a short trial in this process."""
     _prepare(run)
-    family = registry.family(run.suite, run.family).with_goals(run.meta_test.goals)
+    family = _meta_tested(registry.family(run.suite, run.family), run)
     learner = _learner(run, family)
     meta_test = _meta_test_seconds(learner, family, run)
     return meta_test + learner.estimate_seconds(run.steps)
@@ -119,6 +119,7 @@ def _meta_test_seconds(
         horizon=min(family.horizon, TRIAL_HORIZON),
         test=family.test[:TRIAL_TASKS],
         checked_train=(),
+        package_test=False,
         meta_test=replace(family.meta_test, exploration_episodes=1, test_episodes=1),
     )
     family.make_batch(trial.test, threads=run.threads).close()  # the first is slow
@@ -182,7 +183,7 @@ def train_run(
         (folder / LOG).open("a", encoding="utf-8") as log,
     ):
         progress = Tee(progress, Lines(log, run.steps))
-        family = family.with_goals(run.meta_test.goals)
+        family = _meta_tested(family, run)
         learner = _learner(run, family)
         origin["meta_test"] = [part.describe() for part in parts(learner, family)]
         record.begin(configuration.to_yaml(run), origin)
@@ -195,6 +196,11 @@ def train_run(
         record.finish("done" if done else "stopped")
         progress.say("done" if done else "stopped; the same command goes on from here")
         return done
+
+
+def _meta_tested(family: TaskFamily, run: RunConfig) -> TaskFamily:
+    words = run.meta_test
+    return family.meta_tested(words.goals, package=words.protocol == "metaworld")
 
 
 def _prepare(run: RunConfig) -> None:

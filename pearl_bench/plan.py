@@ -152,7 +152,7 @@ def _look_up(wanted: RunConfig, out: Path) -> Run:
 
 
 def _test_steps(family: TaskFamily, wanted: RunConfig) -> int:
-    family = family.with_goals(wanted.meta_test.goals)
+    family = family.meta_tested(wanted.meta_test.goals, package=False)
     tasks = len(family.test) + len(family.checked_train)
     return tasks * family.meta_test.episodes * family.horizon
 

@@ -148,6 +148,9 @@ class TaskFamily:
         make_batch: builds N environments.
         meta_test: how the family is evaluated.
         checked_train: training tasks that are meta-tested beside ``test``.
+        package: what the package whose tasks they are calls them, if it has an
+            evaluator of its own.
+        package_test: whether that evaluator is to run too.
     """
 
     name: str
@@ -162,20 +165,24 @@ class TaskFamily:
     make_batch: MakeBatch
     meta_test: MetaTest = MetaTest()
     checked_train: tuple[Task, ...] = ()
+    package: str = ""
+    package_test: bool = False
 
-    def with_goals(self, number: int | None) -> TaskFamily:
-        """Return the family meta-tested on the first tasks of each group only.
+    def meta_tested(self, goals: int | None, *, package: bool) -> TaskFamily:
+        """Return the family with another meta-test.
 
         Args:
-            number: tasks per group, and at most as many training tasks; None leaves
-                the family as it is.
+            goals: take the first tasks of each group only, and at most as many training
+                tasks; all if None.
+            package: run the evaluator of the tasks' package too.
         """
-        if number is None:
-            return self
+        family = replace(self, package_test=package)
+        if goals is None:
+            return family
         return replace(
-            self,
-            test=first_of_each_group(self.test, number),
-            checked_train=first_of_each_group(self.checked_train, number),
+            family,
+            test=first_of_each_group(self.test, goals),
+            checked_train=first_of_each_group(self.checked_train, goals),
         )
 
     def fingerprint(self) -> str:

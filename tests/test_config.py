@@ -262,6 +262,11 @@ class TestMetaWorldWords:
             (["task=push", "meta_test.goals=0"], "meta_test.goals must be positive"),
             (["task=push", "meta_test.goal=1"], "did you mean meta_test.goals?"),
             (["task=push", "meta_test.goals=many"], "takes an integer or none"),
+            (["task=push", "meta_test.protocol=own"], "takes one of suite, metaworld"),
+            (
+                ["task=push-reward-v1", "meta_test.protocol=metaworld"],
+                "the package has no evaluation of push-reward-v1",
+            ),
         ],
     )
     def test_mistakes_say_what_to_type(self, words, message):

@@ -22,7 +22,7 @@ from metaworld.policies import ENV_POLICY_MAP
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 import suites
-from pearl_bench.evaluate import evaluate
+from pearl_bench.evaluate import evaluate, parts
 from pearl_bench.rollout import run_episode
 from pearl_bench.types import MetaLearner
 from suites.base import MetaTest, Task
@@ -106,12 +106,13 @@ def test_fingerprints_are_pinned(name):
 
 
 def test_quick_protocol_keeps_the_first_goals_of_each_class():
-    family = FAMILIES["ml10"].with_goals(2)
+    family = FAMILIES["ml10"].meta_tested(2, package=False)
     assert len(family.test) == 10
     assert family.test[:2] == FAMILIES["ml10"].test[:2]
     assert family.test[2] == FAMILIES["ml10"].test[50]
     assert len(family.checked_train) == 20
-    assert FAMILIES["ml10"].with_goals(None) is FAMILIES["ml10"]
+    whole = FAMILIES["ml10"]
+    assert whole.meta_tested(None, package=False) == whole
 
 
 # One environment beside the untouched package ---------------------------------------
@@ -407,6 +408,33 @@ def test_success_counts_at_any_step():
     assert episode.success.all()
     assert last.success is not None
     assert not last.success.any()
+
+
+class FirstOnlyLearner(ScriptedLearner):
+    """Solves the first of the tasks it is given."""
+
+    def __init__(self):
+        super().__init__(set())
+
+    def adapter(self, tasks, seed):
+        del seed
+        return ScriptedAdapter(tasks, {tasks[0]})
+
+
+def test_the_packages_evaluation_stands_under_its_own_name():
+    family = FAMILIES["reach"].meta_tested(1, package=True)
+    quick = MetaTest(exploration_episodes=1, test_episodes=3)
+    family = replace(family, horizon=200, meta_test=quick, checked_train=())
+    learner = cast(MetaLearner, FirstOnlyLearner())
+    described = [part.describe() for part in parts(learner, family)]
+    assert [d["protocol"] for d in described] == ["suite", "metaworld"]
+    rows = evaluate(learner, family, seed=0, threads=1)
+    theirs = [row for row in rows if row.protocol == "metaworld"]
+    assert [(r.task, r.episode, r.success) for r in theirs] == [
+        (family.test[0].index, number, True) for number in (1, 2, 3)
+    ]  # one goal of twenty is solved
+    assert all(0 < row.length < 80 for row in theirs)  # each ends at success
+    assert evaluate(learner, family, seed=0, threads=1) == rows
 
 
 # Defects of the installed package; when one is gone, so is our reason ----------------

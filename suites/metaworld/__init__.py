@@ -67,6 +67,7 @@ class MetaWorldRow:
             make_batch=self.make_batch,
             meta_test=ADAPTATION,
             checked_train=first_of_each_group(train, self.checked),
+            package=(self.only or self.benchmark) if self.reward == "v2" else "",
         )
 
 
