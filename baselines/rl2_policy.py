@@ -160,12 +160,15 @@ class Rl2Adapter:
         reward = self.reward_input * step.sparse_reward[:, None]
         rows = [step.action, reward, np.zeros((len(alive), 1))]
         seen = torch.from_numpy(np.concatenate(rows, axis=1)).to(self.previous)
-        stepped = alive.unsqueeze(1)
-        self.previous = torch.where(stepped, seen, self.previous)
-        self.state = tuple(
-            torch.where(stepped, new, old)
-            for new, old in zip(self.next_state, self.state, strict=True)
-        )
+        if step.alive.all():
+            self.previous, self.state = seen, self.next_state
+        else:
+            stepped = alive.unsqueeze(1)
+            self.previous = torch.where(stepped, seen, self.previous)
+            self.state = tuple(
+                torch.where(stepped, new, old)
+                for new, old in zip(self.next_state, self.state, strict=True)
+            )
         reward = torch.from_numpy(step.reward).to(self.previous)
         self.episodes[-1].append(
             Sampled(self.inputs, self.action, self.mean, reward, alive)
