@@ -10,7 +10,7 @@ import pytest
 from raw_runs import make_run
 
 import pearl_bench
-from pearl_bench import regress, registry
+from pearl_bench import registry, regress
 from pearl_bench.analysis import scores
 from pearl_bench.console import Board
 from pearl_bench.store import publish
@@ -44,10 +44,12 @@ class TestBootstrap:
         assert regress.bootstrap(np.zeros(16), np.full(6, -1.0)) < 1e-3
 
     def test_draws_from_no_global_stream(self):
-        before = np.random.get_state()[1].tolist()  # noqa: NPY002
         x = samples(2, 22)
+        np.random.seed(1)  # noqa: NPY002
+        expected = np.random.random()  # noqa: NPY002
+        np.random.seed(1)  # noqa: NPY002
         assert regress.bootstrap(x[:16], x[16:]) == regress.bootstrap(x[:16], x[16:])
-        assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+        assert np.random.random() == expected  # noqa: NPY002
 
     def test_all_comparisons_together_keep_the_rate(self):
         comparisons = 2 * len(registry.LEARNERS) * len(regress.FAMILIES)
@@ -175,6 +177,7 @@ class TestSabotage:
         return subprocess.run(
             [sys.executable, "-m", "pearl_bench.regress", *words],
             cwd=folder,
+            check=False,
             capture_output=True,
             text=True,
             timeout=1200,
