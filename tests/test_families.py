@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import suites
-from suites import locomotion, navigation, tasks
+from suites import draw, locomotion, navigation, tasks
 from suites.base import MetaTest, Task
 from suites.locomotion import walker
 
@@ -109,6 +109,15 @@ def test_written_tasks_read_back_exactly(tmp_path, monkeypatch):
         row for _, row in listed.rows()
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["walker-2d-params.csv"]
+
+
+def test_only_the_named_lists_are_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tasks, "FOLDER", tmp_path)
+    assert draw.main(["point-robot", "half-cheetah-vel"]) == 0
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == ["half-cheetah-vel.csv", "point-robot.csv"]
+    assert draw.main(["point-robto"]) == 2
+    assert "no task list point-robto; they are: half-" in capsys.readouterr().err
 
 
 def test_half_cheetah_velocities_are_those_of_the_original():

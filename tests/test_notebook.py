@@ -1,0 +1,37 @@
+"""The notebook that the README links, executed at a reduced size."""
+
+from pathlib import Path
+from tempfile import gettempdir
+
+import nbformat
+from nbclient import NotebookClient
+
+PATH = Path(__file__).parents[1] / "results/navigation/posterior-sampling.ipynb"
+SMALL = [
+    *("budget=smoke", "steps=2000", "pearl.initial_steps=20"),
+    "pearl.updates_per_iteration=10",
+]
+
+
+def test_the_notebook_runs_and_draws_paths_and_curves():
+    notebook = nbformat.read(PATH, as_version=4)
+    (parameters,) = (
+        cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])
+    )
+    parameters.source = f"WORDS = {SMALL}"
+    root = {"metadata": {"path": str(PATH.parents[2])}}
+    NotebookClient(notebook, timeout=300, resources=root).execute()
+    pictures = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) == 2
+
+
+def test_the_notebook_is_small_and_names_no_folder():
+    text = PATH.read_text(encoding="utf-8")
+    assert len(text) < 300_000
+    for place in (Path.home(), PATH.parents[2], Path(gettempdir())):
+        assert f"{place}/" not in text
