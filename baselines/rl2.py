@@ -250,7 +250,7 @@ class Rl2Learner(OnPolicyLearner):
     def _draw_tasks(self) -> np.ndarray:
         """Draw distinct train tasks; return ``[M, trials per task]`` indices."""
         config = self.config
-        tasks = self.rng.permutation(len(self.family.train))[: config.tasks]
+        tasks = self.shuffled_tasks()[: config.tasks]
         trials = config.tasks * config.trials // len(tasks)
         return np.repeat(tasks[:, None], trials, axis=1)
 

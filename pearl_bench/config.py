@@ -52,7 +52,7 @@ class MetaTestConfig:
     def __post_init__(self) -> None:
         """Raise ValueError for a number of goals below one."""
         if self.goals is not None and self.goals < 1:
-            raise ValueError(f"meta_test.goals must be positive, not {self.goals}")
+            raise ValueError(f"goals must be positive, not {self.goals}")
 
 
 @dataclass(frozen=True)
