@@ -150,7 +150,7 @@ class GradientLearner(OnPolicyLearner):
     def _draw_tasks(self) -> np.ndarray:
         """Draw the train tasks of an iteration, each as often as any other or once."""
         known, wanted = len(self.family.train), self.config.tasks
-        rounds = [self.rng.permutation(known) for _ in range(-(-wanted // known))]
+        rounds = [self.shuffled_tasks() for _ in range(-(-wanted // known))]
         return np.concatenate(rounds)[:wanted]
 
     def _sampling_params(self, tasks: int) -> Params:

@@ -16,24 +16,30 @@ class OnPolicyLearner(Learner, ABC):
     def collect(self) -> Metrics:
         """Sample a batch; raises ``env_steps`` and ``updates_due``."""
 
+    @property
+    def slice_steps(self) -> int:
+        """Outer steps that ``learn`` takes at a time."""
+        return 1
+
     @abstractmethod
     def learn(self) -> Metrics:
-        """Take one outer step on the batch."""
+        """Take ``slice_steps`` outer steps on the batch; return means over them."""
 
     @abstractmethod
     def forget(self) -> None:
         """Let the batch go."""
 
     def update(self) -> Metrics:
-        """Take one outer step.
+        """Take a slice of outer steps.
 
         Raises:
             NonFiniteLoss: a loss is NaN or infinite.
         """
+        steps = self.slice_steps
         metrics = self.learn()
         self.check_finite(metrics)
-        self.updates_done += 1
-        self.updates_due -= 1
+        self.updates_done += steps
+        self.updates_due -= steps
         if not self.updates_due:
             self.forget()
         return metrics

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from baselines.policy_gradient import (
     standardise,
 )
 from baselines.rl2_config import Rl2Config
-from baselines.rl2_policy import RecurrentPolicy, Rl2Adapter, Sampled
+from baselines.rl2_policy import RecurrentPolicy, Rl2Adapter, Sampled, State
 from pearl_bench.rollout import run_episode
 from pearl_bench.types import Metrics
 from suites.base import Task, TaskFamily
@@ -52,6 +53,12 @@ class Trials(NamedTuple):
     log_std: Tensor
     alive: Tensor
     advantage: Tensor
+
+    def steps(self, first: int, stop: int) -> Trials:
+        """Return these steps of all trials."""
+        fields = self._asdict()
+        del fields["log_std"]
+        return self._replace(**{k: x[:, first:stop] for k, x in fields.items()})
 
 
 def pack(x: Tensor, alive: Tensor) -> Tensor:
@@ -103,14 +110,19 @@ def trial_advantages(
 
 
 def ppo_loss(
-    policy: RecurrentPolicy, trials: Trials, *, clip: float, bptt_steps: int
-) -> tuple[Tensor, Tensor]:
-    """Return PPO's clipped loss and the KL to the sampling policy.
+    policy: RecurrentPolicy,
+    trials: Trials,
+    state: State,
+    *,
+    clip: float,
+    bptt_steps: int,
+) -> tuple[Tensor, Tensor, State]:
+    """Return PPO's clipped loss, the KL to the sampling policy and the state after.
 
-    Both are means over the steps of all trials: a step weighs the same in a short trial
-    or chunk as in a long one.
+    Loss and KL are means over the steps of all trials: a step weighs the same in a
+    short trial or chunk as in a long one.
     """
-    mean = policy.unroll(trials.inputs, bptt_steps)
+    mean, state = policy.unroll(trials.inputs, state, bptt_steps)
     old_log_std = trials.log_std.expand_as(mean)
     log_std = policy.log_std.expand_as(mean)
     change = log_prob(trials.action, mean, log_std)
@@ -124,6 +136,7 @@ def ppo_loss(
     return (
         -(surrogate * trials.alive).sum() / steps,
         (kl.detach() * trials.alive).sum() / steps,
+        state,
     )
 
 
@@ -176,30 +189,51 @@ class Rl2Learner(OnPolicyLearner):
         finally:
             env.close()
         self.trials = self._packed(actor.recorded(), tasks=len(drawn))
-        self.updates_due += config.epochs
+        self.updates_due += config.epochs * self.slice_steps
         return {**metrics, "episodes/unstable": float(unstable)}
 
+    @property
+    def slice_steps(self) -> int:
+        """Adam steps of an epoch."""
+        return len(self._minibatches())
+
     def learn(self) -> Metrics:
-        """Take one epoch: a single Adam step on the whole batch."""
+        """Take one epoch."""
         assert self.trials is not None
         config = self.config
-        loss, kl = ppo_loss(
-            self.policy, self.trials, clip=config.clip, bptt_steps=config.bptt_steps
-        )
-        # a Gaussian's entropy, but for a constant; the deviation is the same everywhere
-        loss = loss - config.entropy_weight * self.policy.log_std.sum()
-        self.optimizer.zero_grad()
-        loss.backward()
-        if config.max_grad_norm:
-            torch.nn.utils.clip_grad_norm_(
-                self.policy.parameters(), config.max_grad_norm
+        state = self.policy.initial_state(len(self.trials.inputs))
+        losses, divergences = [], []
+        for first, stop in self._minibatches():
+            loss, kl, state = ppo_loss(
+                self.policy,
+                self.trials.steps(first, stop),
+                state,
+                clip=config.clip,
+                bptt_steps=config.bptt_steps,
             )
-        self.optimizer.step()
+            # a Gaussian's entropy but for a constant; the deviation is the same for all
+            loss = loss - config.entropy_weight * self.policy.log_std.sum()
+            self.optimizer.zero_grad()
+            loss.backward()
+            if config.max_grad_norm:
+                torch.nn.utils.clip_grad_norm_(
+                    self.policy.parameters(), config.max_grad_norm
+                )
+            self.optimizer.step()
+            losses.append(float(loss.detach()))
+            divergences.append(float(kl))
         return {
-            "loss/policy": float(loss.detach()),
-            "kl/policy": float(kl),
+            "loss/policy": fmean(losses),
+            "kl/policy": fmean(divergences),
             "policy/log_std": float(self.policy.log_std.detach().mean()),
         }
+
+    def _minibatches(self) -> list[tuple[int, int]]:
+        """Return first step and end of what each Adam step of an epoch is taken on."""
+        assert self.trials is not None
+        length = self.trials.alive.shape[1]
+        size = self.config.bptt_steps if self.config.minibatch == "chunk" else length
+        return [(first, first + size) for first in range(0, length, size)]
 
     def forget(self) -> None:
         """Let the trials go."""
@@ -216,7 +250,7 @@ class Rl2Learner(OnPolicyLearner):
     def _draw_tasks(self) -> np.ndarray:
         """Draw distinct train tasks; return ``[M, trials per task]`` indices."""
         config = self.config
-        tasks = self.rng.permutation(len(self.family.train))[: config.tasks]
+        tasks = self.shuffled_tasks()[: config.tasks]
         trials = config.tasks * config.trials // len(tasks)
         return np.repeat(tasks[:, None], trials, axis=1)
 

@@ -24,7 +24,10 @@ class Rl2Config:
         hidden_size: its width.
         initial_std: standard deviation of the actions at the start.
         learning_rate: of Adam.
-        epochs: Adam steps per batch, each on all of it.
+        epochs: passes over a batch.
+        minibatch: what an Adam step is taken on: the whole ``batch``, or in turn each
+            ``chunk`` of ``bptt_steps`` of all its trials, which goes on from the state
+            that the policy of the step before has left.
         clip: epsilon of PPO's ratio.
         entropy_weight: of the policy's entropy, which is added to the objective.
         max_grad_norm: the gradient is shortened to this length; 0 leaves it as it is.
@@ -49,6 +52,7 @@ class Rl2Config:
     initial_std: float = 1.0
     learning_rate: float = 1e-3
     epochs: int = 5
+    minibatch: Literal["batch", "chunk"] = "batch"
     clip: float = 0.2
     entropy_weight: float = 0.0
     max_grad_norm: float = 0.0

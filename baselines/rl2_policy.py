@@ -99,16 +99,18 @@ class RecurrentPolicy(nn.Module):
         features, after = self.layer(inputs, state[0])
         return self.head(features), (after,)
 
-    def unroll(self, inputs: Tensor, bptt_steps: int) -> Tensor:
-        """Return the means of whole trials from their first step on.
+    def unroll(
+        self, inputs: Tensor, state: State, bptt_steps: int
+    ) -> tuple[Tensor, State]:
+        """Return the means of trials that go on from a state, and the state after.
 
         The state runs on through the trial; its gradient ends every ``bptt_steps``.
         """
-        state, means = self.initial_state(len(inputs)), []
+        means = []
         for chunk in inputs.split(bptt_steps, dim=1):
             mean, state = self(chunk, tuple(x.detach() for x in state))
             means.append(mean)
-        return torch.cat(means, dim=1)
+        return torch.cat(means, dim=1), state
 
 
 class Rl2Adapter:

@@ -52,7 +52,7 @@ class MetaTestConfig:
     def __post_init__(self) -> None:
         """Raise ValueError for a number of goals below one."""
         if self.goals is not None and self.goals < 1:
-            raise ValueError(f"meta_test.goals must be positive, not {self.goals}")
+            raise ValueError(f"goals must be positive, not {self.goals}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class BenchConfig:
         budget: how long and how carefully: seconds (smoke; regress, which learns
             something), minutes, or the paper's setting.
         steps: environment steps of a run; the budget's if none.
+        eval_every: environment steps between two evaluations; the budget's if none.
         jobs: runs at the same time, which share the machine's cores.
         device: where the networks are trained; auto means cuda if there is a device.
         precision: arithmetic of the matrix products in training.
@@ -88,6 +89,7 @@ class BenchConfig:
     seeds: list[int] = field(default_factory=list)
     budget: Budget = "quick"
     steps: int | None = None
+    eval_every: int | None = None
     jobs: int = 1
     device: Device = "auto"
     precision: Precision = "float32"
@@ -173,7 +175,7 @@ def load(words: Sequence[str]) -> BenchConfig:
             )
     if len(set(bench.seeds)) < len(bench.seeds) or min(bench.seeds) < 0:
         raise ConfigError(f"seeds={_show(bench.seeds)}: take different numbers >= 0")
-    for key in ("steps", "jobs", "checkpoint_minutes"):
+    for key in ("steps", "eval_every", "jobs", "checkpoint_minutes"):
         value = getattr(bench, key)
         if value is not None and value <= 0:
             raise ConfigError(f"{key}={value}: it must be positive")
@@ -194,8 +196,8 @@ def run_config(
         goals = _of_budget(bench.budget).get("goals", {}).get(bench.suite)
         meta_test = replace(meta_test, goals=goals)
     found = {key: settings.pop(key, None) for key in ("steps", "eval_every")}
-    if bench.steps is not None:
-        found["steps"] = bench.steps
+    words = {"steps": bench.steps, "eval_every": bench.eval_every}
+    found |= {key: value for key, value in words.items() if value is not None}
     for key, value in found.items():
         if not isinstance(value, int) or value <= 0:
             raise ConfigError(
@@ -258,9 +260,12 @@ def differences(path: Path, run: RunConfig) -> dict[str, tuple[object, object]]:
     Raises:
         ConfigError: the file is missing or is not a configuration.
     """
+    stored = _read_yaml(_read_text(path), path)
+    # a setting that did not exist yet had what has become its default
+    usual = asdict(registry.config_class(run.learner)())
+    stored["config"] = usual | (stored.get("config") or {})
     old, new = (
-        _flat(_read_yaml(text, path), run.learner)
-        for text in (_read_text(path), to_yaml(run))
+        _flat(data, run.learner) for data in (stored, _read_yaml(to_yaml(run), path))
     )
     return {
         key: (old.get(key), new.get(key))

@@ -15,8 +15,8 @@ from suites.base import MetaTest, Task, TaskFamily, first_of_each_group
 WAVE = 50
 """Tasks side by side; with long episodes their transitions fill the memory."""
 
-PACKAGE_REPETITIONS = 10
-"""Of the package's evaluator, at most one for each goal of a class."""
+PACKAGE_REPETITIONS, PACKAGE_ENVIRONMENTS = 10, 20
+"""Of the package's evaluator by default; at most one repetition per goal of a class."""
 
 EVALUATION_STREAM = 1
 """Key that separates the evaluation's random stream from all others of a seed."""
@@ -66,6 +66,20 @@ def parts(learner: MetaLearner, family: TaskFamily) -> list[Part]:
         counted = MetaTest(0, family.meta_test.test_episodes)
         found.append(Part("metaworld", "test", some, counted, 3))
     return found
+
+
+def episodes_due(learner: MetaLearner, family: TaskFamily) -> int:
+    """Return how many episodes an evaluation plays, those without a row included."""
+    due = 0
+    for part in parts(learner, family):
+        tasks, episodes = len(part.tasks), part.meta_test.episodes
+        if part.protocol == "metaworld":
+            # unsolved goals go on while solved ones fill the count: never fewer
+            groups = len({task.group for task in part.tasks})
+            tasks = tasks // groups * PACKAGE_ENVIRONMENTS
+            episodes += family.meta_test.exploration_episodes
+        due += tasks * episodes
+    return due
 
 
 class EvalRow(NamedTuple):

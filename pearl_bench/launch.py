@@ -111,9 +111,9 @@ def _meta_test_seconds(
     learner: MetaLearner, family: TaskFamily, run: RunConfig
 ) -> float:
     """Time a few steps of a small meta-test for all the steps of a run's meta-tests."""
-    from pearl_bench.evaluate import evaluate, parts  # noqa: PLC0415
+    from pearl_bench.evaluate import episodes_due, evaluate  # noqa: PLC0415
 
-    due = sum(len(p.tasks) * p.meta_test.episodes for p in parts(learner, family))
+    due = episodes_due(learner, family)
     trial = replace(
         family,
         horizon=min(family.horizon, TRIAL_HORIZON),

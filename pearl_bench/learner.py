@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,6 +60,20 @@ class Learner:
         self.rng = np.random.default_rng(env_seed)
         self.noise = _generator(device, noise_seed)
         self.init = _generator("cpu", init_seed)
+
+    def shuffled_tasks(self) -> np.ndarray:
+        """Return the train tasks' indices in random order, their classes in turns.
+
+        So the first of them are of every class equally often.
+        """
+        order = self.rng.permutation(len(self.family.train))
+        seen: Counter[str] = Counter()
+        turn = np.empty(len(order), dtype=np.int64)
+        for i, index in enumerate(order):
+            group = self.family.train[index].group
+            turn[i] = seen[group]
+            seen[group] += 1
+        return order[turn.argsort(kind="stable")]
 
     def check_finite(self, metrics: Metrics) -> None:
         """Refuse what is no number.

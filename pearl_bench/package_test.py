@@ -18,17 +18,19 @@ from gymnasium.vector import SyncVectorEnv
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.evaluation import metalearning_evaluation
 
-from pearl_bench.evaluate import EvalRow, Part
+from pearl_bench.evaluate import PACKAGE_ENVIRONMENTS, EvalRow, Part
 from pearl_bench.types import Adapter, MetaLearner, Transition
 from suites.base import Task, TaskFamily
 from suites.metaworld.accelerate import accelerated
 from suites.metaworld.tasks import SEEDS
 
-ENVIRONMENTS, GOALS = 20, 40
-"""Side by side, and test goals of each class; what the evaluator's defaults assume."""
+GOALS = 40
+"""Test goals of each class; what the evaluator's defaults assume."""
 
 
 class _Ended(NamedTuple):
+    """An episode that ended after the adaptation."""
+
     group: str
     total: float
     length: int
@@ -38,10 +40,13 @@ class _Ended(NamedTuple):
 class PackageAgent:
     """A learner's adapters in the form that the package's evaluator asks for.
 
+    It shows its agents neither an episode's last observation nor the rewards of the
+    test, which adapters observe; so the environments' ``step`` is watched.
+
     Args:
         learner: gives a fresh adapter for each repetition.
         family: whose classes are played.
-        envs: the package's environments; every step of theirs is watched.
+        envs: the package's environments.
         seeds: one per repetition.
     """
 
@@ -159,7 +164,7 @@ def play(
     envs = metaworld.make_ml_envs_test(
         name,
         seed=SEEDS[benchmark],
-        meta_batch_size=ENVIRONMENTS,
+        meta_batch_size=PACKAGE_ENVIRONMENTS,
         total_tasks_per_cls=GOALS,
         max_episode_steps=family.horizon,
     )
@@ -168,7 +173,6 @@ def play(
     for task in part.tasks:
         labels.setdefault(task.group, []).append(task)
     rows: list[EvalRow] = []
-    episodes = part.meta_test.test_episodes
     try:
         with accelerated():
             for repetition in zip(*labels.values(), strict=True):
@@ -177,33 +181,43 @@ def play(
                     cast(SyncVectorEnv, envs),
                     num_evals=1,
                     adaptation_episodes=family.meta_test.exploration_episodes,
-                    evaluation_episodes=episodes,
+                    evaluation_episodes=part.meta_test.test_episodes,
                 )
                 found = [
-                    EvalRow(
-                        part.protocol,
-                        part.split,
-                        task.index,
-                        task.group,
-                        number,
-                        ended.total,
-                        ended.length,
-                        ended.success,
-                        unstable=False,
-                    )
-                    for task in repetition
-                    for number, ended in enumerate(
-                        [e for e in agent.ended if e.group == task.group][:episodes], 1
-                    )
+                    row for task in repetition for row in _rows(part, task, agent.ended)
                 ]
-                ours = float(np.mean([bool(row.success) for row in found]))
-                if not np.isclose(ours, rate):
-                    raise RuntimeError(
-                        f"metaworld's evaluator reports a success rate of {rate}, the "
-                        f"first {episodes} episodes of each class to end have {ours}: "
-                        "it has changed; leave meta_test.protocol= out"
-                    )
+                _check(rate, found)
                 rows += found
     finally:
         envs.close()
     return rows
+
+
+def _rows(part: Part, task: Task, ended: Sequence[_Ended]) -> list[EvalRow]:
+    """Return the episodes of the task's class that the package has counted."""
+    of_class = [episode for episode in ended if episode.group == task.group]
+    return [
+        EvalRow(
+            part.protocol,
+            part.split,
+            task.index,
+            task.group,
+            number,
+            episode.total,
+            episode.length,
+            episode.success,
+            unstable=False,
+        )
+        for number, episode in enumerate(of_class[: part.meta_test.test_episodes], 1)
+    ]
+
+
+def _check(rate: float, rows: Sequence[EvalRow]) -> None:
+    """Refuse rows that are not what the package's success rate was computed from."""
+    ours = float(np.mean([bool(row.success) for row in rows]))
+    if not np.isclose(ours, rate):
+        raise RuntimeError(
+            f"metaworld's evaluator reports a success rate of {rate}, the first "
+            f"episodes of each class to end have {ours}: it has changed; leave "
+            "meta_test.protocol= out"
+        )

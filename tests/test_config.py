@@ -199,6 +199,7 @@ class TestConf:
 
         other = resolve("budget=smoke", "steps=7", family="sparse-point-robot")
         assert (other.steps, other.config.meta_batch) == (7, 3)
+        assert resolve("budget=smoke", "eval_every=6").eval_every == 6
 
     @pytest.mark.parametrize(
         ("text", "message"),

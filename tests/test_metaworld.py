@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from dataclasses import replace
 from typing import cast
 
@@ -22,7 +23,12 @@ from metaworld.policies import ENV_POLICY_MAP
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 import suites
-from pearl_bench.evaluate import evaluate, parts
+from baselines.configs import MamlTrpoConfig
+from baselines.maml_trpo import MamlTrpoLearner
+from baselines.rl2 import Rl2Learner
+from baselines.rl2_config import Rl2Config
+from pearl_bench import package_test
+from pearl_bench.evaluate import episodes_due, evaluate, parts
 from pearl_bench.rollout import run_episode
 from pearl_bench.types import MetaLearner
 from suites.base import MetaTest, Task
@@ -113,6 +119,25 @@ def test_quick_protocol_keeps_the_first_goals_of_each_class():
     assert len(family.checked_train) == 20
     whole = FAMILIES["ml10"]
     assert whole.meta_tested(None, package=False) == whole
+
+
+@pytest.mark.parametrize(
+    ("learner", "config"),
+    [
+        (Rl2Learner, Rl2Config(tasks=20, trials=1)),
+        (MamlTrpoLearner, MamlTrpoConfig(tasks=20)),
+    ],
+)
+def test_batches_are_of_every_class_and_come_to_every_goal(learner, config):
+    place = {"seed": 0, "device": "cpu", "precision": "float32", "threads": 1}
+    ours, seen = learner(config, FAMILIES["ml10"], **place), set()
+    for _ in range(300):
+        drawn = ours._draw_tasks().ravel().tolist()
+        groups = Counter(ours.family.train[i].group for i in drawn)
+        assert list(groups.values()) == [2] * 10
+        assert len(set(drawn)) == 20
+        seen |= set(drawn)
+    assert len(seen) == 500
 
 
 # One environment beside the untouched package ---------------------------------------
@@ -435,6 +460,30 @@ def test_the_packages_evaluation_stands_under_its_own_name():
     ]  # one goal of twenty is solved
     assert all(0 < row.length < 80 for row in theirs)  # each ends at success
     assert evaluate(learner, family, seed=0, threads=1) == rows
+
+
+def test_the_packages_evaluation_is_refused_if_it_counts_otherwise(monkeypatch):
+    family = FAMILIES["reach"].meta_tested(1, package=True)
+    family = replace(family, horizon=5, checked_train=())
+
+    def kinder(*args, **kwargs):
+        rate, *rest = evaluation.metalearning_evaluation(*args, **kwargs)
+        return rate + 1 / 60, *rest
+
+    monkeypatch.setattr(package_test, "metalearning_evaluation", kinder)
+    learner = cast(MetaLearner, ScriptedLearner(set()))
+    with pytest.raises(RuntimeError, match=r"rate of 0\.016.* end have 0\.0: it has"):
+        evaluate(learner, family, seed=0, threads=1)
+
+
+def test_the_plan_counts_what_the_package_plays():
+    learner = cast(MetaLearner, ScriptedLearner(set()))
+    suite, package = (
+        FAMILIES["ml10"].meta_tested(2, package=package) for package in (False, True)
+    )
+    assert episodes_due(learner, suite) == (10 + 20) * 13
+    # two repetitions, 20 environments
+    assert episodes_due(learner, package) == (10 + 20 + 2 * 20) * 13
 
 
 # Defects of the installed package; when one is gone, so is our reason ----------------

@@ -93,6 +93,18 @@ def test_place_and_length_of_a_run_may_change(words):
     assert states([*words, "jobs=64", "checkpoint_minutes=2"]) == [("begun", 400)]
 
 
+def test_a_setting_that_is_newer_than_a_run_had_its_default(words):
+    (run,) = plan(load(words))
+    keep(run, "stopped", 400)
+    path = run.folder / "config.yaml"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(x for x in lines if "context_sampler" not in x))
+    assert len(path.read_text().splitlines()) == len(lines) - 1
+    assert states(words) == [("begun", 400)]
+    with pytest.raises(ConfigError, match="recent there, whole-buffer now"):
+        plan(load([*words, "pearl.context_sampler=whole-buffer"]))
+
+
 def test_other_tasks_of_the_same_name_are_refused(words):
     (run,) = plan(load(words))
     keep(run, "stopped", 400)

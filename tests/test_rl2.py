@@ -108,7 +108,13 @@ class TestPacking:
             pack(ALIVE, ALIVE),
             advantage_,
         )
-        loss, kl = ppo_loss(new, trials, clip=0.2, bptt_steps=bptt_steps)
+        loss, kl, _ = ppo_loss(
+            new,
+            trials,
+            new.initial_state(TRIALS),
+            clip=0.2,
+            bptt_steps=bptt_steps,
+        )
 
         surrogates, divergences = [], []
         for i in range(TRIALS):
@@ -209,7 +215,8 @@ class TestHiddenState:
             return torch.autograd.grad(mean.square().sum(), weight)[0]
 
         full = net(inputs, net.initial_state(TRIALS))[0]
-        one, cut = net.unroll(inputs, STEPS), net.unroll(inputs, 3)
+        state = net.initial_state(TRIALS)
+        (one, _), (cut, _) = (net.unroll(inputs, state, n) for n in (STEPS, 3))
         torch.testing.assert_close(one, full, rtol=0, atol=1e-14)
         torch.testing.assert_close(cut, full, rtol=0, atol=1e-14)  # the state runs on
         whole = gradient(full)
@@ -219,7 +226,8 @@ class TestHiddenState:
     def test_gradient_ends_at_the_chunk_border(self):
         net = policy("lstm")
         inputs = draws(1, 1, 6, INPUTS).requires_grad_()
-        (gradient,) = torch.autograd.grad(net.unroll(inputs, 3)[0, 4].sum(), inputs)
+        mean, _ = net.unroll(inputs, net.initial_state(1), 3)
+        (gradient,) = torch.autograd.grad(mean[0, 4].sum(), inputs)
         reached = gradient[0].abs().sum(-1) > 0
         assert reached.tolist() == [False, False, False, True, True, False]
 
@@ -233,12 +241,15 @@ class TestHiddenState:
             assert trials is not None
             assert len(trials.alive.sum(1).unique()) > 1  # of unequal lengths
             with torch.no_grad():
-                mean = ours.policy.unroll(trials.inputs, 32)
+                state = ours.policy.initial_state(len(trials.inputs))
+                mean, _ = ours.policy.unroll(trials.inputs, state, 32)
                 difference = (mean - trials.mean)[trials.alive]
                 assert difference.abs().max() < 1e-5
                 for i in range(len(mean)):
                     begin = int(trials.inputs[i, :, -1].nonzero().item())
-                    again = ours.policy.unroll(trials.inputs[i : i + 1, begin:], 32)
+                    rest = trials.inputs[i : i + 1, begin:]
+                    state = ours.policy.initial_state(1)
+                    again, _ = ours.policy.unroll(rest, state, 32)
                     first = (again[0, 0] - trials.mean[i, begin]).abs().max()
                     assert first > 1e-3  # the first episode is remembered
 
@@ -322,6 +333,41 @@ class TestLearner:
         ]
         assert lengths[0] > 1e-2
         assert lengths[1] == pytest.approx(1e-3, rel=1e-2)
+
+    def test_chunks_are_learnt_from_in_turn(self, families):
+        """Adam after each chunk, whose state the policy before that step has left."""
+        family = families["point-robot"]
+        ours, alike = (
+            learner(family, minibatch=kind, epochs=2, bptt_steps=16)
+            for kind in ("chunk", "batch")
+        )
+        for one in (ours, alike):
+            one.collect()
+        trials = alike.trials
+        assert trials is not None
+        assert trials.alive.shape == (3, 40)  # two episodes of 20 steps
+        assert (ours.updates_due, alike.updates_due) == (6, 2)
+        metrics, losses = ours.update(), []
+        assert (ours.updates_done, ours.updates_due) == (3, 3)
+        state = alike.policy.initial_state(3)
+        for first in (0, 16, 32):
+            part = Trials(
+                **{
+                    name: x if name == "log_std" else x[:, first : first + 16]
+                    for name, x in trials._asdict().items()
+                }
+            )
+            loss, _, state = ppo_loss(
+                alike.policy, part, state, clip=0.2, bptt_steps=40
+            )
+            state = tuple(x.detach() for x in state)
+            alike.optimizer.zero_grad()
+            loss.backward()
+            alike.optimizer.step()
+            losses.append(loss.item())
+        assert metrics["loss/policy"] == pytest.approx(np.mean(losses))
+        for name, value in ours.policy.state_dict().items():
+            torch.testing.assert_close(value, alike.policy.state_dict()[name])
 
     def test_counts_the_steps_taken(self, families):
         ours = learner(families[WALKER])

@@ -94,6 +94,18 @@ def test_defaults_go_without_saying(tmp_path):
     ]
 
 
+def test_a_setting_that_is_newer_than_a_run_had_its_default(tmp_path):
+    older = {"latent_dim": 7}
+    found = published(
+        tmp_path,
+        {"settings": older, "seed": 0},
+        {"settings": older | {"context_sampler": "recent"}, "seed": 1},
+    )
+    assert [(a.label, len(a.runs)) for a in arms(found)] == [
+        ("pearl · quick · float32", 2)
+    ]
+
+
 def test_runs_of_other_tasks_are_told_apart(tmp_path):
     found = published(tmp_path, {}, {"seed": 1})
     old = found.folder / "runs.csv"

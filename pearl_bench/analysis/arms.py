@@ -180,7 +180,10 @@ def group(curves: Sequence[RunCurve]) -> Iterator[Arm]:
             parts.append(f"tasks {fingerprint[:6]}")
         by_settings: dict[str, list[RunCurve]] = {}
         for run in runs:
-            by_settings.setdefault(run.row["settings"], []).append(run)
+            # a setting that did not exist yet had what has become its default
+            settings = default_settings(learner) | json.loads(run.row["settings"])
+            text = json.dumps(settings, sort_keys=True)
+            by_settings.setdefault(text, []).append(run)
         names = _names(learner, sorted(by_settings))
         for text, alike in sorted(by_settings.items()):
             yield Arm(
