@@ -262,7 +262,7 @@ def differences(path: Path, run: RunConfig) -> dict[str, tuple[object, object]]:
     """
     stored = _read_yaml(_read_text(path), path)
     # a setting that did not exist yet had what has become its default
-    usual = asdict(registry.config_class(run.learner)())
+    usual = registry.default_settings(run.learner)
     stored["config"] = usual | (stored.get("config") or {})
     old, new = (
         _flat(data, run.learner) for data in (stored, _read_yaml(to_yaml(run), path))

@@ -7,6 +7,7 @@ instead of classes, so that planning a run does not wait for torch.
 from __future__ import annotations
 
 import importlib
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ def family(suite_name: str, name: str) -> TaskFamily:
 def config_class(learner: str) -> type:
     """Return the class of a learner's settings."""
     return _find(LEARNERS[learner][0])
+
+
+def default_settings(learner: str) -> dict[str, Any]:
+    """Return a registered method's default settings, nothing of any other's."""
+    return asdict(config_class(learner)()) if learner in LEARNERS else {}
 
 
 def learner_class(learner: str) -> BuildLearner:

@@ -5,7 +5,6 @@ Values are never moved in time: seeds are compared where all have been evaluated
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -181,7 +180,9 @@ def group(curves: Sequence[RunCurve]) -> Iterator[Arm]:
         by_settings: dict[str, list[RunCurve]] = {}
         for run in runs:
             # a setting that did not exist yet had what has become its default
-            settings = default_settings(learner) | json.loads(run.row["settings"])
+            settings = registry.default_settings(learner) | json.loads(
+                run.row["settings"]
+            )
             text = json.dumps(settings, sort_keys=True)
             by_settings.setdefault(text, []).append(run)
         names = _names(learner, sorted(by_settings))
@@ -206,7 +207,7 @@ def _names(learner: str, texts: Sequence[str]) -> dict[str, list[str]]:
         }
         for text, chosen in settings.items()
     }
-    defaults = default_settings(learner)
+    defaults = registry.default_settings(learner)
     names = {
         text: [f"{k}={v}" for k, v in chosen.items() if defaults.get(k) != v]
         for text, chosen in differing.items()
@@ -214,10 +215,3 @@ def _names(learner: str, texts: Sequence[str]) -> dict[str, list[str]]:
     if len(set(map(tuple, names.values()))) < len(names):
         return {t: [f"{k}={v}" for k, v in d.items()] for t, d in differing.items()}
     return names
-
-
-def default_settings(learner: str) -> dict[str, object]:
-    """Return a registered method's default settings, nothing of any other's."""
-    if learner not in registry.LEARNERS:
-        return {}
-    return dataclasses.asdict(registry.config_class(learner)())

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
+from pearl_bench import registry
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.arms import REPORTED, Arm, default_settings
+from pearl_bench.analysis.arms import REPORTED, Arm
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.style import Look, Sheet
 
@@ -109,7 +110,7 @@ def _ablated(arm: Arm) -> set[str]:
     """Return which settings of the ablations an arm of PEARL has changed."""
     if arm.learner != notes.PEARL:
         return {"another method"}
-    settings, defaults = _settings(arm), default_settings(notes.PEARL)
+    settings, defaults = _settings(arm), registry.default_settings(notes.PEARL)
     keys = {ablation.key for ablation in ABLATIONS}
     return {key for key in keys if settings.get(key, defaults[key]) != defaults[key]}
 
