@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from suites import locomotion, navigation
+from suites import engine, locomotion, navigation
 from suites.base import Step, Task
 from suites.engine import MujocoBatch, load_model
 from suites.locomotion import walker
@@ -170,6 +170,35 @@ def test_breakdown_of_an_idle_row_is_not_reported():
     batch.set_state(qpos, qvel)
     step = batch.step(np.zeros((2, 6)), np.array([True, False]))
     assert not step.unstable.any()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_used_simulations_are_as_good_as_new(name, monkeypatch):
+    monkeypatch.setattr(engine, "_idle", {})
+    n, trajectories, seen = 4, [], []
+
+    def play() -> Any:
+        batch = make(name, n)
+        seen.append({id(data) for _, data in batch.simulations})
+        start = batch.reset(np.random.default_rng(0))
+        steps = [batch.step(action) for action in actions(name, n, 8)]
+        trajectories.append([start, *steps[-1][:-1]])
+        for _, data in batch.simulations:
+            data.qpos[:] = np.nan
+            data.qfrc_applied[:] = 1
+        batch.step(actions(name, n, 1)[0])
+        batch.close()
+        return batch
+
+    batch = play()
+    play()
+    assert seen[0] == seen[1]
+    for new, used in zip(*trajectories, strict=True):
+        np.testing.assert_array_equal(new, used)
+    with pytest.raises(RuntimeError, match="closed"):
+        batch.reset(np.random.default_rng(0))
+    with pytest.raises(RuntimeError, match="closed"):
+        batch.step(actions(name, n, 1)[0])
 
 
 def test_actions_map_to_the_float32_range():
