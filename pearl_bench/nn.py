@@ -48,18 +48,30 @@ def use_fastest_float32() -> str:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread within.
-
-    A policy's forward pass for some tens of observations is too small to share, and
-    threads of torch that spin at the end of each operation take the cores from the
-    threads that step the environments.
-    """
+    """Let torch use one thread within."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def for_small_products() -> Iterator[None]:
+    """Suit torch to a policy that is asked for some tens of actions at a time.
+
+    That is too little to share, and threads of torch that spin at the end of each
+    operation take the cores from the threads that step the environments. oneDNN, which
+    ``use_fastest_float32`` may have chosen, takes 20 us to begin a product.
+    """
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with one_thread():
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def full_precision(head: nn.Linear, features: Tensor) -> Tensor:

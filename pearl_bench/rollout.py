@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pearl_bench.nn import one_thread
+from pearl_bench.nn import for_small_products
 from pearl_bench.types import Adapter, Transition
 from suites.base import BatchEnv
 
@@ -35,7 +35,7 @@ class Episode(NamedTuple):
         return Transition(*(field[alive, i] for field in self.steps))
 
 
-@one_thread()
+@for_small_products()
 def run_episode(
     env: BatchEnv,
     adapter: Adapter,
