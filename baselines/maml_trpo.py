@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd import grad
 
 from baselines.configs import MamlTrpoConfig
+from baselines.curvature import InnerStep, Linearised
 from baselines.gradient_learner import GradientLearner
 from baselines.policy_gradient import (
     InnerObjective,
@@ -22,7 +23,6 @@ from baselines.policy_gradient import (
     conjugate_gradient,
     flatten,
     gaussian,
-    inner_surrogate,
     kl_divergence,
     per_task,
     ratio,
@@ -46,18 +46,16 @@ class Outer(NamedTuple):
 
 
 class Adaptation:
-    """The inner steps at some meta-parameters, and the Jacobian of the map they are.
-
-    One step theta -> theta + alpha grad S has the symmetric Jacobian I + alpha H, and a
-    product with the Hessian H is a second backpropagation through the stored gradient.
-    So the outer derivatives need no graph of the whole: half the time, and a quarter
-    of the memory, of backpropagating twice through adapting and judging at once.
+    """The inner steps at some meta-parameters, and the Jacobian J of the map they are.
 
     Args:
         theta: meta-parameters, of one policy.
         phases: what each inner step adapts from.
         objective: S.
         rate: alpha.
+
+    Attributes:
+        adapted: each task's parameters after the steps; leaves for autograd.
     """
 
     def __init__(
@@ -67,43 +65,24 @@ class Adaptation:
         objective: InnerObjective,
         rate: float,
     ) -> None:
-        self.rate = rate
-        self.steps: list[tuple[list[Tensor], tuple[Tensor, ...]]] = []
+        self.steps: list[InnerStep] = []
         params = per_task(theta, len(phases[0].obs))
         for phase in phases:
-            params = {name: v.detach().requires_grad_() for name, v in params.items()}
-            weights = list(params.values())
-            surrogate = inner_surrogate(params, phase, objective).sum()
-            gradients = grad(surrogate, weights, create_graph=True)
-            self.steps.append((weights, gradients))
-            params = {
-                name: value + rate * gradient
-                for (name, value), gradient in zip(
-                    params.items(), gradients, strict=True
-                )
-            }
-        self.adapted: Params = {
-            name: value.detach().requires_grad_() for name, value in params.items()
-        }
+            self.steps.append(InnerStep(params, phase, objective, rate))
+            params = self.steps[-1].adapted
+        self.adapted = {name: x.requires_grad_() for name, x in params.items()}
 
-    def push(self, change: Sequence[Tensor]) -> Sequence[Tensor]:
+    def push(self, change: Params) -> Params:
         """Return the change of the adapted parameters ``[M, ...]``: J v."""
         for step in self.steps:
-            change = self._jacobian(step, change)
+            change = step.jacobian(change)
         return change
 
-    def pull(self, gradient: Sequence[Tensor]) -> Sequence[Tensor]:
+    def pull(self, gradient: Params) -> Params:
         """Return the gradient in each task's meta-parameters ``[M, ...]``: J^T u."""
         for step in reversed(self.steps):
-            gradient = self._jacobian(step, gradient)
+            gradient = step.jacobian(gradient)
         return gradient
-
-    def _jacobian(
-        self, step: tuple[list[Tensor], tuple[Tensor, ...]], v: Sequence[Tensor]
-    ) -> list[Tensor]:
-        weights, gradients = step
-        products = grad(gradients, weights, v, retain_graph=True)
-        return [x + self.rate * product for x, product in zip(v, products, strict=True)]
 
 
 class MamlTrpoLearner(GradientLearner):
@@ -127,8 +106,9 @@ class MamlTrpoLearner(GradientLearner):
         The surrogate is mean_D1 [pi_adapted / pi_recorded * A], the bound KL(recorded
         || adapted) over the states of D1 (ProMP, equation 12 and section 5).
         """
-        surrogate = task_mean(ratio(adapted, last) * last.advantage, last.alive)
-        distance = kl_divergence(last.mean, last.log_std, *gaussian(adapted, last.obs))
+        new = gaussian(adapted, last.obs)
+        surrogate = task_mean(ratio(new, last) * last.advantage, last.alive)
+        distance = kl_divergence(last.mean, last.log_std, *new)
         return Outer(surrogate.mean(), task_mean(distance, last.alive).mean())
 
     def adaptation(self, theta: Params, phases: Sequence[Phase]) -> Adaptation:
@@ -141,7 +121,7 @@ class MamlTrpoLearner(GradientLearner):
         adapted = adaptation.adapted
         outer = self.outer(adapted, last)
         gradient = grad(outer.surrogate, list(adapted.values()))
-        return _summed(adaptation.pull(gradient))
+        return _summed(adaptation.pull(dict(zip(adapted, gradient, strict=True))))
 
     def kl_hessian(
         self, adaptation: Adaptation, last: Phase
@@ -152,25 +132,18 @@ class MamlTrpoLearner(GradientLearner):
         vanish and the Hessian is exactly J^T F J, F being the Fisher information of
         the adapted policies: 1 / sigma^2 in the mean and 2 in the log deviation.
         """
-        adapted = adaptation.adapted
-        weights = list(adapted.values())
-        outputs = gaussian(adapted, last.obs)
-        alive = last.alive.to(last.mean.dtype)
-        share = alive / alive.sum((1, 2), keepdim=True) / len(alive)
-        information = (
-            share.unsqueeze(-1) * (-2 * last.log_std).exp(),
-            share.unsqueeze(-1) * 2,
-        )
-        # pulling back is linear in the cotangents; its transpose pushes forward
-        cotangents = [torch.zeros_like(x, requires_grad=True) for x in outputs]
-        pulled = grad(outputs, weights, cotangents, create_graph=True)
+        alive = last.alive.flatten(1).unsqueeze(2).to(last.mean.dtype)
+        share = alive / alive.sum(1, keepdim=True) / len(alive)
+        with torch.no_grad():
+            policy = Linearised(adaptation.adapted, last.obs)
+            precision = share * (-2 * last.log_std.flatten(1, 2)).exp()
 
+        @torch.no_grad()
         def product(vector: Tensor) -> Tensor:
             change = per_task(unflatten(vector, self.theta), len(alive))
-            moved = adaptation.push(list(change.values()))
-            shifts = grad(pulled, cotangents, moved, retain_graph=True)
-            forces = [f * shift for f, shift in zip(information, shifts, strict=True)]
-            gradient = grad(outputs, weights, forces, retain_graph=True)
+            moved = adaptation.push(change)
+            gradient = policy.pull(precision * policy.push(moved)[-1])
+            gradient["log_std"] = 2 * moved["log_std"] / len(alive)
             return _summed(adaptation.pull(gradient))
 
         return product
@@ -240,6 +213,6 @@ def _mean(of_parts: Sequence[Tensor], parts: list[list[Phase]]) -> Tensor:
     return torch.stack(weighed).sum(0) / sum(tasks)
 
 
-def _summed(of_tasks: Sequence[Tensor]) -> Tensor:
+def _summed(of_tasks: Params) -> Tensor:
     """Return the sum over tasks of gradients ``[M, ...]`` as one vector."""
-    return torch.cat([x.sum(0).reshape(-1) for x in of_tasks])
+    return flatten({name: x.sum(0) for name, x in of_tasks.items()})

@@ -22,6 +22,9 @@ Params = dict[str, Tensor]
 """A policy's weights ``w0, b0, ...`` and ``log_std``, of one policy or with a leading
 task axis."""
 
+Gaussian = tuple[Tensor, Tensor]
+"""Mean and log standard deviation of a policy's actions, each ``[M, E, T, A]``."""
+
 InnerObjective = Literal["likelihood_ratio", "log_likelihood", "dice"]
 
 OBS_CLIP = 10.0
@@ -189,20 +192,33 @@ def per_task(params: Params, tasks: int) -> Params:
     return {name: value.expand(tasks, *value.shape) for name, value in params.items()}
 
 
-def gaussian(params: Params, obs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and log standard deviation ``[M, ..., A]`` of each task's policy.
+def activations(params: Params, obs: Tensor) -> list[Tensor]:
+    """Return the observations, each hidden layer's activations and, last, the mean.
 
     Args:
         params: with a leading task axis; every layer is one batched product.
         obs: ``[M, ..., O]``.
+
+    Returns:
+        Each ``[M, B, ...]``, with all of a task's observations in one axis.
     """
-    x = obs.flatten(1, -2)
+    found = [obs.flatten(1, -2)]
     layers = (len(params) - 1) // 2
     for i in range(layers):
-        x = torch.baddbmm(params[f"b{i}"].unsqueeze(1), x, params[f"w{i}"].mT)
-        if i < layers - 1:
-            x = torch.tanh(x)
-    mean = x.unflatten(1, obs.shape[1:-1])
+        bias, weight = params[f"b{i}"].unsqueeze(1), params[f"w{i}"].mT
+        x = torch.baddbmm(bias, found[-1], weight)
+        found.append(torch.tanh(x) if i < layers - 1 else x)
+    return found
+
+
+def gaussian(params: Params, obs: Tensor) -> Gaussian:
+    """Return the distribution ``[M, ..., A]`` of each task's policy.
+
+    Args:
+        params: with a leading task axis.
+        obs: ``[M, ..., O]``.
+    """
+    mean = activations(params, obs)[-1].unflatten(1, obs.shape[1:-1])
     shape = (len(obs), *[1] * (obs.dim() - 2), -1)
     return mean, params["log_std"].reshape(shape).expand_as(mean)
 
@@ -231,16 +247,16 @@ def task_mean(x: Tensor, alive: Tensor) -> Tensor:
     return (x * alive).sum((1, 2)) / alive.sum((1, 2))
 
 
-def ratio(params: Params, phase: Phase) -> Tensor:
-    """Return pi(a|s) of these parameters over that recorded at sampling."""
-    new = log_prob(phase.action, *gaussian(params, phase.obs))
-    old = log_prob(phase.action, phase.mean, phase.log_std)
+def ratio(new: Gaussian, phase: Phase) -> Tensor:
+    """Return pi(a|s) of a policy over that recorded at sampling, ``[M, E, T]``."""
+    change = log_prob(phase.action, *new)
+    change = change - log_prob(phase.action, phase.mean, phase.log_std)
     # padding holds zeros, whose density means nothing and may overflow
-    return torch.where(phase.alive, new - old, 0).exp()
+    return torch.where(phase.alive, change, 0).exp()
 
 
-def inner_surrogate(params: Params, phase: Phase, objective: InnerObjective) -> Tensor:
-    """Return each task's inner objective ``[M]``, to be maximised.
+def inner_surrogate(new: Gaussian, phase: Phase, objective: InnerObjective) -> Tensor:
+    """Return each task's inner objective ``[M]``, to be maximised in the new policy.
 
     - ``likelihood_ratio``: mean of ratio * A. Its Hessian keeps the score's outer
       product (LVC), so credit reaches the pre-update exploration.
@@ -251,8 +267,8 @@ def inner_surrogate(params: Params, phase: Phase, objective: InnerObjective) -> 
       that time; unbiased Hessian, high variance.
     """
     if objective == "likelihood_ratio":
-        return task_mean(ratio(params, phase) * phase.advantage, phase.alive)
-    density = log_prob(phase.action, *gaussian(params, phase.obs))
+        return task_mean(ratio(new, phase) * phase.advantage, phase.alive)
+    density = log_prob(phase.action, *new)
     if objective == "log_likelihood":
         return task_mean(density * phase.advantage, phase.alive)
     score = (density * phase.alive).cumsum(-1)
@@ -285,7 +301,8 @@ def adapt(
             name: value.detach().requires_grad_() for name, value in params.items()
         }
     with torch.enable_grad():
-        surrogate = inner_surrogate(params, phase, objective).sum()
+        new = gaussian(params, phase.obs)
+        surrogate = inner_surrogate(new, phase, objective).sum()
         gradients = torch.autograd.grad(
             surrogate, list(params.values()), create_graph=create_graph
         )

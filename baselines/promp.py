@@ -70,7 +70,7 @@ class PrompLearner(GradientLearner):
             divergences.append(task_mean(distance, phase.alive).mean())
             params = self._adapt(params, phase, create_graph=True)
         last, clip = phases[-1], self.config.clip
-        change = ratio(params, last)
+        change = ratio(gaussian(params, last.obs), last)
         clipped = change.clamp(1 - clip, 1 + clip)
         surrogate = torch.min(change * last.advantage, clipped * last.advantage)
         mean = task_mean(surrogate, last.alive).mean()

@@ -167,7 +167,9 @@ class TestMetaGradient:
     def value(self, vector: Tensor, objective: str, post: Phase, graph: bool) -> Tensor:
         theta = pg.unflatten(vector, self.theta)
         params = adapted(theta, self.pre, objective, graph=graph)
-        return pg.task_mean(pg.ratio(params, post) * post.advantage, post.alive).mean()
+        return pg.task_mean(
+            pg.ratio(pg.gaussian(params, post.obs), post) * post.advantage, post.alive
+        ).mean()
 
     def gradient(self, objective: str, post: Phase, at: Tensor) -> Tensor:
         vector = at.clone().requires_grad_()
@@ -210,7 +212,8 @@ class TestMetaGradient:
         phase = self.pre._replace(reward=pg.standardise(self.pre.reward, ALIVE))
         vector = pg.flatten(self.theta).requires_grad_()
         params = pg.per_task(pg.unflatten(vector, self.theta), TASKS)
-        surrogate = pg.inner_surrogate(params, phase, "dice")[0]
+        new = pg.gaussian(params, phase.obs)
+        surrogate = pg.inner_surrogate(new, phase, "dice")[0]
         (ours,) = torch.autograd.grad(surrogate, vector)
         count = ALIVE.sum(1, keepdim=True).clamp(min=1)
         usual = (phase.reward * ALIVE).sum(1, keepdim=True) / count
@@ -343,8 +346,9 @@ def test_promps_objective_equals_a_loop_over_tasks(point_robot):
             kl = pg.kl_divergence(phase.mean, phase.log_std, mean, log_std)
             penalty += weight * kl[phase.alive].mean() / 2
             params = pg.adapt(params, phase, "likelihood_ratio", 0.1, create_graph=True)
-        change = pg.ratio(params, phases[-1])[phases[-1].alive]
-        advantage = phases[-1].advantage[phases[-1].alive]
+        last = phases[-1]
+        change = pg.ratio(pg.gaussian(params, last.obs), last)[last.alive]
+        advantage = last.advantage[last.alive]
         clipped = change.clamp(0.7, 1.3)
         objective = torch.minimum(change * advantage, clipped * advantage).mean()
         losses.append(penalty - objective)
