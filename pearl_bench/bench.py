@@ -46,6 +46,8 @@ ON_POLICY = {
     "rl2": "baselines.rl2",
 }
 """The methods whose whole iteration is timed, and the module that samples for each."""
+LEAST_ROUNDS = 4
+"""Iterations that are timed at least, however long; the first never counts."""
 ROWS, WIDTH = 4096, 300
 """Size of the hidden layers' product in PEARL's update: 16 tasks x 256, 300 wide."""
 
@@ -192,8 +194,9 @@ def iteration_figures(name: str, seconds: float) -> list[Figure]:
 
     best, rate, raw, before = math.inf, 0.0, 0.0, 0
     parts: dict[str, float] = {}
-    end = time.perf_counter() + 2 * seconds
-    while not parts or time.perf_counter() < end:
+    rounds, end = 0, time.perf_counter() + 2 * seconds
+    while rounds < LEAST_ROUNDS or time.perf_counter() < end:
+        rounds += 1
         start, before = time.perf_counter(), learner.env_steps
         with stopwatch(ON_POLICY[name], "run_episode") as sampling:
             learner.collect()

@@ -223,6 +223,17 @@ class TestHiddenState:
         torch.testing.assert_close(gradient(one), whole, rtol=1e-12, atol=1e-14)
         assert (gradient(cut) - whole).abs().max() > 1e-3
 
+    @CELLS
+    def test_steps_equal_the_whole_sequence(self, cell):
+        net, inputs = policy(cell), draws(1, TRIALS, STEPS, INPUTS)
+        means, end = net(inputs, net.initial_state(TRIALS))
+        state = net.initial_state(TRIALS)
+        for t in range(STEPS):
+            mean, state = net.step(inputs[:, t], state)
+            torch.testing.assert_close(mean, means[:, t], rtol=0, atol=1e-14)
+        for ours, theirs in zip(state, end, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-14)
+
     def test_gradient_ends_at_the_chunk_border(self):
         net = policy("lstm")
         inputs = draws(1, 1, 6, INPUTS).requires_grad_()
