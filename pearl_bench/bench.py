@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pearl_bench import config as configuration
 from pearl_bench import registry
 from pearl_bench.evaluate import evaluate
-from pearl_bench.launch import keep_pages
+from pearl_bench.memory import keep_pages
 from pearl_bench.nn import use_fastest_float32
 from pearl_bench.pearl.collection import Block, EpisodeMeans
 from pearl_bench.pearl.learner import UPDATES_PER_SLICE

@@ -7,7 +7,6 @@ is another function beside ``_execute_children``: it hands out ``_Order`` texts 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
@@ -27,6 +26,7 @@ from pearl_bench import config as configuration
 from pearl_bench import registry
 from pearl_bench.config import ConfigError, RunConfig
 from pearl_bench.console import Board, Lines, Progress, Tee
+from pearl_bench.memory import keep_pages
 from pearl_bench.mirror import Mirror
 from pearl_bench.plan import Run
 from pearl_bench.record import RecordError, RunRecord, provenance
@@ -68,22 +68,6 @@ class StopRequest:
         self.__exit__()  # the next signal does what it always did
         # print() is not safe within a handler: it may have interrupted a print().
         os.write(2, b"\nstopping after a checkpoint; once more ends at once\n")
-
-
-def keep_pages() -> None:
-    """Let glibc keep freed memory up to 1 GiB instead of giving it back at once.
-
-    By default a tensor of some megabytes is mapped afresh each time it is allocated
-    and unmapped when it is freed, and the page faults of first touching it cost a
-    quarter of an update. Does nothing where the C library is another one.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # malloc.h
-        mallopt(mmap_threshold, 1 << 30)
-        mallopt(trim_threshold, 1 << 30)
 
 
 def limit_spinning() -> None:

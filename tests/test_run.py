@@ -181,7 +181,7 @@ def test_kept_pages_are_not_faulted_in_again():
     code = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from pearl_bench.launch import keep_pages\n"
+        "from pearl_bench.memory import keep_pages\n"
         "if sys.argv[1] == 'keep': keep_pages()\n"
         "np.ones(1 << 20)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
