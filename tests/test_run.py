@@ -177,6 +177,28 @@ def test_a_loss_that_is_not_finite_fails_the_run_by_name(tmp_path):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_holes_between_arrays_are_given_back():
+    code = (
+        "import numpy as np, psutil\n"
+        "from pearl_bench.memory import give_back_pages, keep_pages\n"
+        "keep_pages()\n"
+        "arrays = [np.ones(1 << 17) for _ in range(100)]\n"
+        "del arrays[::2]\n"
+        "before = psutil.Process().memory_info().rss\n"
+        "give_back_pages()\n"
+        "print(before - psutil.Process().memory_info().rss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    assert int(done.stdout) > 40 << 20  # 50 arrays of 1 MiB
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_kept_pages_are_not_faulted_in_again():
     code = (
         "import resource, sys\n"
