@@ -176,6 +176,17 @@ def test_a_loss_that_is_not_finite_fails_the_run_by_name(tmp_path):
     assert "Traceback" in (run_folder(tmp_path, 0) / "log.txt").read_text()
 
 
+def number_printed(code: str, *arguments: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    return int(done.stdout)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_holes_between_arrays_are_given_back():
     code = (
@@ -188,14 +199,7 @@ def test_holes_between_arrays_are_given_back():
         "give_back_pages()\n"
         "print(before - psutil.Process().memory_info().rss)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=60,
-    )
-    assert int(done.stdout) > 40 << 20  # 50 arrays of 1 MiB
+    assert number_printed(code) > 40 << 20  # 50 arrays of 1 MiB
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
@@ -210,16 +214,5 @@ def test_kept_pages_are_not_faulted_in_again():
         "for _ in range(20): np.ones(1 << 20)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
     )
-    faults = {
-        mode: int(
-            subprocess.run(
-                [sys.executable, "-c", code, mode],
-                capture_output=True,
-                check=True,
-                text=True,
-                timeout=60,
-            ).stdout
-        )
-        for mode in ("keep", "default")
-    }
+    faults = {mode: number_printed(code, mode) for mode in ("keep", "default")}
     assert faults["keep"] < faults["default"] / 10
