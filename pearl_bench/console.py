@@ -206,7 +206,9 @@ class Board:
                 str(run.config.seed),
                 run.state,
                 f"{run.env_steps:,}/{run.config.steps:,}",
-                f"{run.test_steps:,} every {run.config.eval_every:,}",
+                ""
+                if run.test_steps is None
+                else f"{run.test_steps:,} every {run.config.eval_every:,}",
                 "" if not run.remaining else duration(run.remaining),
             )
             for run in runs

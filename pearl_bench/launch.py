@@ -28,7 +28,7 @@ from pearl_bench.config import ConfigError, RunConfig
 from pearl_bench.console import Board, Lines, Progress, Tee
 from pearl_bench.memory import keep_pages
 from pearl_bench.mirror import Mirror
-from pearl_bench.plan import Run
+from pearl_bench.plan import Cost, Run
 from pearl_bench.record import RecordError, RunRecord, provenance
 
 if TYPE_CHECKING:
@@ -82,22 +82,23 @@ def limit_spinning() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
-def measure(run: RunConfig) -> float:
-    """Return the seconds that a run takes, from a short trial in this process."""
+def measure(run: RunConfig) -> Cost:
+    """Return what a run takes, from a short trial in this process."""
     _prepare(run)
     family = _meta_tested(registry.family(run.suite, run.family), run)
     learner = _learner(run, family)
-    meta_test = _meta_test_seconds(learner, family, run)
-    return meta_test + learner.estimate_seconds(run.steps)
+    from pearl_bench.evaluate import episodes_due  # noqa: PLC0415
+
+    test_steps = episodes_due(learner, family) * family.horizon
+    meta_tests = -(-run.steps // run.eval_every)
+    tested = meta_tests * test_steps * _meta_test_pace(learner, family, run)
+    return Cost(tested + learner.estimate_seconds(run.steps), test_steps)
 
 
-def _meta_test_seconds(
-    learner: MetaLearner, family: TaskFamily, run: RunConfig
-) -> float:
-    """Time a few steps of a small meta-test for all the steps of a run's meta-tests."""
-    from pearl_bench.evaluate import episodes_due, evaluate  # noqa: PLC0415
+def _meta_test_pace(learner: MetaLearner, family: TaskFamily, run: RunConfig) -> float:
+    """Return the seconds that a step of a meta-test takes, from a small one."""
+    from pearl_bench.evaluate import evaluate  # noqa: PLC0415
 
-    due = episodes_due(learner, family)
     trial = replace(
         family,
         horizon=min(family.horizon, TRIAL_HORIZON),
@@ -109,8 +110,7 @@ def _meta_test_seconds(
     family.make_batch(trial.test, threads=run.threads).close()  # the first is slow
     start = time.perf_counter()
     rows = evaluate(learner, trial, seed=run.seed, threads=run.threads)
-    pace = (time.perf_counter() - start) / sum(row.length for row in rows)
-    return pace * due * family.horizon * -(-run.steps // run.eval_every)
+    return (time.perf_counter() - start) / sum(row.length for row in rows)
 
 
 def launch(

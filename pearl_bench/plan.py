@@ -10,14 +10,24 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NamedTuple
 
 from pearl_bench import config as configuration
 from pearl_bench import record, registry
 from pearl_bench.config import BenchConfig, ConfigError, Device, RunConfig
 
-if TYPE_CHECKING:
-    from suites.base import TaskFamily
+
+class Cost(NamedTuple):
+    """What a run takes on this machine.
+
+    Attributes:
+        seconds: of all of it, from its beginning.
+        test_steps: environment steps of one meta-test, all its parts together; they
+            come on top of the training steps.
+    """
+
+    seconds: float
+    test_steps: int
 
 
 @dataclass(frozen=True)
@@ -30,8 +40,8 @@ class Run:
         state: what the folder says; a run that was once done and now has more steps
             to take is ``begun`` again.
         env_steps: environment steps it has behind it.
-        test_steps: environment steps of one meta-test by the suite's protocol; they
-            come on top.
+        test_steps: environment steps of one meta-test; none before ``estimate``, or
+            if there is none to come.
         remaining: estimated seconds to its end; none before ``estimate``.
     """
 
@@ -39,7 +49,7 @@ class Run:
     folder: Path
     state: Literal["missing", "begun", "done", "failed"]
     env_steps: int
-    test_steps: int
+    test_steps: int | None = None
     remaining: float | None = None
 
     @property
@@ -77,7 +87,7 @@ def plan(bench: BenchConfig) -> list[Run]:
     return runs
 
 
-def estimate(runs: Sequence[Run], measure: Callable[[RunConfig], float]) -> list[Run]:
+def estimate(runs: Sequence[Run], measure: Callable[[RunConfig], Cost]) -> list[Run]:
     """Fill in how long each pending run will take.
 
     Runs that differ in the seed only are measured once. The recorded speed of a begun
@@ -86,19 +96,22 @@ def estimate(runs: Sequence[Run], measure: Callable[[RunConfig], float]) -> list
 
     Args:
         runs: the plan.
-        measure: returns the seconds that a whole run takes on this machine.
+        measure: returns what a whole run takes on this machine.
     """
-    measured: dict[RunConfig, float] = {}
+    measured: dict[RunConfig, Cost] = {}
     estimated = []
     for run in runs:
-        remaining = 0.0
-        if run.pending:
+        if not run.pending:
+            estimated.append(replace(run, remaining=0.0))
+        else:
             key = replace(run.config, seed=0)
             if key not in measured:
                 measured[key] = measure(key)
-            left = max(0, run.config.steps - run.env_steps)
-            remaining = measured[key] * left / run.config.steps
-        estimated.append(replace(run, remaining=remaining))
+            left = max(0, run.config.steps - run.env_steps) / run.config.steps
+            seconds, test_steps = measured[key]
+            estimated.append(
+                replace(run, test_steps=test_steps, remaining=seconds * left)
+            )
     return estimated
 
 
@@ -147,14 +160,7 @@ def _look_up(wanted: RunConfig, out: Path) -> Run:
     state = found.state
     if state == "done" and found.env_steps < wanted.steps:
         state = "begun"
-    family = registry.family(wanted.suite, wanted.family)
-    return Run(wanted, folder, state, found.env_steps, _test_steps(family, wanted))
-
-
-def _test_steps(family: TaskFamily, wanted: RunConfig) -> int:
-    family = family.meta_tested(wanted.meta_test.goals, package=False)
-    tasks = len(family.test) + len(family.checked_train)
-    return tasks * family.meta_test.episodes * family.horizon
+    return Run(wanted, folder, state, found.env_steps)
 
 
 def _check_same(wanted: RunConfig, folder: Path) -> None:

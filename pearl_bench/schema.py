@@ -35,7 +35,8 @@ RUN = Column(
     RUN_ID,
     "",
     "`r` and 12 hex digits of the suite, family, method, seed, budget, precision, "
-    "settings, evaluation interval, task fingerprint and device (CPU or CUDA) that it "
+    "settings, evaluation interval, words about the meta-test, task fingerprint and "
+    "device (CPU or CUDA) that it "
     "was begun on. How long it ran, and on how many threads, is no part of it",
 )
 FAMILY = Column("family", NAME, "", "task family")

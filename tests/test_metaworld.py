@@ -561,6 +561,16 @@ def test_a_worker_that_dies_is_reported_and_takes_the_others_along():
         batch.step(np.zeros((2, 4)))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_to_stop_leaves_the_workers_alive(number):
+    workers = Workers(1)
+    batch = reach_batch(workers)
+    batch.reset(np.random.default_rng(0))
+    os.kill(workers.pids[0], number)
+    batch.step(np.zeros((2, 4)))
+    workers.close()
+
+
 def test_the_next_batch_gets_new_workers():
     family = FAMILIES["reach"]
     batch = family.make_batch(family.train[:1], threads=1)

@@ -6,9 +6,9 @@ import json
 import pytest
 import torch
 
-from pearl_bench import config, registry
+from pearl_bench import config, launch, registry
 from pearl_bench.config import ConfigError, load
-from pearl_bench.plan import Run, estimate, plan, resolve_device, wall_seconds
+from pearl_bench.plan import Cost, Run, estimate, plan, resolve_device, wall_seconds
 from pearl_bench.record import RunRecord, provenance
 
 
@@ -124,11 +124,20 @@ def test_runs_that_differ_in_the_seed_are_measured_once(words):
 
     def measure(run):
         asked.append(run)
-        return 100.0
+        return Cost(100.0, 5)
 
     estimated = estimate(plan(load(words)), measure)
     assert len(asked) == 1
     assert [run.remaining for run in estimated] == [0.0, 100.0, 60.0]
+    assert [run.test_steps for run in estimated] == [None, 5, 5]
+
+
+@pytest.mark.parametrize("learner", ["pearl", "rl2"])
+def test_the_cost_of_a_meta_test_counts_all_its_parts(words, learner):
+    bench = load(words)
+    run = config.run_config(bench, "point-robot", learner, 0, threads=1)
+    own = run.config.episodes if learner == "rl2" else 0
+    assert launch.measure(run).test_steps == 20 * 20 * (3 + own)
 
 
 def test_wall_time_of_jobs_in_order(words):

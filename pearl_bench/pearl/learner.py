@@ -207,16 +207,21 @@ class PearlLearner(Learner):
     def estimate_seconds(self, env_steps: int) -> float:
         """Time one episode per task of an iteration and a few gradient steps."""
         config = self.config
-        pool = len(self.family.train) * config.initial_steps
-        blocks = (
-            config.prior_steps,
-            config.posterior_steps,
-            config.extra_posterior_steps,
+        horizon = self.family.horizon
+        pool, *blocks = (
+            -(-steps // horizon) * horizon  # whole episodes
+            for steps in (
+                config.initial_steps,
+                config.prior_steps,
+                config.posterior_steps,
+                config.extra_posterior_steps,
+            )
         )
+        pool *= len(self.family.train)
         per_iteration = config.tasks_per_iteration * sum(blocks)
         iterations = max(1, -(-(env_steps - pool) // per_iteration))
         tasks = np.arange(min(config.tasks_per_iteration, len(self.family.train)))
-        steps = max(self.family.horizon, config.context_size)
+        steps = max(horizon, config.context_size)
         start = time.perf_counter()
         self._collect(
             tasks, [Block(steps, posterior=False, recent=True)], EpisodeMeans()

@@ -139,9 +139,7 @@ class Workers:
             raise WorkerError("the workers of this batch have ended; make a new one")
         try:
             for process, words in zip(self._processes, own, strict=True):
-                assert process.stdin is not None
-                process.stdin.write(json.dumps({"do": what} | shared | words) + "\n")
-                process.stdin.flush()
+                self._tell(process, {"do": what} | shared | words)
             answers = [self._answer(process) for process in self._processes]
         except BaseException as error:  # an interrupt too: answers would stay behind
             lost = [p for p in self._processes if p.poll() is not None]
@@ -153,6 +151,16 @@ class Workers:
         if trouble:
             self.close()
             raise WorkerError(f"a Meta-World worker failed:\n{trouble[0]}")
+
+    @staticmethod
+    def _tell(process: subprocess.Popen[str], order: dict[str, Any]) -> None:
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            process.wait()
+            raise
 
     @staticmethod
     def _answer(process: subprocess.Popen[str]) -> str | None:

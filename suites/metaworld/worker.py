@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import signal
 import sys
 import traceback
 from contextlib import nullcontext
@@ -98,6 +99,10 @@ class Worker:
 
 def main(words: list[str]) -> None:
     """Obey until the input ends; the word ``plain`` leaves the package as it is."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Sent to every process of a job, they ask the batch's process for a checkpoint,
+        # which it can take only while its workers live.
+        signal.signal(number, signal.SIG_IGN)
     worker = Worker()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the answers
