@@ -226,6 +226,20 @@ def run_config(
     )
 
 
+def usual_settings(
+    learner: str, suite: str, family: str, budget: str
+) -> dict[str, Any]:
+    """Return a method's settings where no word changes them.
+
+    They are nothing for a method or a budget that this version does not know.
+    """
+    if learner not in registry.LEARNERS or budget not in typing.get_args(Budget):
+        return {}
+    chosen = _from_conf(learner, suite, family, typing.cast(Budget, budget))
+    usual = registry.default_settings(learner)
+    return {key: chosen.get(key, value) for key, value in usual.items()}
+
+
 def to_yaml(run: RunConfig) -> str:
     """Return a run's ``config.yaml``; what its meta-test leaves as it is, it omits."""
     data, usual = asdict(run), asdict(MetaTestConfig())

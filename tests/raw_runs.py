@@ -24,6 +24,11 @@ def some_return(env_steps: int, task: int, episode: int) -> float:
     return env_steps / 7 + 0.1 * task + 10 * episode
 
 
+def always(episode: int) -> int:
+    del episode
+    return 1
+
+
 def make_run(
     out: Path,
     *,
@@ -35,19 +40,27 @@ def make_run(
     steps: tuple[int, ...] = (1000, 2000, 3000),
     tasks: int = 2,
     episodes: int = 3,
+    tested: int = 1,
     returns: Callable[[int, int, int], float] = some_return,
-    success: str | int = "",
+    success: str | Callable[[int], int] = "",
     unstable: int = 0,
     status: str = "done",
     device: str = "cpu",
     commit: str = "a" * 40,
     settings: dict[str, object] | None = None,
     own: int | None = None,
+    package: int | None = None,
     groups: Sequence[str] | None = None,
     **config: object,
 ) -> Path:
-    """Write a run with one evaluation at each of ``steps``; return its folder."""
-    parts = {"suite": episodes - 1} | ({} if own is None else {"own": own})
+    """Write a run with one evaluation at each of ``steps``; return its folder.
+
+    The last ``tested`` episodes are test episodes; ``own`` and ``package`` are the
+    episodes of two more protocols, explored and counted. A success is of an episode.
+    """
+    parts = {"suite": (episodes - tested, tested)}
+    parts |= {} if own is None else {"own": (own, 1)}
+    parts |= {} if package is None else {"metaworld": (0, package)}
     folder = out / suite / family / learner / f"seed={seed}"
     plain = {
         "suite": suite,
@@ -82,9 +95,9 @@ def make_run(
                 "split": "test",
                 "tasks": tasks,
                 "exploration_episodes": explored,
-                "test_episodes": 1,
+                "test_episodes": played,
             }
-            for protocol, explored in parts.items()
+            for protocol, (explored, played) in parts.items()
         ],
     }
     with RunRecord(folder) as run:
@@ -101,13 +114,13 @@ def make_run(
                         "episode": episode,
                         "return": returns(step, task, episode),
                         "length": 200,
-                        "success": success,
+                        "success": success(episode) if callable(success) else success,
                         "unstable": unstable,
                         "wall_s": step / 100,
                     }
-                    for protocol, explored in parts.items()
+                    for protocol, (explored, played) in parts.items()
                     for task in range(tasks)
-                    for episode in range(1, explored + 2)
+                    for episode in range(1, explored + played + 1)
                 ]
             )
         run._run["peak_memory_mib"] = 100.0  # not this process's

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from raw_runs import make_run
+from raw_runs import always, make_run
 
 from pearl_bench.analysis import metaworld, style
 from pearl_bench.analysis.figures import ablations
@@ -65,7 +65,7 @@ def test_without_ablations_the_figure_says_how_they_are_made(tmp_path):
 def ml10(tmp_path):
     """Runs with success, on a family that takes Meta-World's name for the purpose."""
     found = published(
-        tmp_path, *({"success": 1, "seed": seed, "tasks": 4} for seed in (0, 1))
+        tmp_path, *({"success": always, "seed": seed, "tasks": 4} for seed in (0, 1))
     )
     family = next(f for f in found.families if f.arms)
     object.__setattr__(family.row, "name", "ml10")
@@ -87,6 +87,22 @@ def test_published_numbers_stand_beside_ours(ml10):
     assert ("PEARL", 23.2, 13) in [
         (row.method, float(row.train.value), float(row.test.value)) for row in theirs
     ]
+
+
+def test_the_packages_number_is_told_apart(tmp_path):
+    make_run(
+        tmp_path / "raw",
+        suite="ml10",
+        family="ml10",
+        tested=2,
+        package=2,
+        success=lambda episode: int(episode > 1),
+    )
+    publish(tmp_path / "raw", tmp_path / "results", "ml10")
+    rows = metaworld.successes(load(tmp_path / "results", "ml10"))
+    ours = {row.source: float(row.test.value) for row in rows[:3]}
+    assert ours["here, final"] == 100
+    assert ours["here, final, by the package's evaluator"] == 50
 
 
 def test_success_curves_have_a_panel_per_split(ml10):

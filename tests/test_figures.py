@@ -89,7 +89,9 @@ def test_caption_states_the_provenance(tmp_path):
         "(ant-fwd-back) steps; commit aaaaaaa, bbbbbbb (half-cheetah-vel), aaaaaaa "
         "(ant-fwd-back)."
     ]
-    for sheet in drawn(results).values():
+    sheets = drawn(results)
+    assert not set(notes.provenance(found)) & set(sheets.pop("ablations").caption)
+    for sheet in sheets.values():
         assert set(notes.provenance(found)) <= set(sheet.caption)
         assert "commit aaaaaaa" in " ".join(text_of(sheet).split())
 
@@ -199,6 +201,59 @@ def test_a_level_never_reached_is_a_bound(tmp_path):
     found = load(results, SUITE)
     text = tables.to_markdown(found, tables.tables(found))
     assert "| >2000 [>2000, >2000] |" in text
+
+
+def test_baseline_runs_of_unequal_length(tmp_path):
+    """Level and steps are of what the runs share: 10 steps less than their mean."""
+    results = published(
+        tmp_path,
+        *seeds(2, steps=tuple(range(1000, 31_000, 1000)), returns=rising(1)),
+        {"learner": "rl2", "steps": (1000, 2000), "returns": rising(1)},
+        {
+            "learner": "rl2",
+            "steps": tuple(range(1000, 21_000, 1000)),
+            "returns": rising(1),
+            "seed": 1,
+        },
+    )
+    (found,) = comparison.efficiencies(load(results, SUITE))
+    assert found.claim.level.value == pytest.approx(-200 + 2 + 3)
+    assert found.claim.baseline.value == found.claim.needed.value == 2000
+
+
+def test_methods_compare_on_the_same_tasks_alone(comparison_of_two):
+    assert list(comparison.efficiencies(comparison_of_two))
+    table = comparison_of_two.folder / "runs.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    other = "f" * 16
+    table.write_text(
+        "".join(
+            line.replace("0123456789abcdef", other) if ",rl2," in line else line
+            for line in lines
+        )
+    )
+    again = load(comparison_of_two.folder.parent, SUITE)
+    assert list(comparison.efficiencies(again)) == []
+    assert comparison.improvements(again) == []
+
+
+def test_a_run_without_a_checkpoint_is_drawn(tmp_path):
+    """It has been evaluated, but how long that took nobody has written down."""
+    results = published(tmp_path, {}, {"seed": 1})
+    table = results / SUITE / "runs.csv"
+    text = table.read_text()
+    table.write_text(text.replace(",3000,done,0.5,", ",0,begun,0.0,", 1))
+    assert table.read_text() != text
+    assert "score-over-time" in drawn(results)
+    assert any(
+        "no checkpoint yet" in note for note in notes.notes(load(results, SUITE))
+    )
+
+
+def test_areas_begin_with_the_first_evaluation(tmp_path):
+    steps = (200_000, 600_000, 1_000_000)
+    found = load(published(tmp_path, *seeds(2, steps=steps)), SUITE)
+    assert set(comparison.areas(found, found.labels[0])) == {1e6}
 
 
 def test_probability_of_improvement_and_areas(comparison_of_two):

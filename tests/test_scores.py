@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from raw_runs import make_run
+from raw_runs import always, make_run
 
 import suites
 from pearl_bench.analysis.arms import OWN, REPORTED, Part
@@ -53,8 +53,87 @@ def test_seeds_meet_though_their_steps_differ(tmp_path):
         {"seed": 1, "steps": (1190, 2000, 3010, 3020), "returns": constant(0.0)},
     )
     steps, values, _ = arms(found)[0].matched(REPORTED, -1, "return")
-    assert steps.tolist() == [1100, 2020, 3010]
+    assert steps.tolist() == [1100, 2020, 3005]
     assert values.mean(0) == pytest.approx(300 + steps / 1000)
+
+
+def test_the_evaluation_that_ends_a_run_does_not_displace_another(tmp_path):
+    found = published(
+        tmp_path,
+        {"seed": 0, "steps": (1000, 2000, 2600)},
+        {"seed": 1, "steps": (1010, 2010, 2620)},
+        {"seed": 2, "steps": (1000, 2000, 3000)},
+    )
+    steps, _, left_out = arms(found)[0].matched(REPORTED, -1, "return")
+    assert steps.tolist() == pytest.approx([3010 / 3, 6010 / 3])
+    assert left_out == (1, 1, 1)
+    alike = [{"seed": seed, "steps": (2000, 2600)} for seed in (0, 1)]
+    (arm,) = arms(published(tmp_path / "alike", *alike))
+    assert arm.matched(REPORTED, -1, "return").steps.tolist() == [2000, 2600]
+
+
+def test_other_meta_tests_are_not_averaged(tmp_path):
+    found = published(
+        tmp_path,
+        {"seed": 0},
+        {"seed": 1, "tasks": 4},
+        {"seed": 2, "eval_every": 500},
+        {"seed": 3, "episodes": 4},
+    )
+    assert sorted(a.label for a in arms(found)) == [
+        f"pearl · quick · float32 · {about} steps"
+        for about in (
+            "2 exploration episodes · 2 test tasks · tested every 1000",
+            "2 exploration episodes · 2 test tasks · tested every 500",
+            "2 exploration episodes · 4 test tasks · tested every 1000",
+            "3 exploration episodes · 2 test tasks · tested every 1000",
+        )
+    ]
+
+
+def test_a_name_means_the_same_in_every_family(tmp_path):
+    """ant-goal-2d's kl_weight is 1 in conf/; that of half-cheetah-vel is 0.1."""
+    found = published(
+        tmp_path,
+        {"settings": {"kl_weight": 1.0}},
+        {"family": "ant-goal-2d", "settings": {"kl_weight": 1.0}},
+    )
+    (changed,), (usual,) = arms(found), arms(found, "ant-goal-2d")
+    assert changed.label == "pearl · quick · float32 · kl_weight=1.0"
+    assert usual.label == "pearl · quick · float32"
+
+
+def test_a_change_of_device_is_told(tmp_path):
+    found = published(tmp_path, {"seed": 0}, {"seed": 1})
+    table = found.folder / "runs.csv"
+    table.write_text(table.read_text().replace(",cpu,float", ",cpu; cuda,float", 1))
+    again = load(tmp_path / "results", "locomotion")
+    assert [a.label for a in arms(again)] == [
+        "pearl · quick · float32",
+        "pearl · quick · float32 · cpu; cuda",
+    ]
+
+
+def test_success_is_the_mean_over_the_test_episodes(tmp_path):
+    """Of the suite's protocol and of the package's; of the own one there is but one."""
+    found = published(
+        tmp_path,
+        {
+            "episodes": 5,
+            "tested": 3,
+            "own": 1,
+            "package": 2,
+            "success": lambda episode: int(episode in (2, 3)),
+            "returns": lambda step, task, episode: float(episode),
+        },
+    )
+    (run,) = arms(found)[0].runs
+    for part, share, total in ((REPORTED, 1 / 3, 4), (OWN, 1, 2)):
+        points = run.episode(part, -1)
+        assert [p.success for p in points] == pytest.approx([share] * 3)
+        assert [p.total for p in points] == pytest.approx([total] * 3)
+    package = Part(protocol="metaworld")
+    assert run.final(package, -1, "success") == 0.5
 
 
 def test_what_differs_is_not_averaged(tmp_path):
@@ -102,7 +181,7 @@ def test_a_setting_that_is_newer_than_a_run_had_its_default(tmp_path):
         {"settings": older | {"context_sampler": "recent"}, "seed": 1},
     )
     assert [(a.label, len(a.runs)) for a in arms(found)] == [
-        ("pearl · quick · float32", 2)
+        ("pearl · quick · float32 · latent_dim=7", 2)
     ]
 
 
@@ -160,7 +239,7 @@ def test_scores_use_the_families_ranges(tmp_path):
 
 
 def test_success_is_its_own_score(tmp_path):
-    found = published(tmp_path, {"success": 1})
+    found = published(tmp_path, {"success": always})
     family = next(f for f in found.families if f.arms)
     assert family.measure == "success"
     assert family.score(0.25) == 0.25
@@ -195,6 +274,20 @@ def test_what_does_not_fit_is_refused(tmp_path):
     runs.write_text(table.replace("half-cheetah-vel", "swimmer"))
     with pytest.raises(PublishedError, match="swimmer is no family of locomotion"):
         load(tmp_path / "results", "locomotion")
+    runs.write_text(table.replace('""latent_dim""', "latent_dim"))
+    with pytest.raises(PublishedError, match=r"runs\.csv, run r.*settings"):
+        load(tmp_path / "results", "locomotion")
+    runs.write_text(table.replace("run,", "name,", 1))
+    with pytest.raises(PublishedError, match=r"runs\.csv has other columns"):
+        load(tmp_path / "results", "locomotion")
+    runs.write_text(table + "r0,pearl\n")
+    with pytest.raises(PublishedError, match="row of another length"):
+        load(tmp_path / "results", "locomotion")
+    foreign = found.folder / "notes.csv"
+    foreign.write_text("a,b\n1,2\n")
+    with pytest.raises(PublishedError, match=r"notes\.csv has other columns"):
+        load(tmp_path / "results", "locomotion")
+    foreign.unlink()
     runs.write_text("".join(table.splitlines(keepends=True)[:2]))
     with pytest.raises(PublishedError, match=r"runs\.csv lacks the run r"):
         load(tmp_path / "results", "locomotion")

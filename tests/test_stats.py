@@ -137,6 +137,14 @@ def test_claim_of_differing_runs_has_an_interval_around_it():
     assert found.ratio.low < found.ratio.value < found.ratio.high
 
 
+def test_a_constant_baseline_has_its_level_from_the_start():
+    """Whatever the rounding of its means."""
+    values = np.full((7, 30), 0.1)
+    flat = stats.Curve(np.arange(1.0, 31), values, values[:, -3:].mean(1))
+    found = stats.claim("x", line(10.0, 3, 20_000), flat)
+    assert found.baseline.value == found.baseline.low == found.baseline.high == 1
+
+
 def test_a_level_never_reached_is_infinitely_far():
     found = stats.claim("x", line(1.0, 3, 50_000), line(1.0, 3, 100_000))
     assert found.needed.value == found.needed.low == found.needed.high == np.inf

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from raw_runs import make_run, some_return
+from raw_runs import always, make_run, some_return
 
 from pearl_bench.record import RecordError
 from pearl_bench.store import CURVE_COLUMNS, RUN_COLUMNS, StoreError, publish
@@ -37,7 +37,7 @@ def test_means_over_tasks(out, results):
     def returns(step, task, episode):
         return 0.1 * (task + 1) * episode + step
 
-    make_run(out, tasks=3, returns=returns, success=1, unstable=1, seed=4)
+    make_run(out, tasks=3, returns=returns, success=always, unstable=1, seed=4)
     written = publish(out, results, "locomotion", silent)
     folder = results / "locomotion"
     assert written == [folder / "pearl.csv", folder / "runs.csv"]

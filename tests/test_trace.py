@@ -14,7 +14,7 @@ from pearl_bench.analysis import style
 from pearl_bench.analysis.check import check
 from pearl_bench.analysis.figures import navigation
 from pearl_bench.analysis.paths import load_paths
-from pearl_bench.analysis.scores import load
+from pearl_bench.analysis.scores import PublishedError, load
 from pearl_bench.trace import main, trace
 from suites.navigation import MAX_MOVE, ROWS
 
@@ -124,6 +124,44 @@ def test_the_figure_shows_paths_width_and_return(trained):
         sheet = navigation.draw(load(results, "navigation"))
     (results / "away.csv").rename(results / "navigation" / schema.TRAJECTORIES_FILE)
     assert "no recorded paths yet" in sheet.figure.axes[0].texts[0].get_text()
+
+
+def test_the_axis_holds_all_arms(trained, tmp_path):
+    """Returns of two runs, of which the second is far above and below the first."""
+    _, results = trained
+    folder = shutil.copytree(results / "navigation", tmp_path / "navigation")
+    for name in ("runs.csv", "pearl.csv", schema.TRAJECTORIES_FILE):
+        with (folder / name).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        with (folder / name).open("a", newline="") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            for row in rows:
+                other = row | {"run": "r" + "0" * 12}
+                if name == "runs.csv":
+                    other["budget"] = "paper"
+                if name == schema.TRAJECTORIES_FILE:
+                    other["return"] = str(50 - 10 * int(row["episode"]))
+                writer.writerow(other)
+    with style.taste():
+        sheet = navigation.draw(load(tmp_path, "navigation"))
+    total = sheet.figure.axes[7]
+    low, high = total.get_ylim()
+    for line in total.lines:
+        values = np.asarray(line.get_ydata())
+        assert low <= values.min() <= values.max() <= high
+
+
+def test_damaged_paths_are_refused(trained, tmp_path):
+    _, results = trained
+    folder = shutil.copytree(results / "navigation", tmp_path / "navigation")
+    path = folder / schema.TRAJECTORIES_FILE
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))  # the last step of the last episode
+    with pytest.raises(PublishedError, match="lacks episodes of some tasks"):
+        load_paths(folder)
+    path.write_text("".join(lines).replace(",1,0,", ",one,0,", 1))
+    with pytest.raises(PublishedError, match="row that is none"):
+        load_paths(folder)
 
 
 def test_what_cannot_be_traced_is_said(trained, tmp_path, capsys):

@@ -6,13 +6,15 @@ Values are never moved in time: seeds are compared where all have been evaluated
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pearl_bench import registry
+from pearl_bench import config, registry
 
 Row = dict[str, str]
 Measure = Literal["return", "success"]
@@ -21,6 +23,16 @@ FINAL_SHARE = 0.1
 """The final level of a run is its mean over the last tenth of its steps."""
 GAP = 2.5
 """Median distances between evaluations from which on a pause is a gap."""
+META_TEST = {
+    "exploration_episodes": "{} exploration episodes",
+    "test_episodes": "{} test episodes",
+    "test_tasks": "{} test tasks",
+    "eval_every": "tested every {} steps",
+}
+"""How runs were tested: what must be the same in an arm, and its name in a label."""
+SUCCESS_IS = "the mean over the test episodes, from which PEARL and RL² go on adapting"
+REPORTED_IS = f"the last meta-test episode, on Meta-World {SUCCESS_IS}"
+"""What ``RunCurve.episode(part, -1)`` is, for captions."""
 
 
 class Part(NamedTuple):
@@ -85,14 +97,27 @@ class RunCurve:
         return max(points[-1].env_steps for points in self.points.values())
 
     def last_episode(self, part: Part) -> int:
-        """Return the number of the reported episode of a part."""
+        """Return the number of the last episode of a part."""
         return max(point.episode for point in self.points[part])
 
     def episode(self, part: Part, number: int) -> list[Point]:
-        """Return the points of one episode; 1 is the first, -1 the last."""
-        if number == -1:
-            number = self.last_episode(part)
-        return [p for p in self.points.get(part, ()) if p.episode == number]
+        """Return the points of one episode; 1 is the first, -1 what is reported.
+
+        That is the last episode, or where tasks have a success the mean over the test
+        episodes, as Meta-World's protocol has it.
+        """
+        points = self.points.get(part, ())
+        if number != -1:
+            return [point for point in points if point.episode == number]
+        if not points:
+            return []
+        several = part.protocol != "own" and points[0].success is not None
+        averaged = int(self.row["test_episodes"]) if several else 1
+        since = self.last_episode(part) - averaged
+        return [
+            _mean([point for point in of_one if point.episode > since])
+            for _, of_one in groupby(points, lambda point: point.env_steps)
+        ]
 
     def final(
         self, part: Part, number: int, measure: Measure, share: float = FINAL_SHARE
@@ -132,6 +157,11 @@ class Arm:
     budget: str
     runs: tuple[RunCurve, ...]
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the tasks."""
+        return self.runs[0].row["fingerprint"]
+
     def having(self, part: Part) -> list[RunCurve]:
         """Return the runs that were evaluated on a part."""
         return [run for run in self.runs if run.points.get(part)]
@@ -145,14 +175,19 @@ class Arm:
         """Return the runs' values of an episode wherever all have been evaluated.
 
         Episodes of varying length shift the evaluations of each seed a little, so the
-        n-th evaluation interval of one is matched with the n-th of the others; of two
-        evaluations in one interval the later counts.
+        n-th evaluation interval of one is matched with the n-th of the others. The one
+        that ends a run may be the second in its interval.
         """
-        by_interval = [
-            {p.env_steps // int(run.row["eval_every"]): p for p in points}
-            for run in self.having(part)
-            if (points := run.episode(part, number))
-        ]
+        by_interval = []
+        for run in self.having(part):
+            every = int(run.row["eval_every"])
+            before: Counter[int] = Counter()
+            found: dict[tuple[int, int], Point] = {}
+            for point in run.episode(part, number):
+                interval = point.env_steps // every
+                found[interval, before[interval]] = point
+                before[interval] += 1
+            by_interval.append(found)
         if not by_interval:
             return Matched(np.empty(0), np.empty((0, 0)), ())
         shared = sorted(set.intersection(*map(set, by_interval)))
@@ -163,55 +198,72 @@ class Arm:
         return Matched(steps.mean(0), values.reshape(len(points), -1), left_out)
 
 
-def group(curves: Sequence[RunCurve]) -> Iterator[Arm]:
-    """Group a family's runs by everything but the seed, and name the groups."""
+def _mean(points: Sequence[Point]) -> Point:
+    """Return the mean of episodes of the same tasks, under the last one's number."""
+    successes = [point.success for point in points if point.success is not None]
+    return points[-1]._replace(
+        total=float(np.mean([point.total for point in points])),
+        success=float(np.mean(successes)) if successes else None,
+        unstable=sum(point.unstable for point in points),
+    )
+
+
+def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
+    """Group a family's runs by everything but the seed, and name the groups.
+
+    A name tells what is not as ``conf/`` has it, so that it means the same in every
+    family; tasks and meta-test are named where the family's runs have several.
+    """
     groups: dict[tuple[str, ...], list[RunCurve]] = {}
-    keys = ("learner", "budget", "precision", "device", "fingerprint")
+    keys = ("learner", "budget", "precision", "device", "fingerprint", *META_TEST)
     for run in curves:
-        groups.setdefault(tuple(run.row[k] for k in keys), []).append(run)
-    several = len({key[-1] for key in groups}) > 1
-    for key, runs in sorted(groups.items()):
-        learner, budget, precision, device, fingerprint = key
-        parts = [learner, budget, precision]
-        if not device.startswith("cpu"):
-            parts.append(device)
-        if several:
-            parts.append(f"tasks {fingerprint[:6]}")
-        by_settings: dict[str, list[RunCurve]] = {}
-        for run in runs:
-            # a setting that did not exist yet had what has become its default
-            settings = registry.default_settings(learner) | json.loads(
-                run.row["settings"]
-            )
-            text = json.dumps(settings, sort_keys=True)
-            by_settings.setdefault(text, []).append(run)
-        names = _names(learner, sorted(by_settings))
-        for text, alike in sorted(by_settings.items()):
-            yield Arm(
-                family=alike[0].row["family"],
-                learner=learner,
-                label=" · ".join([*parts, *names[text]]),
-                budget=budget,
-                runs=tuple(sorted(alike, key=lambda r: (r.seed, r.row["run"]))),
-            )
+        # a setting that did not exist yet had what has become its default
+        settings = registry.default_settings(run.row["learner"]) | json.loads(
+            run.row["settings"]
+        )
+        about = (*(run.row[key] for key in keys), json.dumps(settings, sort_keys=True))
+        groups.setdefault(about, []).append(run)
+    several_tasks = len({run.row["fingerprint"] for run in curves}) > 1
+    ordered = [runs for _, runs in sorted(groups.items())]
+    stems = [_stem(suite, runs[0].row, several_tasks) for runs in ordered]
+    for runs, stem in zip(ordered, stems, strict=True):
+        alike = [
+            other[0].row for other, s in zip(ordered, stems, strict=True) if s == stem
+        ]
+        row = runs[0].row
+        yield Arm(
+            family=row["family"],
+            learner=row["learner"],
+            label=" · ".join([*stem, *_apart(row, alike)]),
+            budget=row["budget"],
+            runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
+        )
 
 
-def _names(learner: str, texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return what tells settings apart: those that differ and are not the default."""
-    settings = {text: json.loads(text) for text in texts}
-    differing = {
-        text: {
-            key: value
-            for key, value in chosen.items()
-            if any(other.get(key) != value for other in settings.values())
-        }
-        for text, chosen in settings.items()
-    }
-    defaults = registry.default_settings(learner)
-    names = {
-        text: [f"{k}={v}" for k, v in chosen.items() if defaults.get(k) != v]
-        for text, chosen in differing.items()
-    }
-    if len(set(map(tuple, names.values()))) < len(names):
-        return {t: [f"{k}={v}" for k, v in d.items()] for t, d in differing.items()}
-    return names
+def _stem(suite: str, row: Row, several_tasks: bool) -> tuple[str, ...]:
+    """Return the parts of a name that need no other run to compare with."""
+    settings = json.loads(row["settings"])
+    usual = config.usual_settings(row["learner"], suite, row["family"], row["budget"])
+    return (
+        row["learner"],
+        row["budget"],
+        row["precision"],
+        *([] if row["device"] == "cpu" else [row["device"]]),
+        *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
+        *(
+            f"{key}={value}"
+            for key, value in settings.items()
+            if usual.get(key, value) != value
+        ),
+    )
+
+
+def _apart(row: Row, alike: Sequence[Row]) -> Iterator[str]:
+    """Yield what tells a run from others of the same stem."""
+    for key, words in META_TEST.items():
+        if len({other[key] for other in alike}) > 1:
+            yield words.format(row[key])
+    settings = [json.loads(other["settings"]) for other in alike]
+    for key, value in json.loads(row["settings"]).items():
+        if any(other.get(key, value) != value for other in settings):
+            yield f"{key}={value}"

@@ -150,7 +150,7 @@ def _strangers(
             said.add(row["run"])
             yield Problem(file.path, line, f"{RUNS} has no run {row['run']}")
             continue
-        wanted = known[row["run"]] | {"env_steps": row["env_steps"]}
+        wanted = known[row["run"]]
         names = [n for n in ("family", "seed", "fingerprint") if n in row]
         for name in names:
             if row[name] != wanted[name]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pearl_bench.analysis import stats
-from pearl_bench.analysis.arms import OWN, REPORTED, Arm, Part
+from pearl_bench.analysis.arms import FINAL_SHARE, OWN, REPORTED, Arm, Part
 from pearl_bench.analysis.notes import PEARL
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.stats import Claim, Curve, Estimate
@@ -83,11 +83,12 @@ def aggregate(published: Published, label: str) -> Estimate:
 
 
 def improvements(published: Published) -> list[Improvement]:
-    """Compare PEARL with every baseline of the same budget."""
+    """Compare PEARL with every baseline of the same budget, on the same tasks."""
     found = []
     for method, baseline in _pairs(published):
         x, y = final_scores(published, method), final_scores(published, baseline)
-        names = tuple(name for name in x if name in y)
+        tasks, others = _tasks(published, method), _tasks(published, baseline)
+        names = tuple(name for name in x if tasks[name] == others.get(name))
         strata = [x[name] for name in names] + [y[name] for name in names]
         if names:
             of = stats.estimate(
@@ -100,7 +101,7 @@ def improvements(published: Published) -> list[Improvement]:
 def areas(published: Published, label: str) -> dict[float, tuple[int, Estimate]]:
     """Return a label's mean score over its first 1e5, 1e6, ... steps.
 
-    A family counts up to where all its runs have been evaluated.
+    A family counts from the first evaluation of its runs up to their last.
 
     Returns:
         The number of families that reach so far and the estimate ``[]``, by steps.
@@ -110,7 +111,7 @@ def areas(published: Published, label: str) -> dict[float, tuple[int, Estimate]]
         strata = []
         for family, arm in _arms(published, label):
             steps, values, _ = arm.matched(REPORTED, -1, family.measure)
-            if len(steps) and steps[-1] >= until:
+            if len(steps) and steps[0] <= until <= steps[-1]:
                 strata.append(stats.area(steps, family.score(values), until))
         if strata:
             name = f"area {label} {until:g}"
@@ -124,8 +125,9 @@ def areas(published: Published, label: str) -> dict[float, tuple[int, Estimate]]
 def efficiencies(published: Published) -> Iterator[Efficiency]:
     """Compare the steps of every method with those of each baseline it could reach.
 
-    Pairs have the same budget. Levels are those of the suite's protocol, and of the
-    baseline's own where it has one; the method is always judged by the suite's.
+    Pairs have the same budget and the same tasks. Levels are those of the suite's
+    protocol, and of the baseline's own where it has one; the method is always judged by
+    the suite's.
     """
     for family in published.families:
         for baseline in family.arms:
@@ -133,7 +135,10 @@ def efficiencies(published: Published) -> Iterator[Efficiency]:
                 continue
             for part in (REPORTED, OWN):
                 for method in family.arms:
-                    alike = method.budget == baseline.budget
+                    alike = (method.budget, method.fingerprint) == (
+                        baseline.budget,
+                        baseline.fingerprint,
+                    )
                     if not alike or method.learner == baseline.learner:
                         continue
                     one = _curve(family, method, REPORTED)
@@ -158,6 +163,11 @@ def _arms(published: Published, label: str) -> Iterator[tuple[Family, Arm]]:
                 yield family, arm
 
 
+def _tasks(published: Published, label: str) -> dict[str, str]:
+    """Return the fingerprints of a label's tasks by family."""
+    return {family.name: arm.fingerprint for family, arm in _arms(published, label)}
+
+
 def _pairs(published: Published) -> Iterator[tuple[str, str]]:
     """Yield the labels of PEARL and of baselines with the same budget."""
     about = {arm.label: (arm.learner, arm.budget) for arm in published.arms}
@@ -169,10 +179,14 @@ def _pairs(published: Published) -> Iterator[tuple[str, str]]:
 
 
 def _curve(family: Family, arm: Arm, part: Part) -> Curve | None:
-    """Return the curve of an arm, None where nothing can be averaged."""
+    """Return the curve of an arm, None where nothing can be averaged.
+
+    Its final level is of the steps that all runs share, so that the mean reaches it.
+    """
     if not arm.having(part):
         return None
     steps, values, _ = arm.matched(part, -1, family.measure)
     if not len(steps):
         return None
-    return Curve(steps, values, arm.final(part, family.measure))
+    last = values[:, steps > (1 - FINAL_SHARE) * steps[-1]]
+    return Curve(steps, values, last.mean(1))

@@ -22,8 +22,13 @@ def steps_in_words(steps: float) -> str:
     return EngFormatter(sep="", places=None)(float(f"{steps:.3g}"))
 
 
-def caption(published: Published, labels: Collection[str] = ()) -> list[str]:
-    """Return the paragraphs that end every caption: provenance, and what is uneven."""
+def caption(published: Published, labels: Collection[str] | None = None) -> list[str]:
+    """Return the paragraphs that end every caption: provenance, and what is uneven.
+
+    Args:
+        published: the data.
+        labels: what is shown; all if None.
+    """
     found = uneven(published)
     shown = [f"Note: {text}" for text in found[:MANY]]
     if len(found) > MANY:
@@ -31,12 +36,14 @@ def caption(published: Published, labels: Collection[str] = ()) -> list[str]:
     return [*provenance(published, labels), *shown]
 
 
-def provenance(published: Published, labels: Collection[str] = ()) -> list[str]:
+def provenance(
+    published: Published, labels: Collection[str] | None = None
+) -> list[str]:
     """Say of each label, or of some, which runs, tasks and commits it stands for."""
     return [
         f"{label}: {_origin([arm for arm in published.arms if arm.label == label])}."
         for label in published.labels
-        if not labels or label in labels
+        if labels is None or label in labels
     ]
 
 
@@ -77,7 +84,7 @@ def _aspects(arm: Arm) -> dict[str, str]:
 
 
 def commits(runs: Sequence[RunCurve]) -> str:
-    """Return the short commits; ``+`` marks code that differed from its commit."""
+    """Return the short commits; ``+``: a session's code differed from its commit."""
     names: dict[str, None] = {}
     for run in runs:
         changed = "+" if "True" in run.row["dirty"] else ""
@@ -190,6 +197,8 @@ def _run(family: Family, arm: Arm, run: RunCurve) -> list[str]:
             f"ends at {steps_in_words(run.last_step)} steps, the longest at "
             f"{steps_in_words(longest)}"
         )
+    if not float(run.row["training_hours"]):
+        found.append("has no checkpoint yet, so that its time is unknown")
     if run.row["status"] != "done":
         found.append(f"its status is {run.row['status']}")
     if "True" in run.row["dirty"]:

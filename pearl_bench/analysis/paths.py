@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pearl_bench.analysis.scores import read_table
-from pearl_bench.schema import TRAJECTORIES_FILE
+from pearl_bench.analysis.scores import REMEDY, PublishedError, read_table
+from pearl_bench.schema import TRAJECTORIES, TRAJECTORIES_FILE
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ class Paths:
     Attributes:
         run: the run.
         family: its family.
+        env_steps: training steps of the checkpoint.
         goals: ``[2]`` of each task.
         episodes: of each task, in order.
     """
 
     run: str
     family: str
+    env_steps: int
     goals: dict[int, np.ndarray]
     episodes: dict[int, list[Episode]]
 
@@ -54,31 +56,49 @@ class Paths:
 
 
 def load_paths(folder: Path) -> list[Paths]:
-    """Return the paths of a suite's runs; none if there is no file."""
+    """Return the paths of a suite's runs; none if there is no file.
+
+    Raises:
+        PublishedError: the file is damaged.
+    """
     path = folder / TRAJECTORIES_FILE
     if not path.exists():
         return []
     columns = ("x", "y", "goal_x", "goal_y", "return", "posterior_std")
     found: dict[str, dict[int, dict[int, list[list[float]]]]] = {}
-    families: dict[str, str] = {}
-    for row in read_table(path):
-        task, episode = int(row["task"]), int(row["episode"])
-        of_run = found.setdefault(row["run"], {}).setdefault(task, {})
-        steps = of_run.setdefault(episode, [])
-        steps.append([float(row[name]) for name in columns])
-        families[row["run"]] = row["family"]
-    return [_paths(run, families[run], tasks) for run, tasks in found.items()]
+    about: dict[str, tuple[str, int]] = {}
+    try:
+        for row in read_table(path, TRAJECTORIES):
+            task, episode = int(row["task"]), int(row["episode"])
+            of_run = found.setdefault(row["run"], {}).setdefault(task, {})
+            steps = of_run.setdefault(episode, [])
+            steps.append([float(row[name]) for name in columns])
+            about[row["run"]] = row["family"], int(row["env_steps"])
+    except ValueError as error:
+        raise PublishedError(
+            f"{path} has a row that is none ({error}). {REMEDY}"
+        ) from (error)
+    for run, tasks in found.items():
+        if len({tuple(sorted(numbered)) for numbered in tasks.values()}) > 1:
+            raise PublishedError(
+                f"{path} lacks episodes of some tasks of {run}. Restore it (git has "
+                "it), or trace the run again."
+            )
+    return [_paths(run, *about[run], tasks) for run, tasks in found.items()]
 
 
 def _paths(
-    run: str, family: str, tasks: dict[int, dict[int, list[list[float]]]]
+    run: str,
+    family: str,
+    env_steps: int,
+    tasks: dict[int, dict[int, list[list[float]]]],
 ) -> Paths:
     goals: dict[int, np.ndarray] = {}
     episodes: dict[int, list[Episode]] = {}
     for task, numbered in tasks.items():
         episodes[task] = list(_episodes(numbered))
         goals[task] = np.array(next(iter(numbered.values()))[0][2:4])
-    return Paths(run, family, goals, episodes)
+    return Paths(run, family, env_steps, goals, episodes)
 
 
 def _episodes(numbered: dict[int, list[list[float]]]) -> Iterator[Episode]:

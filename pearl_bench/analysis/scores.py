@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pearl_bench import registry
+from pearl_bench import registry, schema
 from pearl_bench.analysis.arms import Arm, Measure, Part, Point, Row, RunCurve, group
-from pearl_bench.schema import TRAJECTORIES_FILE
+from pearl_bench.columns import Table
+from pearl_bench.schema import CURVES, TRAJECTORIES_FILE
 from suites.base import TaskFamily
 
 RUNS = "runs.csv"
+REMEDY = "python -m pearl_bench.analysis check names the line."
 FEW = 12
 """Families of a suite up to which those without runs are shown too; ML1 has 100."""
 
@@ -105,7 +107,7 @@ def load(results: Path, suite: str) -> Published:
     folder = results / suite
     points: dict[str, dict[Part, list[Point]]] = {}
     for path in curve_files(folder):
-        for row in read_table(path):
+        for row in read_table(path, CURVES):
             part = Part(row["protocol"], row["split"], row["group"])
             of_run = points.setdefault(row["run"], {})
             of_run.setdefault(part, []).append(_point(path, row))
@@ -114,7 +116,7 @@ def load(results: Path, suite: str) -> Published:
             f"{folder} has no published curves. python -m pearl_bench.run "
             f"suite={suite} trains and publishes."
         )
-    runs = {row["run"]: row for row in read_table(folder / RUNS)}
+    runs = _runs(folder / RUNS)
     unknown = sorted(points.keys() - runs.keys())
     if unknown:
         raise PublishedError(f"{folder / RUNS} lacks the run {unknown[0]}.")
@@ -132,7 +134,9 @@ def load(results: Path, suite: str) -> Published:
         suite,
         folder,
         tuple(
-            Family(row, _measure(curves[row.name]), tuple(group(curves[row.name])))
+            Family(
+                row, _measure(curves[row.name]), tuple(group(suite, curves[row.name]))
+            )
             for row in rows
             if curves[row.name] or len(rows) <= FEW
         ),
@@ -145,16 +149,35 @@ def curve_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*.csv")) if path.name not in others]
 
 
-def read_table(path: Path) -> Iterator[Row]:
-    """Read a CSV file with a header.
+def read_table(path: Path, table: Table) -> Iterator[Row]:
+    """Read a published file.
 
     Raises:
-        PublishedError: it does not exist.
+        PublishedError: it does not exist, or has other columns or a row of another
+            length.
     """
     if not path.exists():
         raise PublishedError(f"{path} is missing; git has it.")
     with path.open(newline="") as file:
-        yield from csv.DictReader(file)
+        lines = csv.reader(file)
+        if tuple(next(lines, [])) != table.names:
+            raise PublishedError(f"{path} has other columns than expected. {REMEDY}")
+        for cells in lines:
+            if len(cells) != len(table.names):
+                raise PublishedError(f"{path} has a row of another length. {REMEDY}")
+            yield dict(zip(table.names, cells, strict=True))
+
+
+def _runs(path: Path) -> dict[str, Row]:
+    """Read runs.csv, every cell checked."""
+    found: dict[str, Row] = {}
+    for row in read_table(path, schema.RUNS):
+        for column in schema.RUNS.columns:
+            refusal = column.refusal(row[column.name])
+            if refusal:
+                raise PublishedError(f"{path}, run {row['run']}: {refusal}. {REMEDY}")
+        found[row["run"]] = row
+    return found
 
 
 def _point(path: Path, row: Row) -> Point:
@@ -169,8 +192,7 @@ def _point(path: Path, row: Row) -> Point:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise PublishedError(
-            f"{path} has a row that is none ({error}). python -m pearl_bench.analysis "
-            "check names the line."
+            f"{path} has a row that is none ({error}). {REMEDY}"
         ) from error
 
 

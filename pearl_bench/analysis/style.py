@@ -90,7 +90,9 @@ def looks(published: Published) -> dict[str, Look]:
     """Return the look of every label; colours are safe for colour-blind readers."""
     palette = sns.color_palette("colorblind", 10)
     return {
-        label: Look(palette[i % len(palette)], MARKERS[i % len(MARKERS)])
+        label: Look(
+            palette[i % len(palette)], MARKERS[(i + i // len(palette)) % len(MARKERS)]
+        )
         for i, label in enumerate(published.labels)
     }
 

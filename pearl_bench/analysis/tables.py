@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pearl_bench.analysis import comparison, metaworld, notes, stats
-from pearl_bench.analysis.arms import OWN, REPORTED, Arm
+from pearl_bench.analysis.arms import OWN, REPORTED, REPORTED_IS, Arm
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.stats import Estimate
 
@@ -112,9 +112,10 @@ def _final(published: Published) -> Table:
     return Table(
         "final",
         "Final level",
-        "Last meta-test episode, mean over test tasks, over the evaluations of the "
-        "last tenth of a run's steps, and over runs; `before` is the first episode, "
-        f"`gain` the difference. {stats.METHOD}.",
+        f"Mean over test tasks of {REPORTED_IS}; over the evaluations of the last "
+        "tenth of a run's steps, and over runs. `before` is the first episode, in "
+        "which baselines sample their actions; `gain` is the difference. "
+        f"{stats.METHOD}.",
         (
             *("family", "method", "protocol", "runs", "steps", "measure"),
             *_with_ends("final"),
@@ -170,8 +171,9 @@ def _areas(published: Published) -> Table:
     return Table(
         "area",
         "Area under the sample-efficiency curve",
-        "Mean score over the first so many environment steps, mean over the families "
-        f"whose runs have all been evaluated that far. {stats.METHOD}.",
+        "Mean score over the first so many environment steps, before the first "
+        "evaluation its own, mean over the families whose runs had all been evaluated "
+        f"by then and still were. {stats.METHOD}.",
         ("method", "steps", "families", *_with_ends("area")),
         [
             (label, int(until), families, *map(float, found))
@@ -186,8 +188,11 @@ def _efficiency(published: Published) -> Table:
     for found in comparison.efficiencies(published):
         claim = found.claim
         needed = [_or_more(float(end), found.last) for end in claim.needed]
-        bound = float(claim.baseline.value) / found.last
-        ratio = [_or_less(float(end), bound) for end in claim.ratio]
+        most = (claim.baseline.value, claim.baseline.high, claim.baseline.high)
+        ratio = [
+            _or_less(float(end), float(steps) / found.last)
+            for end, steps in zip(claim.ratio, most, strict=True)
+        ]
         about = (found.family, found.method, found.baseline, found.part.protocol)
         level, own = map(float, claim.level), map(float, claim.baseline)
         rows.append((*about, *level, *needed, *own, *ratio))
@@ -196,9 +201,10 @@ def _efficiency(published: Published) -> Table:
         "Environment steps to a baseline's final level",
         "`needed`: steps of the method's first evaluation, in the mean over its runs, "
         "at the baseline's final level; `baseline steps`: the same of the baseline "
-        "itself; `ratio`: how many times fewer the method needs. Equal budgets; levels "
-        "of the baseline under the suite's protocol or its own; the method always "
-        "under the suite's. A level that was not reached is a bound (`>` its last "
+        "itself; `ratio`: how many times fewer the method needs. Equal budgets and "
+        "tasks; levels of the baseline under the suite's protocol or its own, of the "
+        "steps that its runs share; the method always under the suite's. A level that "
+        "was not reached is a bound (`>` its last "
         f"evaluation, `<` the ratio that would be). {stats.METHOD}.",
         (
             *("family", "method", "baseline", "level_protocol"),
@@ -215,8 +221,10 @@ def _successes(published: Published) -> Table:
     return Table(
         "success",
         "Success on training and test tasks",
-        "In percent. Ours: last meta-test episode of the suite's protocol. Published "
-        f"numbers come from other protocols and budgets. {stats.METHOD}.",
+        "In percent. Ours: mean over the test episodes of the suite's protocol, or "
+        "where it says so of those that the package's evaluator counts, which are too "
+        "often successes. Published numbers come from other protocols and budgets. "
+        f"{stats.METHOD}.",
         ("family", "method", "source", *_with_ends("train"), *_with_ends("test")),
         [
             (
@@ -244,7 +252,7 @@ def _groups(published: Published) -> Table:
     return Table(
         "groups",
         "Classes of tasks and training tasks",
-        f"Final level of the last meta-test episode. {stats.METHOD}.",
+        f"Final level of {REPORTED_IS}. {stats.METHOD}.",
         (
             *("family", "method", "protocol", "split", "group", "runs", "measure"),
             *_with_ends("final"),

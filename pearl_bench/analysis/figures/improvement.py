@@ -19,7 +19,7 @@ def draw(published: Published) -> Sheet:
     caption = [
         "Probability that a run of PEARL has a higher final return (success rate where "
         "the family has one) than a run of the baseline with the same budget, mean "
-        "over the families that both have. Above the line at 0.5 PEARL is ahead. "
+        "over the families that both have. Right of the line at 0.5 PEARL is ahead. "
         f"{stats.METHOD}; none where a family has a single seed.",
         *notes.caption(published),
     ]

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.arms import OWN, REPORTED, Arm, Part
+from pearl_bench.analysis.arms import OWN, REPORTED, REPORTED_IS, Arm, Part
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.style import Look, Sheet
 
@@ -24,8 +24,8 @@ def draw(published: Published, *, log: bool = False) -> Sheet:
         [], [], color="0.3", lw=1, ls="--", label="final level of a baseline"
     )
     caption = [
-        "Last meta-test episode (undiscounted return; success rate where the family "
-        "has one), deterministic actions, mean over the test tasks. Bold: mean over "
+        "Undiscounted return (success rate where the family has one), deterministic "
+        f"actions, mean over the test tasks, of {REPORTED_IS}. Bold: mean over "
         "seeds where all have been evaluated; thin: each seed. Dashed: final level of "
         "each baseline, the mean over the last tenth of its steps. Own protocol: after "
         "as much exploration as the method trains with. "

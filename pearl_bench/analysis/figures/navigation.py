@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -40,9 +40,10 @@ def draw(published: Published) -> Sheet:
         "Left: successive episodes of two test tasks, light to dark, z inferred after "
         "each (algorithm 2 of the paper), deterministic actions; circles: the goals, "
         f"as large as the region of sparse reward ({GOAL_RADIUS} around the goal); one "
-        "run, the first seed. Right: standard deviation of the belief that an "
-        "episode's z is drawn from, mean over dimensions of z and tasks (the prior's "
-        "is 1), and return, against the number of episodes that z was inferred from. "
+        f"run, the first seed. {_checkpoints(paths.values())}Right: standard deviation "
+        "of the belief that an episode's z is drawn from, mean over dimensions of z "
+        "and tasks (the prior's is 1), and return, against the number of episodes that "
+        "z was inferred from. "
         f"{stats.METHOD}.",
         *notes.caption(published, traced),
     ]
@@ -55,15 +56,18 @@ def draw(published: Published) -> Sheet:
         found = [(arm, _traced(arm, paths)) for arm in family.arms]
         found = [(arm, of_arm) for arm, of_arm in found if of_arm]
         for ax, title in ((width, "posterior width"), (total, "return")):
+            least = 0.0
             for arm, of_arm in found:
-                _against_episodes(ax, title, arm, of_arm, looks[arm.label])
+                values = _against_episodes(ax, title, arm, of_arm, looks[arm.label])
+                least = min(least, values.min() * 1.05)
+            ax.set_ylim(bottom=least)
             ax.set_title(f"{family.name}\n{title}")
             ax.set_xlabel("episodes inferred from")
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         for j, ax in enumerate(examples):
-            ax.set_title(f"{family.name}\ntask {j + 1}")
+            ax.set_title(family.name)
             if found:
-                _plane(ax, found[0][1][0], j)
+                _plane(ax, family.name, found[0][1][0], j)
         if not found:
             for ax in (*examples, width, total):
                 style.say(ax, "no recorded paths yet", NARROW)
@@ -80,17 +84,28 @@ def _traced(arm: Arm, paths: Mapping[str, Paths]) -> list[Paths]:
 
 def _against_episodes(
     ax: Axes, title: str, arm: Arm, runs: list[Paths], look: Look
-) -> None:
+) -> np.ndarray:
+    """Draw the mean over an arm's runs; return the runs' values ``[R, E]``."""
     what = {"posterior width": "width", "return": "total"}[title]
     values = np.stack([run.over_episodes(what) for run in runs])
     found = stats.mean_curve(f"paths {arm.family} {arm.label} {what}", values)
     style.line(ax, np.arange(values.shape[1], dtype=float), found, look)
-    ax.set_ylim(bottom=min(0.0, values.min() * 1.05))
+    return values
 
 
-def _plane(ax: Axes, run: Paths, which: int) -> None:
+def _checkpoints(runs: Collection[Paths]) -> str:
+    """Say when in training the paths were recorded."""
+    if not runs:
+        return ""
+    steps = sorted({run.env_steps for run in runs})
+    said = " or ".join(notes.steps_in_words(count) for count in steps)
+    return f"Recorded after {said} environment steps of training. "
+
+
+def _plane(ax: Axes, family: str, run: Paths, which: int) -> None:
     """Draw the episodes of one task, later ones darker."""
     task = sorted(run.episodes)[which]
+    ax.set_title(f"{family}\ntask {task}")
     episodes = run.episodes[task]
     norm = LogNorm(1, max(2, len(episodes)))
     colors = mpl.colormaps["viridis_r"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.arms import REPORTED
+from pearl_bench.analysis.arms import REPORTED, REPORTED_IS
 from pearl_bench.analysis.comparison import score_in_words
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
@@ -19,9 +19,9 @@ def draw(published: Published) -> Sheet:
     """Draw one panel per family."""
     looks = style.looks(published)
     caption = [
-        f"{score_in_words(published)} Last meta-test episode, mean over seeds. The "
-        "time of an evaluation is the run's training time (evaluation included) in "
-        "proportion to its steps, mean over seeds. "
+        f"{score_in_words(published)} Shown is {REPORTED_IS}; mean over seeds. "
+        "The time of an evaluation is the run's training time (evaluation included) in "
+        "proportion to its steps, mean over the seeds whose time is known. "
         f"{stats.METHOD}. Hardware: {'; '.join(_hardware(published))}.",
         *notes.caption(published),
     ]
@@ -33,8 +33,9 @@ def draw(published: Published) -> Sheet:
             rates = [
                 float(run.row["training_hours"]) / int(run.row["steps"])
                 for run in arm.having(REPORTED)
+                if float(run.row["training_hours"])
             ]
-            if len(steps):
+            if len(steps) and rates:
                 name = f"score {family.name} {arm.label}"
                 found = stats.mean_curve(name, family.score(values))
                 style.line(ax, steps * np.mean(rates), found, looks[arm.label])
