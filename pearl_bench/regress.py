@@ -26,7 +26,7 @@ from pearl_bench.analysis.scores import PublishedError
 from pearl_bench.config import BenchConfig, ConfigError
 from pearl_bench.console import Board
 from pearl_bench.plan import Run, plan
-from pearl_bench.record import RecordError, provenance, read_run
+from pearl_bench.record import RUN, RecordError, provenance, read_run, write_atomic
 
 FAMILIES = {
     "point-robot": "navigation",
@@ -40,6 +40,8 @@ FALSE_ALARMS = 0.01
 LAST_SHARE = 1 / 3
 """A run counts with its evaluations in this last share of its steps."""
 RESAMPLES = 200_000
+PUBLISHED = "published"
+"""Where the curves of one command's runs are gathered, in the folder of the runs."""
 FIXED = ("suite", "budget", "steps", "device", "precision", "results", "dry")
 USAGE = f"""\
 usage: python -m pearl_bench.regress [key=value ...]
@@ -203,12 +205,17 @@ def _parse(words: Sequence[str]) -> Words:
 
 
 def _carry_out(words: Words, command: Sequence[str]) -> int:
+    if words.update and _code(provenance("", [], gpu=None)) is None:
+        raise ConfigError(
+            "update=true takes code that git knows, so that the reference can say what "
+            "it was made with; commit first"
+        )
     launch.limit_spinning()
     board = Board()
     suites = dict.fromkeys(FAMILIES[family] for family in words.families)
     with _folder(words.out) as out:
         benches = [_bench(words, suite, out) for suite in suites]
-        runs = [run for bench in benches for run in _plan(bench)]
+        runs = _plan(benches, out)
         reference = [] if words.update else _reference(words.reference, benches)
         with board:
             failures, stopped = launch.launch(
@@ -219,6 +226,8 @@ def _carry_out(words: Words, command: Sequence[str]) -> int:
             )
         for folder, reason in failures.items():
             print(f"failed: {folder}: {reason}", file=sys.stderr)
+        if failures and words.out is None:
+            print("out=FOLDER would keep their logs", file=sys.stderr)
         if stopped is not None:
             return 128 + stopped
         if failures:
@@ -228,8 +237,8 @@ def _carry_out(words: Words, command: Sequence[str]) -> int:
             return 0
         current = []
         for suite in suites:
-            store.publish(out, out / "published", suite, board.say)
-            current += _arms(out / "published", suite)
+            store.publish(out, out / PUBLISHED, suite, board.say)
+            current += _arms(out / PUBLISHED, suite)
     return _report([*compare(reference, current)], board)
 
 
@@ -254,11 +263,21 @@ def _bench(words: Words, suite: str, out: Path) -> BenchConfig:
             *words.others,
         ]
     )
+    if len(bench.seeds) < 2:
+        raise ConfigError("seeds= takes two at least: one has no spread to compare by")
     return replace(bench, seeds=[*REFERENCE_SEEDS]) if words.update else bench
 
 
-def _plan(bench: BenchConfig) -> list[Run]:
-    runs = plan(bench)
+def _plan(benches: Sequence[BenchConfig], out: Path) -> list[Run]:
+    """Return all runs, and make sure that no other is in their folder."""
+    runs = [run for bench in benches for run in plan(bench)]
+    planned = {run.folder for run in runs}
+    for path in sorted(out.glob(f"*/*/*/seed=*/{RUN}")):
+        if path.parent not in planned:
+            raise ConfigError(
+                f"{path.parent} is no run of this command and would be compared too; "
+                "take a new out=, or none"
+            )
     code = _code(provenance("", [], gpu=None))
     for run in runs:
         if run.state == "missing":
@@ -279,12 +298,21 @@ def _code(session: Mapping[str, Any]) -> str | None:
 
 
 def _replace(reference: Path, out: Path, board: Board) -> None:
-    """Publish raw runs as the reference, and nothing of the one before."""
+    """Publish raw runs as the reference, and nothing of the one before.
+
+    The old one stays until the new one is whole.
+    """
     for suite in dict.fromkeys(FAMILIES.values()):
+        store.publish(out, out / PUBLISHED, suite, board.say)
+    for suite in dict.fromkeys(FAMILIES.values()):
+        (reference / suite).mkdir(parents=True, exist_ok=True)
+        fresh = {path.name: path for path in (out / PUBLISHED / suite).glob("*.csv")}
         for path in (reference / suite).glob("*.csv"):
-            path.unlink()
-        for path in store.publish(out, reference, suite, board.say):
-            board.say(f"wrote {path}")
+            if path.name not in fresh:
+                path.unlink()
+        for name, path in sorted(fresh.items()):
+            write_atomic(reference / suite / name, path.read_bytes())
+            board.say(f"wrote {reference / suite / name}")
 
 
 def _reference(folder: Path, benches: Sequence[BenchConfig]) -> list[Arm]:

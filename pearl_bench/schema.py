@@ -74,7 +74,8 @@ EPISODE = Column(
     ORDINAL,
     "",
     "position within a task: 1 comes before any adaptation, the last is the reported "
-    "one",
+    "one; on Meta-World the mean over the last `test_episodes` is. Of the protocol "
+    "`metaworld` those that its evaluator counts, all after the adaptation",
 )
 FINGERPRINT = Column(
     "fingerprint",

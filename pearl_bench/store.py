@@ -108,7 +108,7 @@ def publish(
             before = curves[learner].get(name, [])
             if before and run == runs.get(name) and run["status"] == "done":
                 continue  # published when it was done, and not touched since
-            curve = _curve(folder, run, say)
+            curve = sorted(_curve(folder, run, say), key=_order)
             if _last_step(curve) < _last_step(before):
                 say(
                     f"{folder} ends at {_last_step(curve)} environment steps; the "
@@ -415,18 +415,7 @@ def _write(
             CURVE_COLUMNS,
             sorted(
                 (row for rows in of_learner.values() for row in rows),
-                key=lambda row: (
-                    row["family"],
-                    int(row["seed"]),
-                    row["run"],
-                    int(row["env_steps"]),
-                    row["protocol"] != "suite",
-                    row["protocol"],
-                    row["split"],
-                    row["group"] != ALL,
-                    row["group"],
-                    int(row["episode"]),
-                ),
+                key=_order,
             ),
         )
         for learner, of_learner in sorted(curves.items())
@@ -449,6 +438,22 @@ def _write(
         if write_atomic(target / name, _csv(columns, rows)):
             changed.append(target / name)
     return changed
+
+
+def _order(row: Row) -> tuple[str | int, ...]:
+    """Return the place of a curve's row in its file."""
+    return (
+        row["family"],
+        int(row["seed"]),
+        row["run"],
+        int(row["env_steps"]),
+        row["protocol"] != "suite",
+        row["protocol"],
+        row["split"],
+        row["group"] != ALL,
+        row["group"],
+        int(row["episode"]),
+    )
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Row]) -> bytes:

@@ -1,4 +1,4 @@
-"""The notebook that the README links, executed at a reduced size."""
+"""The notebook, executed at a reduced size."""
 
 from pathlib import Path
 from tempfile import gettempdir

@@ -119,12 +119,35 @@ class TestWords:
             (["update=yes"], "update=yes is not allowed; it takes true or false"),
             (["update=true", "seeds=1"], "leave the other words out"),
             (["learners=perl"], "perl"),
+            (["seeds=3"], "seeds= takes two at least"),
             (["reference=nowhere"], "nowhere has no runs on navigation"),
         ],
     )
     def test_bad_ones_end_with_what_is_allowed(self, words, said, capsys):
         assert regress.main(words) == 2
         assert said in capsys.readouterr().err
+
+    def test_runs_that_nobody_asked_for_are_not_compared(self, tmp_path, capsys):
+        make_run(tmp_path, suite="navigation", family="point-robot", seed=77)
+        assert regress.main([f"out={tmp_path}"]) == 2
+        assert "seed=77 is no run of this command" in capsys.readouterr().err
+
+    def test_a_reference_is_made_by_code_that_git_knows(self, monkeypatch, capsys):
+        changed = {"dirty": True, "commit": "a" * 40}
+        monkeypatch.setattr(regress, "provenance", lambda *_, **__: changed)
+        assert regress.main(["update=true"]) == 2
+        assert "commit first" in capsys.readouterr().err
+
+    def test_a_new_reference_replaces_all_of_the_old_one(self, tmp_path):
+        for suite in set(regress.FAMILIES.values()):
+            (tmp_path / "old" / suite).mkdir(parents=True)
+            (tmp_path / "old" / suite / "rl2.csv").write_text("old")
+        make_run(tmp_path / "raw", suite="navigation", family="point-robot")
+        regress._replace(tmp_path / "old", tmp_path / "raw", Board())
+        left = {path.name for path in (tmp_path / "old").glob("*/*.csv")}
+        assert left == {"pearl.csv", "runs.csv"}
+        scores = (tmp_path / "old" / "navigation" / "pearl.csv").read_text()
+        assert scores.startswith("run,family,")
 
     def test_other_tasks_do_not_compare(self, tmp_path, capsys):
         arms(tmp_path, 10, (100, 101))  # of a fingerprint that was made up

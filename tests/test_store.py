@@ -157,6 +157,15 @@ def test_a_published_curve_is_never_shortened(tmp_path, results):
     assert "at 3000 is kept" in said[0]
 
 
+def test_a_run_of_several_protocols_goes_on_silently(tmp_path, results):
+    make_run(tmp_path / "short", steps=(1000,), own=1, package=2)
+    publish(tmp_path / "short", results, "locomotion", silent)
+    make_run(tmp_path / "longer", steps=(1000, 2000), own=1, package=2)
+    said: list[str] = []
+    assert len(publish(tmp_path / "longer", results, "locomotion", said.append)) == 2
+    assert said == []
+
+
 def test_another_execution_of_a_run_replaces_it_and_says_so(tmp_path, results):
     make_run(tmp_path / "one")
     publish(tmp_path / "one", results, "locomotion", silent)
