@@ -40,6 +40,9 @@ class _Ended(NamedTuple):
 class PackageAgent:
     """A learner's adapters in the form that the package's evaluator asks for.
 
+    After the adaptation episodes end one by one, which adapters are not told: RL² goes
+    from one into the next without the mark of a new episode that it was trained with.
+
     It shows its agents neither an episode's last observation nor the rewards of the
     test, which adapters observe; so the environments' ``step`` is watched.
 
