@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from pearl_bench.analysis import comparison, figures, notes, style, tables
+from pearl_bench.analysis.arms import REPORTED_IS
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.style import Sheet
 
@@ -50,7 +51,10 @@ def page(
             for name, sheet in sheets.items()
             if (html := _figure(name, sheet))
         ),
-        *(("table-" + table.name, table.title, _table(table)) for table in found),
+        *(
+            ("table-" + table.name, f"Table: {table.title}", _table(table))
+            for table in found
+        ),
         ("protocol", "Protocol", _protocol(published)),
         ("notes", "Notes", _notes(published)),
     ]
@@ -102,9 +106,9 @@ def _table(table: tables.Table) -> str:
 def _protocol(published: Published) -> str:
     paragraphs = [
         "One evaluation is a meta-test: every test task is played for some exploration "
-        "episodes, the method adapts after the last of them and after each later one, "
-        "and the last episode is the reported one. All methods pass the same "
-        "evaluator. Environment steps count every training step in every environment, "
+        "episodes, the method adapts after the last of them and after each later one. "
+        f"What is reported is {REPORTED_IS}. All methods pass the same evaluator. "
+        "Environment steps count every training step in every environment, "
         "adaptation included, and no evaluation.",
         comparison.score_in_words(published),
     ]
