@@ -312,3 +312,10 @@ def test_no_simulator_and_no_torch_is_imported(suite):
     message, imported = json.loads(done.stdout)
     assert "no published curves" in message
     assert imported == []
+
+
+def test_families_that_nobody_asked_for_are_left_out(tmp_path):
+    make_run(tmp_path / "raw", suite="ml10", family="ml10", success=always)
+    publish(tmp_path / "raw", tmp_path / "results", "ml10")
+    found = load(tmp_path / "results", "ml10")
+    assert [family.name for family in found.families] == ["ml10"]

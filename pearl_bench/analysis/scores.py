@@ -17,8 +17,6 @@ from suites.base import TaskFamily
 
 RUNS = "runs.csv"
 REMEDY = "python -m pearl_bench.analysis check names the line."
-FEW = 12
-"""Families of a suite up to which those without runs are shown too; ML1 has 100."""
 
 
 class PublishedError(RuntimeError):
@@ -60,7 +58,8 @@ class Published:
     Attributes:
         suite: its name.
         folder: ``results/<suite>``.
-        families: those of the suite, in its order; of a large suite, those with runs.
+        families: those with runs and those that the suite trains unless told otherwise,
+            in its order.
     """
 
     suite: str
@@ -101,9 +100,10 @@ def load(results: Path, suite: str) -> Published:
             not fit together.
     """
     try:
-        rows = registry.suite(suite).families
+        known = registry.suite(suite)
     except ValueError as error:
         raise PublishedError(str(error)) from error
+    rows, default = known.families, known.default
     folder = results / suite
     points: dict[str, dict[Part, list[Point]]] = {}
     for path in curve_files(folder):
@@ -130,17 +130,12 @@ def load(results: Path, suite: str) -> Published:
             )
         ordered = {part: sorted(found) for part, found in parts.items()}
         curves[family].append(RunCurve(runs[name], ordered))
-    return Published(
-        suite,
-        folder,
-        tuple(
-            Family(
-                row, _measure(curves[row.name]), tuple(group(suite, curves[row.name]))
-            )
-            for row in rows
-            if curves[row.name] or len(rows) <= FEW
-        ),
+    families = (
+        Family(row, _measure(of_family), tuple(group(suite, of_family)))
+        for row in rows
+        if (of_family := curves[row.name]) or default is None or row.name in default
     )
+    return Published(suite, folder, tuple(families))
 
 
 def curve_files(folder: Path) -> list[Path]:
