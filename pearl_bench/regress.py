@@ -190,7 +190,8 @@ def _parse(words: Sequence[str]) -> Words:
         if family not in FAMILIES:
             known = ", ".join(FAMILIES)
             raise ConfigError(f"families={family} is not checked; known are: {known}")
-    if update == "true" and (len(families) < len(FAMILIES) or others):
+    changing = [word for word in others if not word.startswith("jobs=")]
+    if update == "true" and (len(families) < len(FAMILIES) or changing):
         raise ConfigError(
             "update=true trains every method on every family by the reference's seeds "
             "with the settings in conf/; leave the other words out"

@@ -149,6 +149,11 @@ class TestWords:
         scores = (tmp_path / "old" / "navigation" / "pearl.csv").read_text()
         assert scores.startswith("run,family,")
 
+    def test_a_reference_may_take_several_jobs(self):
+        words = regress._parse(["update=true", "jobs=2"])
+        assert words.update
+        assert words.others == ("jobs=2",)
+
     def test_other_tasks_do_not_compare(self, tmp_path, capsys):
         arms(tmp_path, 10, (100, 101))  # of a fingerprint that was made up
         words = [f"reference={tmp_path / 'published'}", "families=point-robot"]
