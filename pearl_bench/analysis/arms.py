@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -90,6 +90,11 @@ class RunCurve:
     def seed(self) -> int:
         """The run's seed."""
         return int(self.row["seed"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The method's settings, as many as there were when it ran."""
+        return json.loads(self.row["settings"])
 
     @property
     def last_step(self) -> int:
@@ -218,31 +223,27 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
     keys = ("learner", "budget", "precision", "device", "fingerprint", *META_TEST)
     for run in curves:
         # a setting that did not exist yet had what has become its default
-        settings = registry.default_settings(run.row["learner"]) | json.loads(
-            run.row["settings"]
-        )
+        settings = registry.default_settings(run.row["learner"]) | run.settings
         about = (*(run.row[key] for key in keys), json.dumps(settings, sort_keys=True))
         groups.setdefault(about, []).append(run)
     several_tasks = len({run.row["fingerprint"] for run in curves}) > 1
     ordered = [runs for _, runs in sorted(groups.items())]
-    stems = [_stem(suite, runs[0].row, several_tasks) for runs in ordered]
+    stems = [_stem(suite, runs[0], several_tasks) for runs in ordered]
     for runs, stem in zip(ordered, stems, strict=True):
-        alike = [
-            other[0].row for other, s in zip(ordered, stems, strict=True) if s == stem
-        ]
+        alike = [other[0] for other, s in zip(ordered, stems, strict=True) if s == stem]
         row = runs[0].row
         yield Arm(
             family=row["family"],
             learner=row["learner"],
-            label=" · ".join([*stem, *_apart(row, alike)]),
+            label=" · ".join([*stem, *_apart(runs[0], alike)]),
             budget=row["budget"],
             runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
         )
 
 
-def _stem(suite: str, row: Row, several_tasks: bool) -> tuple[str, ...]:
+def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
     """Return the parts of a name that need no other run to compare with."""
-    settings = json.loads(row["settings"])
+    row = run.row
     usual = config.usual_settings(row["learner"], suite, row["family"], row["budget"])
     return (
         row["learner"],
@@ -252,18 +253,18 @@ def _stem(suite: str, row: Row, several_tasks: bool) -> tuple[str, ...]:
         *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
         *(
             f"{key}={value}"
-            for key, value in settings.items()
+            for key, value in run.settings.items()
             if usual.get(key, value) != value
         ),
     )
 
 
-def _apart(row: Row, alike: Sequence[Row]) -> Iterator[str]:
+def _apart(run: RunCurve, alike: Sequence[RunCurve]) -> Iterator[str]:
     """Yield what tells a run from others of the same stem."""
     for key, words in META_TEST.items():
-        if len({other[key] for other in alike}) > 1:
-            yield words.format(row[key])
-    settings = [json.loads(other["settings"]) for other in alike]
-    for key, value in json.loads(row["settings"]).items():
+        if len({other.row[key] for other in alike}) > 1:
+            yield words.format(run.row[key])
+    settings = [other.settings for other in alike]
+    for key, value in run.settings.items():
         if any(other.get(key, value) != value for other in settings):
             yield f"{key}={value}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -84,7 +83,7 @@ def _panel(
 def _missing(suite: str, family: Family | None, ablation: Ablation) -> str:
     """Say which values of a setting no run has, and how one would be made."""
     arms = _arms(suite, family, ablation) if family else []
-    had = {_settings(arm).get(ablation.key) for arm in arms}
+    had = {arm.runs[0].settings.get(ablation.key) for arm in arms}
     lacking = [value for value in ablation.values if value not in had]
     lines = [f"no runs with pearl.{ablation.key}={_word(x)} yet" for x in lacking]
     single = [arm for arm in arms if len(arm.runs) == 1]
@@ -112,12 +111,7 @@ def _arms(suite: str, family: Family, ablation: Ablation) -> list[Arm]:
 def _changed(suite: str, arm: Arm) -> set[str]:
     """Return which settings of PEARL an arm does not have from ``conf/``."""
     usual = config.usual_settings(arm.learner, suite, arm.family, arm.budget)
-    settings = _settings(arm)
-    return {k for k, v in settings.items() if usual.get(k, v) != v}
-
-
-def _settings(arm: Arm) -> dict[str, object]:
-    return json.loads(arm.runs[0].row["settings"])
+    return {k for k, v in arm.runs[0].settings.items() if usual.get(k, v) != v}
 
 
 def _word(value: object) -> str:
