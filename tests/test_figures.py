@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import Bbox
 from raw_runs import make_run
 
 from pearl_bench.analysis import comparison, figures, notes, style, tables
 from pearl_bench.analysis.__main__ import main
-from pearl_bench.analysis.report import learning_curves, write
+from pearl_bench.analysis.report import draw, learning_curves, write
 from pearl_bench.analysis.scores import load
 from pearl_bench.store import publish
 
@@ -351,3 +353,23 @@ def test_missing_results_are_said(tmp_path, capsys):
     for words in ([], [f"suite={SUITE}", "colour=red"], ["check", f"suite={SUITE}"]):
         assert main(words) == 2
         assert "usage:" in capsys.readouterr().err
+
+
+def test_the_solvers_last_bits_do_not_show(tmp_path, monkeypatch):
+    results = published(tmp_path, *seeds(2), *seeds(2, learner="promp", own=20))
+    found, some = load(results, SUITE), ("learning-curves", "aggregates")
+    written = {path: path.read_bytes() for path in draw(found, some)[1]}
+    solve, rng = ConstrainedLayoutEngine.execute, np.random.default_rng(0)
+
+    def inexact(engine, figure):
+        solve(engine, figure)
+        for ax in figure.axes:
+            points = ax.get_position(original=True).get_points()
+            wobble = rng.integers(-2, 3, size=points.shape) * 2.0**-53
+            ax._set_position(Bbox(points + wobble))
+
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", inexact)
+    for path in written:
+        path.unlink()
+    draw(found, some)
+    assert {path: path.read_bytes() for path in written} == written

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from pearl_bench.analysis.arms import GAP
 from pearl_bench.analysis.scores import Published
@@ -50,6 +51,8 @@ NO_DATE = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
 MARKERS = "osD^vPX<>*"
 MARK_DISTANCE = 0.11
 """Between markers along a curve, in diagonals of the panel: for grey print."""
+PLACES = 6
+"""Decimals of a panel's place on the sheet, whose width and height are 1."""
 
 wrap = partial(textwrap.wrap, break_on_hyphens=False)
 
@@ -267,8 +270,23 @@ def without_caption(sheet: Sheet) -> Iterator[Figure]:
         text.set_visible(True)
 
 
+def settle(sheet: Sheet) -> None:
+    """Fix the places of the panels, rounded, for all formats.
+
+    The solver of the constrained layout differs in the last bits from process to
+    process, and with them the markers that are placed by their distance on the sheet.
+    """
+    figure = sheet.figure
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for ax in figure.axes:
+        places = ax.get_position(original=True)
+        ax.set_position(Bbox(places.get_points().round(PLACES)))
+
+
 def save(sheet: Sheet, stem: Path) -> list[Path]:
     """Write a figure as PNG and PDF; return those that changed."""
+    settle(sheet)
     stem.parent.mkdir(parents=True, exist_ok=True)
     changed: list[Path] = []
     for suffix, metadata in NO_DATE.items():
