@@ -40,7 +40,7 @@ def test_each_ablation_stands_beside_pearl_as_it_is(tmp_path):
     with style.taste():
         axes = panels(ablations.draw(found))
     encoder, sampler, latent = axes.values()
-    assert next(iter(axes)) == "half-cheetah-vel: recurrent encoder (fig. 5)"
+    assert next(iter(axes)) == "half-cheetah-vel\nrecurrent encoder (fig. 5)"
     bold = [sum(x.get_linewidth() > 1 for x in ax.lines) for ax in axes.values()]
     assert bold == [2, 2, 0]
     assert face(encoder) == ""

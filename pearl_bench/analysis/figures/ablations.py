@@ -58,7 +58,7 @@ def draw(published: Published) -> Sheet:
     sheet, axes = style.sheet(len(rows) * len(ABLATIONS), caption, handles)
     panels = [(family, ablation) for family in rows for ablation in ABLATIONS]
     for ax, (family, ablation) in zip(axes, panels, strict=True):
-        ax.set_title(f"{family.name + ': ' if family else ''}{ablation.title}")
+        ax.set_title("\n".join([*([family.name] if family else []), ablation.title]))
         if family is not None:
             _panel(ax, family, _arms(suite, family, ablation), looks)
         style.say(ax, _missing(suite, family, ablation))
