@@ -1,4 +1,4 @@
-"""The notebook, executed at a reduced size."""
+"""The notebook: executed here at a reduced size, and as it is stored."""
 
 from pathlib import Path
 from tempfile import gettempdir
@@ -21,13 +21,19 @@ def test_the_notebook_runs_and_draws_paths_and_curves():
     parameters.source = f"WORDS = {SMALL}"
     root = {"metadata": {"path": str(PATH.parents[2])}}
     NotebookClient(notebook, timeout=300, resources=root).execute()
-    pictures = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 2
+    assert pictures(notebook) == 2
+
+
+def pictures(notebook):
+    outputs = (o for cell in notebook.cells for o in cell.get("outputs", []))
+    return sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_the_stored_notebook_was_executed_from_top_to_bottom():
+    notebook = nbformat.read(PATH, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [*range(1, len(code) + 1)]
+    assert pictures(notebook) == 2
 
 
 def test_the_notebook_is_small_and_names_no_folder():
