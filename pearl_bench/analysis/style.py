@@ -270,7 +270,21 @@ def without_caption(sheet: Sheet) -> Iterator[Figure]:
         text.set_visible(True)
 
 
-def settle(sheet: Sheet) -> None:
+def save(sheet: Sheet, stem: Path) -> list[Path]:
+    """Write a figure as PNG and PDF; return those that changed."""
+    _settle(sheet)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    changed: list[Path] = []
+    for suffix, metadata in NO_DATE.items():
+        data = io.BytesIO()
+        sheet.figure.savefig(data, format=suffix, metadata=metadata)
+        path = stem.with_suffix(f".{suffix}")
+        if write_atomic(path, data.getvalue()):
+            changed.append(path)
+    return changed
+
+
+def _settle(sheet: Sheet) -> None:
     """Fix the places of the panels, rounded, for all formats.
 
     The solver of the constrained layout differs in the last bits from process to
@@ -282,17 +296,3 @@ def settle(sheet: Sheet) -> None:
     for ax in figure.axes:
         places = ax.get_position(original=True)
         ax.set_position(Bbox(places.get_points().round(PLACES)))
-
-
-def save(sheet: Sheet, stem: Path) -> list[Path]:
-    """Write a figure as PNG and PDF; return those that changed."""
-    settle(sheet)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    changed: list[Path] = []
-    for suffix, metadata in NO_DATE.items():
-        data = io.BytesIO()
-        sheet.figure.savefig(data, format=suffix, metadata=metadata)
-        path = stem.with_suffix(f".{suffix}")
-        if write_atomic(path, data.getvalue()):
-            changed.append(path)
-    return changed
