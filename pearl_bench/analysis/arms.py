@@ -244,19 +244,21 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
 def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
     """Return the parts of a name that need no other run to compare with."""
     row = run.row
-    usual = config.usual_settings(row["learner"], suite, row["family"], row["budget"])
     return (
         row["learner"],
         row["budget"],
         row["precision"],
         *([] if row["device"] == "cpu" else [row["device"]]),
         *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
-        *(
-            f"{key}={value}"
-            for key, value in run.settings.items()
-            if usual.get(key, value) != value
-        ),
+        *(f"{key}={value}" for key, value in changed_settings(suite, run).items()),
     )
+
+
+def changed_settings(suite: str, run: RunCurve) -> dict[str, Any]:
+    """Return the settings of a run that its family and budget have not in ``conf/``."""
+    row = run.row
+    usual = config.usual_settings(row["learner"], suite, row["family"], row["budget"])
+    return {k: v for k, v in run.settings.items() if usual.get(k, v) != v}
 
 
 def _apart(run: RunCurve, alike: Sequence[RunCurve]) -> Iterator[str]:

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
-from pearl_bench import config
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.arms import REPORTED, Arm
+from pearl_bench.analysis.arms import REPORTED, Arm, changed_settings
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.style import Look, Sheet
 
@@ -58,7 +57,7 @@ def draw(published: Published) -> Sheet:
     sheet, axes = style.sheet(len(rows) * len(ABLATIONS), caption, handles)
     panels = [(family, ablation) for family in rows for ablation in ABLATIONS]
     for ax, (family, ablation) in zip(axes, panels, strict=True):
-        ax.set_title("\n".join([*([family.name] if family else []), ablation.title]))
+        ax.set_title(f"{family.name}\n{ablation.title}" if family else ablation.title)
         if family is not None:
             _panel(ax, family, _arms(suite, family, ablation), looks)
         style.say(ax, _missing(suite, family, ablation))
@@ -110,8 +109,7 @@ def _arms(suite: str, family: Family, ablation: Ablation) -> list[Arm]:
 
 def _changed(suite: str, arm: Arm) -> set[str]:
     """Return which settings of PEARL an arm does not have from ``conf/``."""
-    usual = config.usual_settings(arm.learner, suite, arm.family, arm.budget)
-    return {k for k, v in arm.runs[0].settings.items() if usual.get(k, v) != v}
+    return set(changed_settings(suite, arm.runs[0]))
 
 
 def _word(value: object) -> str:
