@@ -240,6 +240,16 @@ def usual_settings(
     return {key: chosen.get(key, value) for key, value in usual.items()}
 
 
+def usual_steps(learner: str, suite: str, family: str, budget: str) -> int | None:
+    """Return the environment steps of a run where no word changes them.
+
+    They are None for a method or a budget that this version does not know.
+    """
+    if learner not in registry.LEARNERS or budget not in typing.get_args(Budget):
+        return None
+    return _from_conf(learner, suite, family, typing.cast(Budget, budget)).get("steps")
+
+
 def to_yaml(run: RunConfig) -> str:
     """Return a run's ``config.yaml``; what its meta-test leaves as it is, it omits."""
     data, usual = asdict(run), asdict(MetaTestConfig())

@@ -364,8 +364,11 @@ def _measures(arm: Arm) -> dict[str, np.ndarray]:
 
     def levels(run: RunCurve) -> tuple[float, float]:
         part = OWN if run.points.get(OWN) else REPORTED
-        first, last = (run.final(part, k, "return", LAST_SHARE) for k in (1, -1))
-        return first, last
+        means = [
+            np.mean([p.total for p in run.level_points(part, k, LAST_SHARE, 1)])
+            for k in (1, -1)
+        ]
+        return float(means[0]), float(means[1])
 
     first, last = np.array([levels(run) for run in arm.runs]).T
     return {"adapted return": last, "gain": last - first}

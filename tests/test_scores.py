@@ -133,7 +133,7 @@ def test_success_is_the_mean_over_the_test_episodes(tmp_path):
         assert [p.success for p in points] == pytest.approx([share] * 3)
         assert [p.total for p in points] == pytest.approx([total] * 3)
     package = Part(protocol="metaworld")
-    assert run.final(package, -1, "success") == 0.5
+    assert run.level(package, -1, "success") == 0.5
 
 
 def test_what_differs_is_not_averaged(tmp_path):
@@ -202,12 +202,40 @@ def test_runs_of_other_tasks_are_told_apart(tmp_path):
     ]
 
 
-def test_final_level_is_the_mean_of_the_last_tenth(tmp_path):
-    steps = tuple(range(1000, 21_000, 1000))
+@pytest.mark.parametrize(
+    ("evaluations", "averaged"), [(100, 10), (60, 6), (50, 5), (20, 5), (5, 5), (2, 2)]
+)
+def test_a_level_is_of_the_last_tenth_and_of_five_evaluations(
+    tmp_path, evaluations, averaged
+):
+    steps = tuple(range(1000, 1000 * evaluations + 1, 1000))
     found = published(tmp_path, {"steps": steps, "returns": constant(0.0)})
     (arm,) = arms(found)
-    assert arm.final(REPORTED, "return") == pytest.approx([300 + np.mean([19, 20])])
-    assert arm.final(REPORTED, "return", 1) == pytest.approx([100 + 19.5])
+    last = np.mean(range(evaluations - averaged + 1, evaluations + 1))
+    assert arm.levels(REPORTED, "return") == pytest.approx([300 + last])
+    assert arm.levels(REPORTED, "return", 1) == pytest.approx([100 + last])
+    assert len(arm.runs[0].level_points(REPORTED, -1)) == averaged
+
+
+def test_an_arm_knows_its_share_of_the_papers_budget(tmp_path):
+    found = published(
+        tmp_path,
+        {"steps": (135_000, 270_000)},
+        {"steps": (135_000,), "seed": 1},
+        {"learner": "promp", "steps": (16_000_000,), "budget": "paper"},
+    )
+    shares = {arm.learner: (arm.steps, arm.shares) for arm in arms(found)}
+    assert shares["pearl"] == ((135_000, 270_000), (0.05, 0.1))  # of 2.7M
+    assert shares["promp"] == ((16_000_000, 16_000_000), (0.1, 0.1))  # of 160M
+
+
+def test_a_method_that_is_not_known_has_no_share(tmp_path):
+    found = published(tmp_path, {})
+    table = found.folder / "runs.csv"
+    table.write_text(table.read_text().replace(",pearl,", ",theirs,"))
+    (arm,) = arms(load(tmp_path / "results", "locomotion"))
+    assert arm.learner == "theirs"
+    assert arm.shares is None
 
 
 def test_gaps_are_found(tmp_path):
@@ -243,7 +271,7 @@ def test_success_is_its_own_score(tmp_path):
     family = next(f for f in found.families if f.arms)
     assert family.measure == "success"
     assert family.score(0.25) == 0.25
-    assert family.arms[0].final(REPORTED, family.measure).tolist() == [1.0]
+    assert family.arms[0].levels(REPORTED, family.measure).tolist() == [1.0]
 
 
 def test_families_without_runs_are_known(tmp_path):

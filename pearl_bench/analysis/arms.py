@@ -19,8 +19,14 @@ from pearl_bench import config, registry
 Row = dict[str, str]
 Measure = Literal["return", "success"]
 
-FINAL_SHARE = 0.1
-"""The final level of a run is its mean over the last tenth of its steps."""
+LEVEL_SHARE, LEVEL_EVALUATIONS = 0.1, 5
+LEVEL_IS = (
+    "A run's level at N steps, N its last evaluation, is its mean over the evaluations "
+    "of the last tenth of its steps, and at least over the last five"
+)
+"""The one rule for levels: chosen before its effect on any number was looked at."""
+PAPER = "paper"
+"""The budget whose steps a run's share is of."""
 GAP = 2.5
 """Median distances between evaluations from which on a pause is a gap."""
 META_TEST = {
@@ -79,6 +85,25 @@ class Matched(NamedTuple):
     left_out: tuple[int, ...]
 
 
+def level_count(
+    steps: Sequence[float],
+    share: float = LEVEL_SHARE,
+    evaluations: int = LEVEL_EVALUATIONS,
+) -> int:
+    """Return how many of the last evaluations a level is the mean of.
+
+    They are those of the last share of the steps, and no fewer than ``evaluations``,
+    or all where there are not as many.
+
+    Args:
+        steps: ``[P]`` environment steps of the evaluations, ascending.
+        share: of the last of the steps.
+        evaluations: the fewest.
+    """
+    late = sum(step > (1 - share) * steps[-1] for step in steps)
+    return min(len(steps), max(late, evaluations))
+
+
 @dataclass(frozen=True)
 class RunCurve:
     """One run: its row of runs.csv and its points by part, in order of steps."""
@@ -124,13 +149,22 @@ class RunCurve:
             for _, of_one in groupby(points, lambda point: point.env_steps)
         ]
 
-    def final(
-        self, part: Part, number: int, measure: Measure, share: float = FINAL_SHARE
-    ) -> float:
-        """Return the mean of an episode over the last share of the run's steps."""
+    def level_points(
+        self,
+        part: Part,
+        number: int,
+        share: float = LEVEL_SHARE,
+        evaluations: int = LEVEL_EVALUATIONS,
+    ) -> list[Point]:
+        """Return the points of an episode that a level is the mean of."""
         points = self.episode(part, number)
-        since = (1 - share) * points[-1].env_steps
-        return float(np.mean([p.value(measure) for p in points if p.env_steps > since]))
+        steps = [point.env_steps for point in points]
+        return points[-level_count(steps, share, evaluations) :]
+
+    def level(self, part: Part, number: int, measure: Measure) -> float:
+        """Return the run's level of an episode; see ``LEVEL_IS``."""
+        points = self.level_points(part, number)
+        return float(np.mean([point.value(measure) for point in points]))
 
     def gaps(self, part: Part) -> list[tuple[int, int]]:
         """Return where evaluations are missing, as pairs of environment steps."""
@@ -154,6 +188,7 @@ class Arm:
         label: learner, budget, precision, and whatever else tells arms apart.
         budget: the budget its runs were made with.
         runs: by seed.
+        paper_steps: environment steps of the budget paper, None where it is not known.
     """
 
     family: str
@@ -161,6 +196,21 @@ class Arm:
     label: str
     budget: str
     runs: tuple[RunCurve, ...]
+    paper_steps: int | None
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Environment steps at the last evaluation, fewest and most of its runs."""
+        last = [run.last_step for run in self.runs]
+        return min(last), max(last)
+
+    @property
+    def shares(self) -> tuple[float, float] | None:
+        """The same in shares of the paper's budget, None where that is not known."""
+        if self.paper_steps is None:
+            return None
+        fewest, most = self.steps
+        return fewest / self.paper_steps, most / self.paper_steps
 
     @property
     def fingerprint(self) -> str:
@@ -171,10 +221,10 @@ class Arm:
         """Return the runs that were evaluated on a part."""
         return [run for run in self.runs if run.points.get(part)]
 
-    def final(self, part: Part, measure: Measure, number: int = -1) -> np.ndarray:
-        """Return ``[R]`` final levels of an episode; see ``RunCurve.final``."""
+    def levels(self, part: Part, measure: Measure, number: int = -1) -> np.ndarray:
+        """Return ``[R]`` levels of an episode; see ``LEVEL_IS``."""
         runs = self.having(part)
-        return np.array([run.final(part, number, measure) for run in runs])
+        return np.array([run.level(part, number, measure) for run in runs])
 
     def matched(self, part: Part, number: int, measure: Measure) -> Matched:
         """Return the runs' values of an episode wherever all have been evaluated.
@@ -238,6 +288,7 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
             label=" · ".join([*stem, *_apart(runs[0], alike)]),
             budget=row["budget"],
             runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
+            paper_steps=config.usual_steps(row["learner"], suite, row["family"], PAPER),
         )
 
 

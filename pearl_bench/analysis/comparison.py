@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pearl_bench.analysis import stats
-from pearl_bench.analysis.arms import FINAL_SHARE, OWN, REPORTED, Arm, Part
+from pearl_bench.analysis.arms import OWN, REPORTED, Arm, Part, level_count
 from pearl_bench.analysis.notes import PEARL
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.stats import Claim, Curve, Estimate
@@ -68,17 +68,17 @@ def score_in_words(published: Published) -> str:
     return said
 
 
-def final_scores(published: Published, label: str) -> dict[str, np.ndarray]:
+def level_scores(published: Published, label: str) -> dict[str, np.ndarray]:
     """Return a label's final scores ``[R]`` by family, of the families it has."""
     return {
-        family.name: family.score(arm.final(REPORTED, family.measure))
+        family.name: family.score(arm.levels(REPORTED, family.measure))
         for family, arm in _arms(published, label)
     }
 
 
 def aggregate(published: Published, label: str) -> Estimate:
     """Return the statistics ``[4]`` of ``stats.AGGREGATES`` of a label."""
-    strata = list(final_scores(published, label).values())
+    strata = list(level_scores(published, label).values())
     return stats.estimate(f"aggregate {label}", stats.aggregates, strata)
 
 
@@ -86,7 +86,7 @@ def improvements(published: Published) -> list[Improvement]:
     """Compare PEARL with every baseline of the same budget, on the same tasks."""
     found = []
     for method, baseline in _pairs(published):
-        x, y = final_scores(published, method), final_scores(published, baseline)
+        x, y = level_scores(published, method), level_scores(published, baseline)
         tasks, others = _tasks(published, method), _tasks(published, baseline)
         names = tuple(name for name in x if tasks[name] == others.get(name))
         strata = [x[name] for name in names] + [y[name] for name in names]
@@ -188,5 +188,5 @@ def _curve(family: Family, arm: Arm, part: Part) -> Curve | None:
     steps, values, _ = arm.matched(part, -1, family.measure)
     if not len(steps):
         return None
-    last = values[:, steps > (1 - FINAL_SHARE) * steps[-1]]
+    last = values[:, -level_count(steps.tolist()) :]
     return Curve(steps, values, last.mean(1))

@@ -86,7 +86,7 @@ def successes(published: Published) -> list[Success]:
 
 
 def _final(family: Family, arm: Arm, part: Part) -> Estimate:
-    return _percent(f"final {family.name}", arm, part, arm.final(part, "success"))
+    return _percent(f"final {family.name}", arm, part, arm.levels(part, "success"))
 
 
 def _maximum(family: Family, arm: Arm, part: Part) -> Estimate:

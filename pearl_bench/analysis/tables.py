@@ -101,8 +101,8 @@ def _final(published: Published) -> Table:
             for part in (REPORTED, OWN):
                 if not arm.having(part):
                     continue
-                last = arm.final(part, family.measure)
-                first = arm.final(part, family.measure, 1)
+                last = arm.levels(part, family.measure)
+                first = arm.levels(part, family.measure, 1)
                 name = f"final {family.name} {arm.label} {part}"
                 values = np.stack([last, family.score(last), first, last - first], 1)
                 found = stats.mean_curve(name, values)
@@ -130,7 +130,7 @@ def _final(published: Published) -> Table:
 def _aggregates(published: Published) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for label in published.labels:
-        scores = comparison.final_scores(published, label)
+        scores = comparison.level_scores(published, label)
         found = comparison.aggregate(published, label)
         numbers = [
             cell for i in range(len(stats.AGGREGATES)) for cell in _ends(found, i)
@@ -244,7 +244,7 @@ def _groups(published: Published) -> Table:
         for arm in family.arms:
             parts = {part for run in arm.runs for part in run.points}
             for part in sorted(parts - {REPORTED, OWN}):
-                last = arm.final(part, family.measure)
+                last = arm.levels(part, family.measure)
                 name = f"group {family.name} {arm.label} {part}"
                 found = stats.mean_curve(name, last[:, None])
                 about = (family.name, arm.label, part.protocol, part.split, part.group)

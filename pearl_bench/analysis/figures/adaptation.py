@@ -41,7 +41,7 @@ def draw(published: Published) -> Sheet:
                     continue
                 last = min(run.last_episode(part) for run in runs)
                 numbers = np.arange(1, last + 1)
-                values = [arm.final(part, family.measure, int(n)) for n in numbers]
+                values = [arm.levels(part, family.measure, int(n)) for n in numbers]
                 name = f"adaptation {family.name} {arm.label} {part}"
                 found = stats.mean_curve(name, np.stack(values, axis=1))
                 look = looks[arm.label]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.comparison import aggregate, final_scores, score_in_words
+from pearl_bench.analysis.comparison import aggregate, level_scores, score_in_words
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
@@ -33,7 +33,7 @@ def draw(published: Published) -> Sheet:
         ax.set_xlabel("normalised score")
         families = len(published.families)
         ticks = [
-            f"{label}\n{len(final_scores(published, label))} of {families} families"
+            f"{label}\n{len(level_scores(published, label))} of {families} families"
             for label in labels
         ]
         style.categories(ax, ticks if i == 0 else [""] * len(labels))

@@ -76,5 +76,5 @@ def _curve(ax: Axes, family: Family, arm: Arm, part: Part, look: Look) -> None:
         name = f"curve {family.name} {arm.label} {part}"
         style.line(ax, steps, stats.mean_curve(name, values), look, own=own)
     if arm.learner != notes.PEARL and not own:
-        level = arm.final(part, family.measure).mean()
+        level = arm.levels(part, family.measure).mean()
         ax.axhline(level, color=look.color, lw=1, ls="--", alpha=0.8)

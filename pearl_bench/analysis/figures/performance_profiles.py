@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.comparison import final_scores, score_in_words
+from pearl_bench.analysis.comparison import level_scores, score_in_words
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
@@ -27,7 +27,7 @@ def draw(published: Published) -> Sheet:
     sheet, (ax,) = style.sheet(1, caption, style.legend(looks), size=(6.0, 3.2))
     short = []
     for label in published.labels:
-        strata = list(final_scores(published, label).values())
+        strata = list(level_scores(published, label).values())
         statistic = stats.profile(THRESHOLDS)
         found = stats.estimate(f"profile {label}", statistic, strata)
         style.line(ax, THRESHOLDS, found, looks[label])
