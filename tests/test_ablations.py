@@ -45,7 +45,7 @@ def test_each_ablation_stands_beside_pearl_as_it_is(tmp_path):
     assert bold == [2, 2, 0]
     assert face(encoder) == ""
     assert "no runs with pearl.context_sampler=whole-buffer yet" in face(sampler)
-    assert "one seed, no interval: pearl · quick · float32 · context" in face(sampler)
+    assert "one seed, no interval: PEARL · quick · float32 · context" in face(sampler)
     assert face(latent) == "no runs with pearl.probabilistic=false yet"
 
 

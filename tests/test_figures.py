@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_caption_states_the_provenance(tmp_path):
     )
     found = load(results, SUITE)
     assert notes.provenance(found) == [
-        "pearl · quick · float32: half-cheetah-vel, ant-fwd-back; seeds 0, 3 "
+        "PEARL · quick · float32: half-cheetah-vel, ant-fwd-back; seeds 0, 3 "
         "(half-cheetah-vel), 0 (ant-fwd-back); 4 (half-cheetah-vel), 2 (ant-fwd-back) "
         "test tasks; exploration episodes: 2; 3k (half-cheetah-vel), 500k "
         "(ant-fwd-back) steps; commit aaaaaaa, bbbbbbb (half-cheetah-vel), aaaaaaa "
@@ -123,8 +124,8 @@ def test_what_is_missing_or_uneven_is_said_by_run(tmp_path):
     found = load(results, SUITE)
     runs = {(a.learner, r.seed): r.row["run"] for a in found.arms for r in a.runs}
     said = notes.notes(found)
-    label = "half-cheetah-vel, pearl · quick · float32"
-    rl2 = "half-cheetah-vel, rl2 · quick · float32"
+    label = "half-cheetah-vel, PEARL · quick · float32"
+    rl2 = "half-cheetah-vel, RL² · quick · float32"
     for expected in (
         "half-cheetah-fwd-back: no runs yet.",
         "half-cheetah-vel: no runs of maml_trpo, promp yet.",
@@ -177,8 +178,8 @@ def test_efficiency_table(comparison_of_two):
         (e.method.split()[0], e.part.protocol): e
         for e in comparison.efficiencies(comparison_of_two)
     }
-    assert set(found) == {("pearl", "suite"), ("pearl", "own")}
-    claim = found["pearl", "suite"].claim  # the last tenth of 60: 55 to 60
+    assert set(found) == {("PEARL", "suite"), ("PEARL", "own")}
+    claim = found["PEARL", "suite"].claim  # the last tenth of 60: 55 to 60
     assert claim.level.value == pytest.approx(-200 + 57.5 + 3)
     assert claim.needed.value == pytest.approx(6000)
     assert claim.baseline.value == pytest.approx(58_000)
@@ -265,11 +266,20 @@ def test_areas_begin_with_the_first_evaluation(tmp_path):
 def test_probability_of_improvement_and_areas(comparison_of_two):
     (pair,) = comparison.improvements(comparison_of_two)
     assert (pair.method, pair.baseline) == (
-        "pearl · quick · float32",
-        "rl2 · quick · float32",
+        "PEARL · quick · float32",
+        "RL² · quick · float32",
     )
     assert pair.found.value.tolist() == [0.0 if -200 + 57.5 > -100.5 else 1.0]
     assert comparison.areas(comparison_of_two, pair.method) == {}  # 1e5 is further
+
+
+def test_any_method_may_be_the_one_that_is_compared(comparison_of_two):
+    turned = replace(comparison_of_two, reference="rl2")
+    (pair,) = comparison.improvements(turned)
+    assert pair.method == "RL² · quick · float32"
+    assert pair.found.value.tolist() == [0.0]
+    (found,) = comparison.efficiencies(turned)
+    assert (found.method, found.baseline) == (pair.method, pair.baseline)
 
 
 def test_tables_have_an_interval_only_with_several_seeds(tmp_path):
@@ -277,8 +287,8 @@ def test_tables_have_an_interval_only_with_several_seeds(tmp_path):
         tmp_path, {}, {"budget": "paper"}, {"budget": "paper", "seed": 1}
     )
     rows = {row["method"]: row for row in table_rows(results, "final")}
-    assert rows["pearl · quick · float32"]["final_low"] == ""
-    assert rows["pearl · paper · float32"]["final_low"] != ""
+    assert rows["PEARL · quick · float32"]["final_low"] == ""
+    assert rows["PEARL · paper · float32"]["final_low"] != ""
     assert all(row["gain"] == "20" for row in rows.values())
 
 

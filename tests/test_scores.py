@@ -81,7 +81,7 @@ def test_other_meta_tests_are_not_averaged(tmp_path):
         {"seed": 3, "episodes": 4},
     )
     assert sorted(a.label for a in arms(found)) == [
-        f"pearl · quick · float32 · {about} steps"
+        f"PEARL · quick · float32 · {about} steps"
         for about in (
             "2 exploration episodes · 2 test tasks · tested every 1000",
             "2 exploration episodes · 2 test tasks · tested every 500",
@@ -99,8 +99,8 @@ def test_a_name_means_the_same_in_every_family(tmp_path):
         {"family": "ant-goal-2d", "settings": {"kl_weight": 1.0}},
     )
     (changed,), (usual,) = arms(found), arms(found, "ant-goal-2d")
-    assert changed.label == "pearl · quick · float32 · kl_weight=1.0"
-    assert usual.label == "pearl · quick · float32"
+    assert changed.label == "PEARL · quick · float32 · kl_weight=1.0"
+    assert usual.label == "PEARL · quick · float32"
 
 
 def test_a_change_of_device_is_told(tmp_path):
@@ -109,8 +109,8 @@ def test_a_change_of_device_is_told(tmp_path):
     table.write_text(table.read_text().replace(",cpu,float", ",cpu; cuda,float", 1))
     again = load(tmp_path / "results", "locomotion")
     assert [a.label for a in arms(again)] == [
-        "pearl · quick · float32",
-        "pearl · quick · float32 · cpu; cuda",
+        "PEARL · quick · float32",
+        "PEARL · quick · float32 · cpu; cuda",
     ]
 
 
@@ -148,14 +148,14 @@ def test_what_differs_is_not_averaged(tmp_path):
         {"settings": {"context": "whole-buffer", "latent_dim": 5}},
     )
     assert [(a.label, len(a.runs)) for a in arms(found)] == [
-        ("pearl · paper · float32", 1),
-        ("pearl · quick · bf16", 1),
-        ("pearl · quick · float32 · context=recent", 2),
-        ("pearl · quick · float32 · context=whole-buffer", 1),
-        ("pearl · quick · float32 · cuda", 1),
-        ("rl2 · quick · float32", 1),
+        ("PEARL · paper · float32", 1),
+        ("PEARL · quick · bf16", 1),
+        ("PEARL · quick · float32 · context=recent", 2),
+        ("PEARL · quick · float32 · context=whole-buffer", 1),
+        ("PEARL · quick · float32 · cuda", 1),
+        ("RL² · quick · float32", 1),
     ]
-    assert found.labels[-1] == "rl2 · quick · float32"
+    assert found.labels[-1] == "RL² · quick · float32"
 
 
 def test_defaults_go_without_saying(tmp_path):
@@ -167,9 +167,9 @@ def test_defaults_go_without_saying(tmp_path):
         {"settings": chosen | {"latent_dim": 7}, "seed": 1},
     )
     assert [a.label for a in arms(found)] == [
-        "pearl · quick · float32",
-        "pearl · quick · float32 · context_sampler=whole-buffer",
-        "pearl · quick · float32 · context_sampler=whole-buffer · latent_dim=7",
+        "PEARL · quick · float32",
+        "PEARL · quick · float32 · context_sampler=whole-buffer",
+        "PEARL · quick · float32 · context_sampler=whole-buffer · latent_dim=7",
     ]
 
 
@@ -181,7 +181,7 @@ def test_a_setting_that_is_newer_than_a_run_had_its_default(tmp_path):
         {"settings": older | {"context_sampler": "recent"}, "seed": 1},
     )
     assert [(a.label, len(a.runs)) for a in arms(found)] == [
-        ("pearl · quick · float32 · latent_dim=7", 2)
+        ("PEARL · quick · float32 · latent_dim=7", 2)
     ]
 
 
@@ -197,8 +197,8 @@ def test_runs_of_other_tasks_are_told_apart(tmp_path):
     old.write_text("".join(lines))
     again = load(tmp_path / "results", "locomotion")
     assert [a.label for a in arms(again)] == [
-        "pearl · quick · float32 · tasks 012345",
-        "pearl · quick · float32 · tasks ffffff",
+        "PEARL · quick · float32 · tasks 012345",
+        "PEARL · quick · float32 · tasks ffffff",
     ]
 
 
@@ -264,6 +264,44 @@ def test_scores_use_the_families_ranges(tmp_path):
     for row in suites.load("locomotion").families:
         ends = by_name[row.name].score(np.array([row.score.low, row.score.high]))
         assert ends.tolist() == [0, 1]
+
+
+def test_the_headline_has_the_longest_arm_of_each_method(tmp_path):
+    long = (1000, 2000, 3000, 4000)
+    found = published(
+        tmp_path,
+        {"budget": "paper", "precision": "bf16", "steps": long},
+        {"budget": "paper", "steps": (1000, 2000)},
+        {"settings": {"latent_dim": 7}, "steps": (*long, 5000)},
+        *({"learner": "promp", "seed": seed} for seed in (0, 1)),
+        {"learner": "promp", "precision": "bf16"},
+        {"learner": "rl2", "settings": {"discount": 0.5}},
+    )
+    family = next(family for family in found.families if family.arms)
+    assert [arm.label for arm in family.headline] == [
+        "PEARL · paper · bf16",
+        "ProMP · quick · float32",
+        "RL² · quick · float32 · discount=0.5",
+    ]
+
+
+CURRENT = suites.load("locomotion").families[1].fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "chosen"),
+    [("f" * 16, ["RL²"]), (CURRENT, ["PEARL"]), ("0123456789abcdef", ["PEARL", "RL²"])],
+)
+def test_the_headline_has_runs_of_the_same_tasks_alone(tmp_path, tasks, chosen):
+    found = published(tmp_path, {}, {"learner": "rl2"}, {"learner": "rl2", "seed": 1})
+    table = found.folder / "runs.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if ",pearl," in line)
+    lines[at] = lines[at].replace("0123456789abcdef", tasks)
+    table.write_text("".join(lines))
+    found = load(tmp_path / "results", "locomotion")
+    family = next(family for family in found.families if family.arms)
+    assert [arm.label.split()[0] for arm in family.headline] == chosen
 
 
 def test_success_is_its_own_score(tmp_path):

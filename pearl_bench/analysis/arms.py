@@ -36,6 +36,8 @@ META_TEST = {
     "eval_every": "tested every {} steps",
 }
 """How runs were tested: what must be the same in an arm, and its name in a label."""
+METHODS = {"pearl": "PEARL", "maml_trpo": "MAML-TRPO", "promp": "ProMP", "rl2": "RL²"}
+"""Methods as people write them; any other is written as it is registered."""
 SUCCESS_IS = "the mean over the test episodes, from which PEARL and RL² go on adapting"
 REPORTED_IS = f"the last meta-test episode, on Meta-World {SUCCESS_IS}"
 """What ``RunCurve.episode(part, -1)`` is, for captions."""
@@ -185,8 +187,9 @@ class Arm:
     Attributes:
         family: name of the family.
         learner: the method.
-        label: learner, budget, precision, and whatever else tells arms apart.
+        label: method, budget, precision, and whatever else tells arms apart.
         budget: the budget its runs were made with.
+        changed: settings that its family and budget have not in ``conf/``.
         runs: by seed.
         paper_steps: environment steps of the budget paper, None where it is not known.
     """
@@ -195,6 +198,7 @@ class Arm:
     learner: str
     label: str
     budget: str
+    changed: Mapping[str, Any]
     runs: tuple[RunCurve, ...]
     paper_steps: int | None
 
@@ -287,6 +291,7 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
             learner=row["learner"],
             label=" · ".join([*stem, *_apart(runs[0], alike)]),
             budget=row["budget"],
+            changed=_changed_settings(suite, runs[0]),
             runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
             paper_steps=config.usual_steps(row["learner"], suite, row["family"], PAPER),
         )
@@ -296,17 +301,16 @@ def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
     """Return the parts of a name that need no other run to compare with."""
     row = run.row
     return (
-        row["learner"],
+        METHODS.get(row["learner"], row["learner"]),
         row["budget"],
         row["precision"],
         *([] if row["device"] == "cpu" else [row["device"]]),
         *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
-        *(f"{key}={value}" for key, value in changed_settings(suite, run).items()),
+        *(f"{key}={value}" for key, value in _changed_settings(suite, run).items()),
     )
 
 
-def changed_settings(suite: str, run: RunCurve) -> dict[str, Any]:
-    """Return the settings of a run that its family and budget have not in ``conf/``."""
+def _changed_settings(suite: str, run: RunCurve) -> dict[str, Any]:
     row = run.row
     usual = config.usual_settings(row["learner"], suite, row["family"], row["budget"])
     return {k: v for k, v in run.settings.items() if usual.get(k, v) != v}

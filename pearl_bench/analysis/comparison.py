@@ -9,7 +9,6 @@ import numpy as np
 
 from pearl_bench.analysis import stats
 from pearl_bench.analysis.arms import OWN, REPORTED, Arm, Part, level_count
-from pearl_bench.analysis.notes import PEARL
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.stats import Claim, Curve, Estimate
 
@@ -83,7 +82,7 @@ def aggregate(published: Published, label: str) -> Estimate:
 
 
 def improvements(published: Published) -> list[Improvement]:
-    """Compare PEARL with every baseline of the same budget, on the same tasks."""
+    """Compare the reference with every baseline of its budget, on the same tasks."""
     found = []
     for method, baseline in _pairs(published):
         x, y = level_scores(published, method), level_scores(published, baseline)
@@ -131,7 +130,7 @@ def efficiencies(published: Published) -> Iterator[Efficiency]:
     """
     for family in published.families:
         for baseline in family.arms:
-            if baseline.learner == PEARL:
+            if baseline.learner == published.reference:
                 continue
             for part in (REPORTED, OWN):
                 for method in family.arms:
@@ -169,12 +168,12 @@ def _tasks(published: Published, label: str) -> dict[str, str]:
 
 
 def _pairs(published: Published) -> Iterator[tuple[str, str]]:
-    """Yield the labels of PEARL and of baselines with the same budget."""
+    """Yield the labels of the reference and of baselines with the same budget."""
     about = {arm.label: (arm.learner, arm.budget) for arm in published.arms}
     for method in published.labels:
         for baseline in published.labels:
             (one, budget), (other, same) = about[method], about[baseline]
-            if one == PEARL != other and budget == same:
+            if one == published.reference != other and budget == same:
                 yield method, baseline
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,26 @@ class Family:
         """The family's name."""
         return self.row.name
 
+    @property
+    def headline(self) -> tuple[Arm, ...]:
+        """One arm of each method, all of the same tasks.
+
+        It is the longest of those whose settings are those of ``conf/``, or of all
+        where a method has none such; among equals the one of most runs. The tasks are
+        this version's, or those of most runs where none has these.
+        """
+        runs = Counter[str]()
+        for arm in self.arms:
+            runs[arm.fingerprint] += len(arm.runs)
+        current = self.row.fingerprint()
+        tasks = max(runs, key=lambda f: (f == current, runs[f]), default=current)
+        chosen: dict[str, Arm] = {}
+        for arm in self.arms:
+            best = chosen.get(arm.learner)
+            if arm.fingerprint == tasks and (not best or _rank(arm) > _rank(best)):
+                chosen[arm.learner] = arm
+        return tuple(chosen.values())
+
     def score(self, values: np.ndarray | float) -> np.ndarray:
         """Normalise values by the family's fixed range; a success is its own score."""
         values = np.asarray(values, float)
@@ -60,11 +81,13 @@ class Published:
         folder: ``results/<suite>``.
         families: those with runs and those that the suite trains unless told otherwise,
             in its order.
+        reference: the method that is compared; all others are its baselines.
     """
 
     suite: str
     folder: Path
     families: tuple[Family, ...]
+    reference: str = "pearl"
 
     @property
     def arms(self) -> list[Arm]:
@@ -86,6 +109,10 @@ class Published:
         """Return the labels that have runs evaluated on a part."""
         having = {arm.label for arm in self.arms if arm.having(part)}
         return [label for label in self.labels if label in having]
+
+
+def _rank(arm: Arm) -> tuple[bool, int, int]:
+    return not arm.changed, arm.steps[1], len(arm.runs)
 
 
 def load(results: Path, suite: str) -> Published:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.arms import REPORTED, Arm, changed_settings
+from pearl_bench.analysis.arms import REPORTED, Arm
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.style import Look, Sheet
 
@@ -36,16 +36,14 @@ ABLATIONS = (
 
 def draw(published: Published) -> Sheet:
     """Draw a row per family that has ablated runs, a panel per ablation."""
-    looks, suite = style.looks(published), published.suite
-    shown = [
-        f for f in published.families if any(_arms(suite, f, a) for a in ABLATIONS)
-    ]
+    looks = style.looks(published)
+    shown = [f for f in published.families if any(_arms(f, a) for a in ABLATIONS)]
     rows: list[Family | None] = [*shown] if shown else [None]
     used = {
         arm.label
         for family in shown
         for ablation in ABLATIONS
-        for arm in _arms(suite, family, ablation)
+        for arm in _arms(family, ablation)
     }
     caption = [
         "PEARL with one setting changed, beside PEARL as it is. Last meta-test "
@@ -59,8 +57,8 @@ def draw(published: Published) -> Sheet:
     for ax, (family, ablation) in zip(axes, panels, strict=True):
         ax.set_title(f"{family.name}\n{ablation.title}" if family else ablation.title)
         if family is not None:
-            _panel(ax, family, _arms(suite, family, ablation), looks)
-        style.say(ax, _missing(suite, family, ablation))
+            _panel(ax, family, _arms(family, ablation), looks)
+        style.say(ax, _missing(family, ablation))
     return sheet
 
 
@@ -79,9 +77,9 @@ def _panel(
     style.step_axis(ax)
 
 
-def _missing(suite: str, family: Family | None, ablation: Ablation) -> str:
+def _missing(family: Family | None, ablation: Ablation) -> str:
     """Say which values of a setting no run has, and how one would be made."""
-    arms = _arms(suite, family, ablation) if family else []
+    arms = _arms(family, ablation) if family else []
     had = {arm.runs[0].settings.get(ablation.key) for arm in arms}
     lacking = [value for value in ablation.values if value not in had]
     lines = [f"no runs with pearl.{ablation.key}={_word(x)} yet" for x in lacking]
@@ -92,24 +90,19 @@ def _missing(suite: str, family: Family | None, ablation: Ablation) -> str:
     return "\n".join(lines)
 
 
-def _arms(suite: str, family: Family, ablation: Ablation) -> list[Arm]:
+def _arms(family: Family, ablation: Ablation) -> list[Arm]:
     """Return the arms that change this setting alone, and those that change none.
 
     Arms of other budgets are left out where nothing was ablated.
     """
     pearls = [arm for arm in family.arms if arm.learner == notes.PEARL]
-    changed = [arm for arm in pearls if _changed(suite, arm) == {ablation.key}]
+    changed = [arm for arm in pearls if set(arm.changed) == {ablation.key}]
     budgets = {arm.budget for arm in changed}
     return [
         arm
         for arm in pearls
-        if arm in changed or (arm.budget in budgets and not _changed(suite, arm))
+        if arm in changed or (arm.budget in budgets and not arm.changed)
     ]
-
-
-def _changed(suite: str, arm: Arm) -> set[str]:
-    """Return which settings of PEARL an arm does not have from ``conf/``."""
-    return set(changed_settings(suite, arm.runs[0]))
 
 
 def _word(value: object) -> str:
