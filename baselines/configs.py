@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pearl_bench.settings import require_positive
+from pearl_bench.config.checks import require_positive
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from baselines.policy_gradient import (
     returns,
     standardise,
 )
-from pearl_bench.rollout import Episode, run_episode
-from pearl_bench.types import Metrics, Transition
+from pearl_bench.training.rollout import Episode, run_episode
+from pearl_bench.training.types import Metrics, Transition
 from suites.base import Task, TaskFamily
 
 MIN_LOG_STD = float(np.log(1e-6))

@@ -30,8 +30,8 @@ from baselines.policy_gradient import (
     task_mean,
     unflatten,
 )
-from pearl_bench.memory import give_back_pages
-from pearl_bench.types import Metrics
+from pearl_bench.machine.malloc import give_back_pages
+from pearl_bench.training.types import Metrics
 
 LARGE = 2**20
 """Numbers in a slice's hidden layer from which the holes between stored derivatives are

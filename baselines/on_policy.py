@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
-from pearl_bench.learner import Learner
-from pearl_bench.types import Metrics
+from pearl_bench.training.learner import Learner
+from pearl_bench.training.types import Metrics
 
 
 class OnPolicyLearner(Learner, ABC):

@@ -2,8 +2,9 @@
 
 Formulas and settings: Rothfuss et al. 2019 (ProMP, arXiv 1810.06784) and its code,
 jonasrothfuss/ProMP@93ae339, the source of the PEARL paper's baselines. Shapes, beside
-those of ``pearl_bench/types.py``: E episodes per task; ``[M, E, T, ...]`` holds
-the transitions of M tasks, padded to the longest episode; ``alive`` says what is data.
+those of ``pearl_bench/training/types.py``: E episodes per task; ``[M, E, T, ...]``
+holds the transitions of M tasks, padded to the longest episode; ``alive`` says what is
+data.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from pearl_bench.nn import one_thread
+from pearl_bench.training.nn import one_thread
 
 Params = dict[str, Tensor]
 """A policy's weights ``w0, b0, ...`` and ``log_std``, of one policy or with a leading

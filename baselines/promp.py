@@ -19,7 +19,7 @@ from baselines.policy_gradient import (
     slices,
     task_mean,
 )
-from pearl_bench.types import Metrics
+from pearl_bench.training.types import Metrics
 from suites.base import TaskFamily
 
 

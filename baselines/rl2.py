@@ -30,8 +30,8 @@ from baselines.policy_gradient import (
 )
 from baselines.rl2_config import Rl2Config
 from baselines.rl2_policy import RecurrentPolicy, Rl2Adapter, Sampled, State
-from pearl_bench.rollout import run_episode
-from pearl_bench.types import Metrics
+from pearl_bench.training.rollout import run_episode
+from pearl_bench.training.types import Metrics
 from suites.base import Task, TaskFamily
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from baselines.rl2_config import Rl2Config
-from pearl_bench.types import Transition
+from pearl_bench.training.types import Transition
 
 MIN_LOG_STD = math.log(1e-6)
 

@@ -26,16 +26,16 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from pearl_bench import config as configuration
 from pearl_bench import registry
-from pearl_bench.evaluate import evaluate
-from pearl_bench.memory import keep_pages
-from pearl_bench.nn import use_fastest_float32
+from pearl_bench.config import runs as configuration
+from pearl_bench.execution.plan import available_cores
+from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.pearl.collection import Block, EpisodeMeans
 from pearl_bench.pearl.learner import UPDATES_PER_SLICE
-from pearl_bench.plan import available_cores
-from pearl_bench.record import peak_memory_mib
-from pearl_bench.rollout import run_episode
+from pearl_bench.records.run_folder import peak_memory_mib
+from pearl_bench.training.evaluate import evaluate
+from pearl_bench.training.nn import use_fastest_float32
+from pearl_bench.training.rollout import run_episode
 from suites.speed import bare, measure
 
 ENGINE_FAMILIES = ("half-cheetah-vel", "ant-fwd-back", "humanoid-direc-2d")

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from pearl_bench.types import MetaLearner
+    from pearl_bench.training.types import MetaLearner
     from suites.base import Suite, TaskFamily
 
 LEARNERS: dict[str, tuple[str, str]] = {

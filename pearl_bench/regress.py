@@ -18,15 +18,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pearl_bench import config as configuration
-from pearl_bench import launch, registry, store
+from pearl_bench import registry
 from pearl_bench.analysis import scores
 from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
 from pearl_bench.analysis.scores import PublishedError
-from pearl_bench.config import BenchConfig, ConfigError
-from pearl_bench.console import Board
-from pearl_bench.plan import Run, plan
-from pearl_bench.record import RUN, RecordError, provenance, read_run, write_atomic
+from pearl_bench.config import runs as configuration
+from pearl_bench.config.runs import BenchConfig, ConfigError
+from pearl_bench.execution import local as launch
+from pearl_bench.execution.console import Board
+from pearl_bench.execution.plan import Run, plan
+from pearl_bench.records import published as store
+from pearl_bench.records.run_folder import (
+    RUN,
+    RecordError,
+    provenance,
+    read_run,
+    write_atomic,
+)
 
 FAMILIES = {
     "point-robot": "navigation",

@@ -10,12 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pearl_bench import config as configuration
-from pearl_bench import launch, mirror, registry
-from pearl_bench.config import BenchConfig, ConfigError
-from pearl_bench.console import Board
-from pearl_bench.plan import estimate, plan, wall_seconds
-from pearl_bench.record import RecordError
+from pearl_bench import registry
+from pearl_bench.config import runs as configuration
+from pearl_bench.config.runs import BenchConfig, ConfigError
+from pearl_bench.execution import local as launch
+from pearl_bench.execution.console import Board
+from pearl_bench.execution.plan import estimate, plan, wall_seconds
+from pearl_bench.records import mirror
+from pearl_bench.records.run_folder import RecordError
 
 
 def main(words: Sequence[str]) -> int:
@@ -67,7 +69,7 @@ def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
 
 def _publish(bench: BenchConfig, board: Board) -> None:
     """Bring published curves and figures up to date; quick if they are."""
-    from pearl_bench import store  # noqa: PLC0415
+    from pearl_bench.records import published as store  # noqa: PLC0415
 
     out, results = Path(bench.out).expanduser(), Path(bench.results).expanduser()
     written = store.publish(out, results, bench.suite, board.say)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pearl_bench import config, store
+from pearl_bench.config import runs as config
+from pearl_bench.execution.trained import restore
 from pearl_bench.pearl.adapter import PearlAdapter
-from pearl_bench.record import RecordError
-from pearl_bench.restore import restore
-from pearl_bench.rollout import run_episode
+from pearl_bench.records import published as store
+from pearl_bench.records.run_folder import RecordError
+from pearl_bench.training.rollout import run_episode
 from suites.base import Task
 
 TRACE_STREAM = 2

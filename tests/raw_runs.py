@@ -5,10 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from pearl_bench import config
-from pearl_bench.launch import train_run
-from pearl_bench.plan import plan
-from pearl_bench.record import RunRecord
+from pearl_bench.config import runs as config
+from pearl_bench.execution.local import train_run
+from pearl_bench.execution.plan import plan
+from pearl_bench.records.run_folder import RunRecord
 
 VERSIONS = {
     "python": "3.11.7",

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pearl_bench.pearl.buffer import PAGE, ReplayBuffer
-from pearl_bench.types import Transition
+from pearl_bench.training.types import Transition
 
 
 def transitions(first: int, count: int, task: int = 0) -> Transition:

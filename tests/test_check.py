@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from raw_runs import make_run
 
-from pearl_bench import record, schema
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.check import check
-from pearl_bench.store import publish
+from pearl_bench.records import run_folder as record
+from pearl_bench.records import schema
+from pearl_bench.records.published import publish
 from suites.locomotion import ROWS
 
 README = Path(__file__).parents[1] / "results" / "README.md"
@@ -138,7 +139,7 @@ def test_many_problems_are_counted(results, capsys):
 
 def test_readme_has_the_schemas_tables():
     assert schema.with_tables(README.read_text()) == README.read_text(), (
-        "python -m pearl_bench.schema results/README.md brings the tables up to date"
+        "python -m pearl_bench.records.schema results/README.md writes the tables"
     )
     with pytest.raises(ValueError, match="schema: curves"):
         schema.with_tables("# Results\n")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from pearl_bench import checkpoint
-from pearl_bench.checkpoint import INCOMING, NEWEST, PREVIOUS, CheckpointError
+from pearl_bench.records import checkpoint
+from pearl_bench.records.checkpoint import INCOMING, NEWEST, PREVIOUS, CheckpointError
 
 
 def silent(line: str) -> None:
@@ -242,7 +242,7 @@ def test_a_full_disk_leaves_the_checkpoint(tmp_path):
     code = """
 import resource, signal, sys, torch
 from pathlib import Path
-from pearl_bench import checkpoint
+from pearl_bench.records import checkpoint
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
@@ -268,7 +268,7 @@ KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from pearl_bench import checkpoint
+from pearl_bench.records import checkpoint
 
 torch.set_num_threads(1)
 folder, generation, random_rounds = Path(sys.argv[1]), 0, int(sys.argv[2])
@@ -365,8 +365,8 @@ def test_loading_and_saving_hold_no_second_copy(tmp_path):
     code = """
 import sys, torch
 from pathlib import Path
-from pearl_bench import checkpoint
-from pearl_bench.record import peak_memory_mib
+from pearl_bench.records import checkpoint
+from pearl_bench.records.run_folder import peak_memory_mib
 folder = Path(sys.argv[1])
 checkpoint.save(folder / "small", {"x": torch.ones(10)})
 checkpoint.load(folder / "small", print)

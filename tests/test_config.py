@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pearl_bench import config, registry
-from pearl_bench.config import BenchConfig, ConfigError, load, run_config
+from pearl_bench import registry
+from pearl_bench.config import runs as config
+from pearl_bench.config.runs import BenchConfig, ConfigError, load, run_config
 
 PEARL = registry.config_class("pearl")
 
@@ -310,7 +311,7 @@ def test_broken_yaml_is_refused():
 def test_configuration_loads_without_torch():
     code = (
         "import sys\n"
-        "from pearl_bench import config\n"
+        "from pearl_bench.config import runs as config\n"
         "config.load(['suite=locomotion'])\n"
         "sys.exit(bool({'torch', 'mujoco', 'pandas'} & sys.modules.keys()))"
     )

@@ -6,9 +6,9 @@ import io
 import pytest
 from rich.console import Console
 
-from pearl_bench.config import load
-from pearl_bench.console import Board, Lines, Meter, Tee, duration
-from pearl_bench.plan import plan
+from pearl_bench.config.runs import load
+from pearl_bench.execution.console import Board, Lines, Meter, Tee, duration
+from pearl_bench.execution.plan import plan
 
 
 class Clock:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import suites
-from pearl_bench import config as configuration
 from pearl_bench import registry
-from pearl_bench.evaluate import evaluate, parts
+from pearl_bench.config import runs as configuration
+from pearl_bench.training.evaluate import evaluate, parts
 from suites.base import TaskFamily
 
 ONE_OF_FIFTY = "pick-place"

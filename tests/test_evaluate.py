@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pearl_bench.evaluate import EvalRow, evaluate, reported_return
-from pearl_bench.types import Metrics, Transition
+from pearl_bench.training.evaluate import EvalRow, evaluate, reported_return
+from pearl_bench.training.types import Metrics, Transition
 from suites.base import Task
 
 

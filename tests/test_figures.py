@@ -17,7 +17,7 @@ from pearl_bench.analysis import comparison, figures, notes, style, tables
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.report import draw, learning_curves, write
 from pearl_bench.analysis.scores import load
-from pearl_bench.store import publish
+from pearl_bench.records.published import publish
 
 SUITE = "locomotion"
 

@@ -27,10 +27,10 @@ from baselines.configs import MamlTrpoConfig
 from baselines.maml_trpo import MamlTrpoLearner
 from baselines.rl2 import Rl2Learner
 from baselines.rl2_config import Rl2Config
-from pearl_bench import package_test
-from pearl_bench.evaluate import episodes_due, evaluate, parts
-from pearl_bench.rollout import run_episode
-from pearl_bench.types import MetaLearner
+from pearl_bench.training import package_test
+from pearl_bench.training.evaluate import episodes_due, evaluate, parts
+from pearl_bench.training.rollout import run_episode
+from pearl_bench.training.types import MetaLearner
 from suites.base import MetaTest, Task
 from suites.metaworld import tasks as task_lists
 from suites.metaworld.accelerate import accelerated

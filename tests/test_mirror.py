@@ -7,9 +7,10 @@ import json
 import pytest
 from raw_runs import Silent
 
-from pearl_bench import config, run
-from pearl_bench.launch import train_run
-from pearl_bench.record import read_run
+from pearl_bench import run
+from pearl_bench.config import runs as config
+from pearl_bench.execution.local import train_run
+from pearl_bench.records.run_folder import read_run
 
 STEPS = 1600
 

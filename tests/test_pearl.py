@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from pearl_bench.evaluate import evaluate, reported_return
 from pearl_bench.pearl.collection import waves
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.pearl.learner import PearlLearner
 from pearl_bench.pearl.update import METRICS, Batch
-from pearl_bench.types import NonFiniteLoss
+from pearl_bench.training.evaluate import evaluate, reported_return
+from pearl_bench.training.types import NonFiniteLoss
 
 SMALL = PearlConfig(
     hidden_size=32,

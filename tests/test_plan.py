@@ -6,10 +6,19 @@ import json
 import pytest
 import torch
 
-from pearl_bench import config, launch, registry
-from pearl_bench.config import ConfigError, load
-from pearl_bench.plan import Cost, Run, estimate, plan, resolve_device, wall_seconds
-from pearl_bench.record import RunRecord, provenance
+from pearl_bench import registry
+from pearl_bench.config import runs as config
+from pearl_bench.config.runs import ConfigError, load
+from pearl_bench.execution import local as launch
+from pearl_bench.execution.plan import (
+    Cost,
+    Run,
+    estimate,
+    plan,
+    resolve_device,
+    wall_seconds,
+)
+from pearl_bench.records.run_folder import RunRecord, provenance
 
 
 @pytest.fixture
@@ -149,7 +158,7 @@ def test_wall_time_of_jobs_in_order(words):
 
 
 def test_cores_are_shared_among_jobs(words, monkeypatch):
-    monkeypatch.setattr("pearl_bench.plan.available_cores", lambda: 8)
+    monkeypatch.setattr("pearl_bench.execution.plan.available_cores", lambda: 8)
     assert plan(load(words))[0].config.threads == 8
     assert plan(load([*words, "jobs=3"]))[0].config.threads == 2
     assert plan(load([*words, "jobs=16"]))[0].config.threads == 1

@@ -16,7 +16,7 @@ from baselines.gradient_learner import GradientLearner
 from baselines.maml_trpo import MamlTrpoLearner
 from baselines.policy_gradient import Params, Phase
 from baselines.promp import PrompLearner
-from pearl_bench.rollout import run_episode
+from pearl_bench.training.rollout import run_episode
 
 PLACE: dict[str, Any] = {
     "seed": 0,

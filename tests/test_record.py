@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
-from pearl_bench import record
-from pearl_bench.record import EVAL_COLUMNS, FolderInUse, RecordError, RunRecord
+from pearl_bench.records import run_folder as record
+from pearl_bench.records.run_folder import (
+    EVAL_COLUMNS,
+    FolderInUse,
+    RecordError,
+    RunRecord,
+)
 
 CONFIG = "suite: locomotion\nsteps: 100\n"
 PROVENANCE: dict[str, Any] = record.provenance(
@@ -189,7 +194,7 @@ def test_other_tasks_are_refused(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pearl_bench.record import RunRecord
+from pearl_bench.records.run_folder import RunRecord
 with RunRecord(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -277,7 +282,7 @@ def test_provenance_of_a_checkout(tmp_path):
 
     def where() -> list[object]:
         code = (
-            "import json; from pearl_bench.record import provenance as p;"
+            "import json; from pearl_bench.records.run_folder import provenance as p;"
             "x = p('', [], gpu=None); print(json.dumps([x['commit'], x['dirty']]))"
         )
         return json.loads(
@@ -318,7 +323,7 @@ def test_provenance_of_a_checkout(tmp_path):
 
 def test_importing_the_record_is_quick():
     code = (
-        "import sys, pearl_bench.record; "
+        "import sys, pearl_bench.records.run_folder; "
         "print([m for m in ('torch', 'numpy', 'mujoco') if m in sys.modules])"
     )
     done = subprocess.run(

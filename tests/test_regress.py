@@ -12,8 +12,8 @@ from raw_runs import make_run
 import pearl_bench
 from pearl_bench import registry, regress
 from pearl_bench.analysis import scores
-from pearl_bench.console import Board
-from pearl_bench.store import publish
+from pearl_bench.execution.console import Board
+from pearl_bench.records.published import publish
 
 PROJECT = Path(__file__).parents[1]
 REFERENCE = PROJECT / "results" / "regress"

@@ -12,9 +12,9 @@ from torch.distributions import Independent, Normal
 from baselines.rl2 import Rl2Learner, Trials, pack, ppo_loss, trial_advantages
 from baselines.rl2_config import Rl2Config
 from baselines.rl2_policy import RecurrentPolicy, Rl2Adapter
-from pearl_bench import checkpoint
-from pearl_bench.rollout import Episode, run_episode
-from pearl_bench.types import NonFiniteLoss
+from pearl_bench.records import checkpoint
+from pearl_bench.training.rollout import Episode, run_episode
+from pearl_bench.training.types import NonFiniteLoss
 from suites.base import TaskFamily
 
 PLACE: dict[str, Any] = {

@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from pearl_bench.record import RunRecord, read_run, status
+from pearl_bench.records.run_folder import RunRecord, read_run, status
 
 STEPS = 6000
 WORDS = (
@@ -94,7 +94,7 @@ def test_a_finished_plan_has_nothing_to_do_and_says_so_at_once(finished):
     assert "nothing to do" in out
     assert "wrote" not in out
     imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
-    assert "pearl_bench.record" in imported
+    assert "pearl_bench.records.run_folder" in imported
     assert not {"torch", "mujoco", "matplotlib"} & imported
 
 
@@ -191,7 +191,7 @@ def number_printed(code: str, *arguments: str) -> int:
 def test_holes_between_arrays_are_given_back():
     code = (
         "import numpy as np, psutil\n"
-        "from pearl_bench.memory import give_back_pages, keep_pages\n"
+        "from pearl_bench.machine.malloc import give_back_pages, keep_pages\n"
         "keep_pages()\n"
         "arrays = [np.ones(1 << 17) for _ in range(100)]\n"
         "del arrays[::2]\n"
@@ -207,7 +207,7 @@ def test_kept_pages_are_not_faulted_in_again():
     code = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from pearl_bench.memory import keep_pages\n"
+        "from pearl_bench.machine.malloc import keep_pages\n"
         "if sys.argv[1] == 'keep': keep_pages()\n"
         "np.ones(1 << 20)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"

@@ -10,8 +10,13 @@ import pandas as pd
 import pytest
 from raw_runs import always, make_run, some_return
 
-from pearl_bench.record import RecordError
-from pearl_bench.store import CURVE_COLUMNS, RUN_COLUMNS, StoreError, publish
+from pearl_bench.records.published import (
+    CURVE_COLUMNS,
+    RUN_COLUMNS,
+    StoreError,
+    publish,
+)
+from pearl_bench.records.run_folder import RecordError
 
 
 def silent(line: str) -> None:
@@ -333,7 +338,7 @@ def test_the_readme_explains_every_column():
 
 def test_the_store_needs_no_torch():
     code = (
-        "import sys, pearl_bench.store; "
+        "import sys, pearl_bench.records.published; "
         "print([m for m in ('torch', 'pandas', 'mujoco') if m in sys.modules])"
     )
     done = subprocess.run(

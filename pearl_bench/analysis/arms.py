@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pearl_bench import config, registry
+from pearl_bench import registry
+from pearl_bench.config import runs as config
 
 Row = dict[str, str]
 Measure = Literal["return", "success"]

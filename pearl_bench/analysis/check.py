@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pearl_bench import registry, schema
+from pearl_bench import registry
 from pearl_bench.analysis.scores import RUNS, curve_files
-from pearl_bench.columns import Table
+from pearl_bench.records import schema
+from pearl_bench.records.columns import Table
 
 Row = dict[str, str]
 

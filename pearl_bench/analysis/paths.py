@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pearl_bench.analysis.scores import REMEDY, PublishedError, read_table
-from pearl_bench.schema import TRAJECTORIES, TRAJECTORIES_FILE
+from pearl_bench.records.schema import TRAJECTORIES, TRAJECTORIES_FILE
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pearl_bench import registry, schema
+from pearl_bench import registry
 from pearl_bench.analysis.arms import Arm, Measure, Part, Point, Row, RunCurve, group
-from pearl_bench.columns import Table
-from pearl_bench.schema import CURVES, TRAJECTORIES_FILE
+from pearl_bench.records import schema
+from pearl_bench.records.columns import Table
+from pearl_bench.records.schema import CURVES, TRAJECTORIES_FILE
 from suites.base import TaskFamily
 
 RUNS = "runs.csv"

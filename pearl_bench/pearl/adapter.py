@@ -12,7 +12,7 @@ from pearl_bench.pearl.buffer import Rows
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.pearl.encoder import Belief
 from pearl_bench.pearl.networks import PearlNetworks
-from pearl_bench.types import Transition
+from pearl_bench.training.types import Transition
 
 
 def context_rows(rows: Rows, config: PearlConfig) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_bench.types import Transition
+from pearl_bench.training.types import Transition
 
 PAGE = 1024
 """Rows per page; a task owns whole pages, so a little-visited task costs little."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pearl_bench.rollout import Episode
-from pearl_bench.types import Metrics
+from pearl_bench.training.rollout import Episode
+from pearl_bench.training.types import Metrics
 
 
 class Block(NamedTuple):

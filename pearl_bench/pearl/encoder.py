@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pearl_bench.nn import MLP, full_precision
+from pearl_bench.training.nn import MLP, full_precision
 
 MIN_VARIANCE = 1e-7
 

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_bench.learner import Learner
 from pearl_bench.pearl.adapter import PearlAdapter, context_rows
 from pearl_bench.pearl.buffer import ReplayBuffer, Spans
 from pearl_bench.pearl.capture import CapturedStep
@@ -24,8 +23,9 @@ from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.pearl.encoder import Belief
 from pearl_bench.pearl.networks import PearlNetworks
 from pearl_bench.pearl.update import METRICS, Batch, PearlUpdate
-from pearl_bench.rollout import run_episode
-from pearl_bench.types import Metrics, NonFiniteLoss
+from pearl_bench.training.learner import Learner
+from pearl_bench.training.rollout import run_episode
+from pearl_bench.training.types import Metrics, NonFiniteLoss
 from suites.base import Task, TaskFamily
 
 UPDATES_PER_SLICE = 20

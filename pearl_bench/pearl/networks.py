@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pearl_bench.nn import MLP, TanhGaussianPolicy
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.pearl.encoder import ContextEncoder
+from pearl_bench.training.nn import MLP, TanhGaussianPolicy
 
 
 class PearlNetworks(nn.Module):

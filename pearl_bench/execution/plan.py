@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pearl_bench import config as configuration
-from pearl_bench import record, registry
-from pearl_bench.config import BenchConfig, ConfigError, Device, RunConfig
+from pearl_bench import registry
+from pearl_bench.config import runs as configuration
+from pearl_bench.config.runs import BenchConfig, ConfigError, Device, RunConfig
+from pearl_bench.records import run_folder as record
 
 
 class Cost(NamedTuple):

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pearl_bench import schema
-from pearl_bench.columns import SEPARATOR
-from pearl_bench.config import FREE_ON_RESUME
-from pearl_bench.record import (
+from pearl_bench.config.runs import FREE_ON_RESUME
+from pearl_bench.records import schema
+from pearl_bench.records.columns import SEPARATOR
+from pearl_bench.records.run_folder import (
     CONFIG,
     EVAL,
     EVAL_COLUMNS,

@@ -22,7 +22,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bf16"]
 MirrorKind = Literal["none", "tensorboard", "wandb"]
 
-CONF = Path(__file__).parent / "conf"
+CONF = Path(__file__).parents[1] / "conf"
 FREE_ON_RESUME = frozenset(
     {"steps", "device", "threads", "checkpoint_minutes", "mirror"}
 )
@@ -43,7 +43,7 @@ class MetaTestConfig:
         goals: of each class of tasks only the first ones; the budget's if none, which
             for the budget paper are all.
         protocol: metaworld lets the package of that name evaluate as well; its numbers
-            are too high (pearl_bench/package_test.py says why).
+            are too high (pearl_bench/training/package_test.py says why).
     """
 
     goals: int | None = None

@@ -1,7 +1,8 @@
 """What every result file holds: a sentence, a unit and a check for each column and key.
 
 The writers take their columns from here, ``python -m pearl_bench.analysis check`` its
-rules, and ``python -m pearl_bench.schema`` writes the tables of results/README.md.
+rules, and ``python -m pearl_bench.records.schema`` writes the tables of
+results/README.md.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pearl_bench.columns import (
+from pearl_bench.records.columns import (
     COMMIT,
     COUNT,
     DATE,
@@ -376,7 +377,10 @@ def with_tables(readme: str) -> str:
 def main(words: Sequence[str]) -> int:
     """Bring the tables of a README up to date."""
     if len(words) != 1:
-        print("usage: python -m pearl_bench.schema results/README.md", file=sys.stderr)
+        print(
+            "usage: python -m pearl_bench.records.schema results/README.md",
+            file=sys.stderr,
+        )
         return 2
     path = Path(words[0])
     path.write_text(with_tables(path.read_text()))

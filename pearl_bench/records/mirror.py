@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from pearl_bench.config import ConfigError, RunConfig
-from pearl_bench.record import EVAL, TRAIN, write_atomic
+from pearl_bench.config.runs import ConfigError, RunConfig
+from pearl_bench.records.run_folder import EVAL, TRAIN, write_atomic
 
 STATE = "mirror.json"
 PROJECT = "pearl_bench"

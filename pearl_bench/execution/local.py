@@ -2,7 +2,7 @@
 
 A run is independent of all others, so another place to execute (a cluster's queue)
 is another function beside ``_execute_children``: it hands out ``_Order`` texts to
-``python -m pearl_bench.launch`` and reads lines of progress back.
+``python -m pearl_bench.execution.local`` and reads lines of progress back.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pearl_bench import config as configuration
 from pearl_bench import registry
-from pearl_bench.config import ConfigError, RunConfig
-from pearl_bench.console import Board, Lines, Progress, Tee
-from pearl_bench.memory import keep_pages
-from pearl_bench.mirror import Mirror
-from pearl_bench.plan import Cost, Run
-from pearl_bench.record import RecordError, RunRecord, provenance
+from pearl_bench.config import runs as configuration
+from pearl_bench.config.runs import ConfigError, RunConfig
+from pearl_bench.execution.console import Board, Lines, Progress, Tee
+from pearl_bench.execution.plan import Cost, Run
+from pearl_bench.machine.malloc import keep_pages
+from pearl_bench.records.mirror import Mirror
+from pearl_bench.records.run_folder import RecordError, RunRecord, provenance
 
 if TYPE_CHECKING:
-    from pearl_bench.types import MetaLearner
+    from pearl_bench.training.types import MetaLearner
     from suites.base import TaskFamily
 
 LOG = "log.txt"
@@ -87,7 +87,7 @@ def measure(run: RunConfig) -> Cost:
     _prepare(run)
     family = _meta_tested(registry.family(run.suite, run.family), run)
     learner = _learner(run, family)
-    from pearl_bench.evaluate import episodes_due  # noqa: PLC0415
+    from pearl_bench.training.evaluate import episodes_due  # noqa: PLC0415
 
     test_steps = episodes_due(learner, family) * family.horizon
     meta_tests = -(-run.steps // run.eval_every)
@@ -97,7 +97,7 @@ def measure(run: RunConfig) -> Cost:
 
 def _meta_test_pace(learner: MetaLearner, family: TaskFamily, run: RunConfig) -> float:
     """Return the seconds that a step of a meta-test takes, from a small one."""
-    from pearl_bench.evaluate import evaluate  # noqa: PLC0415
+    from pearl_bench.training.evaluate import evaluate  # noqa: PLC0415
 
     trial = replace(
         family,
@@ -154,8 +154,8 @@ def train_run(
     _prepare(run)
     import torch  # noqa: PLC0415
 
-    from pearl_bench.evaluate import parts  # noqa: PLC0415
-    from pearl_bench.train import train  # noqa: PLC0415
+    from pearl_bench.training.evaluate import parts  # noqa: PLC0415
+    from pearl_bench.training.loop import train  # noqa: PLC0415
 
     gpu = torch.cuda.get_device_name() if run.device == "cuda" else None
     family = registry.family(run.suite, run.family)
@@ -191,7 +191,7 @@ def _prepare(run: RunConfig) -> None:
     keep_pages()
     import torch  # noqa: PLC0415  (seconds, which a finished plan does not wait)
 
-    from pearl_bench.nn import use_fastest_float32  # noqa: PLC0415
+    from pearl_bench.training.nn import use_fastest_float32  # noqa: PLC0415
 
     torch.set_num_threads(run.threads)
     if run.device == "cpu":
@@ -286,7 +286,7 @@ def _start_child(run: Run, command: Sequence[str]) -> subprocess.Popen[str]:
     pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     with (run.folder / LOG).open("a", encoding="utf-8") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "pearl_bench.launch"],
+            [sys.executable, "-m", "pearl_bench.execution.local"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
-from pearl_bench import schema
+from pearl_bench.records import schema
 
 RUN_FORMAT = 1
 CONFIG, RUN, TRAIN, EVAL, LOCK = (
@@ -453,7 +453,7 @@ def _in_use(folder: Path, holder: bytes) -> str:
 def _source_commit() -> tuple[str | None, bool | None]:
     """Return the commit of the running source tree, and whether its code differs."""
     here = Path(__file__).resolve()
-    root = here.parents[1]
+    root = here.parents[2]
 
     def git(*words: str) -> str | None:
         try:

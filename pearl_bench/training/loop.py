@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pearl_bench import checkpoint
-from pearl_bench.console import Progress
-from pearl_bench.evaluate import evaluate, reported_return
-from pearl_bench.record import RunRecord
-from pearl_bench.types import MetaLearner, Metrics
+from pearl_bench.execution.console import Progress
+from pearl_bench.records import checkpoint
+from pearl_bench.records.run_folder import RunRecord
+from pearl_bench.training.evaluate import evaluate, reported_return
+from pearl_bench.training.types import MetaLearner, Metrics
 from suites.base import TaskFamily
 
 if TYPE_CHECKING:
-    from pearl_bench.config import RunConfig
+    from pearl_bench.config.runs import RunConfig
 
 
 class _Means:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pearl_bench.nn import for_small_products
-from pearl_bench.types import Adapter, Transition
+from pearl_bench.training.nn import for_small_products
+from pearl_bench.training.types import Adapter, Transition
 from suites.base import BatchEnv
 
 

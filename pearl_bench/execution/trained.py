@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pearl_bench import checkpoint, registry
-from pearl_bench import config as configuration
-from pearl_bench.config import ConfigError, RunConfig
-from pearl_bench.plan import resolve_device
-from pearl_bench.record import CONFIG, RecordError
-from pearl_bench.types import MetaLearner
+from pearl_bench import registry
+from pearl_bench.config import runs as configuration
+from pearl_bench.config.runs import ConfigError, RunConfig
+from pearl_bench.execution.plan import resolve_device
+from pearl_bench.records import checkpoint
+from pearl_bench.records.run_folder import CONFIG, RecordError
+from pearl_bench.training.types import MetaLearner
 from suites.base import TaskFamily
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pearl_bench.rollout import Episode, run_episode
-from pearl_bench.types import MetaLearner
+from pearl_bench.training.rollout import Episode, run_episode
+from pearl_bench.training.types import MetaLearner
 from suites.base import MetaTest, Task, TaskFamily, first_of_each_group
 
 WAVE = 50
@@ -155,7 +155,7 @@ def _play(
     entropy = [seed, EVALUATION_STREAM, learner.env_steps, part.stream]
     sequence = np.random.SeedSequence(entropy)
     if part.protocol == "metaworld":
-        from pearl_bench import package_test  # noqa: PLC0415  (imports metaworld)
+        from pearl_bench.training import package_test  # noqa: PLC0415  (imports metaworld)
 
         seeds = sequence.generate_state(PACKAGE_REPETITIONS).tolist()
         return package_test.play(learner, family, part, seeds)

@@ -13,7 +13,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pearl_bench.plan import Run
+    from pearl_bench.execution.plan import Run
 
 
 class Progress(Protocol):

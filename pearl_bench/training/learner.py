@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from pearl_bench.types import Metrics, NonFiniteLoss
+from pearl_bench.training.types import Metrics, NonFiniteLoss
 from suites.base import TaskFamily
 
 

@@ -18,8 +18,8 @@ from gymnasium.vector import SyncVectorEnv
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.evaluation import metalearning_evaluation
 
-from pearl_bench.evaluate import PACKAGE_ENVIRONMENTS, EvalRow, Part
-from pearl_bench.types import Adapter, MetaLearner, Transition
+from pearl_bench.training.evaluate import PACKAGE_ENVIRONMENTS, EvalRow, Part
+from pearl_bench.training.types import Adapter, MetaLearner, Transition
 from suites.base import Task, TaskFamily
 from suites.metaworld.accelerate import accelerated
 from suites.metaworld.tasks import SEEDS

@@ -1,0 +1,1 @@
+"""Command lines and conf/ made into frozen dataclasses."""

@@ -1,0 +1,1 @@
+"""Everything that tunes the computer, and nothing else."""

@@ -1,0 +1,1 @@
+"""Everything that touches a file: run folders, checkpoints, published results."""

@@ -1,0 +1,1 @@
+"""The one loop and the one evaluator, for every method and every suite."""
