@@ -3,7 +3,7 @@
 ``touching_object`` walks every contact in Python, three times per step, and 22 classes
 convert a rotation matrix by way of scipy; together more than half of a push step. Both
 are replaced by assignment, for as long as the context lasts; the package's files stay
-as they are. ``tests/test_metaworld.py`` steps all 50 classes both ways.
+as they are. ``tests/suites/test_metaworld.py`` steps all 50 classes both ways.
 """
 
 # MuJoCo's extension modules have no stubs.

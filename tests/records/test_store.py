@@ -329,7 +329,7 @@ def test_nothing_to_publish_writes_nothing(out, results):
 
 
 def test_the_readme_explains_every_column():
-    readme = Path(__file__).parents[1] / "results" / "README.md"
+    readme = Path(__file__).parents[2] / "results" / "README.md"
     curves, runs = readme.read_text().split("## `<suite>/runs.csv`")
     named = [set(re.findall(r"`(\w+)`", part)) for part in (curves, runs)]
     assert set(CURVE_COLUMNS) <= named[0]

@@ -36,7 +36,7 @@ from suites.base import ScoreRange, Task, TaskFamily
 
 FOLDER = Path(
     os.environ.get(
-        "PEARL_BENCH_PG", Path(__file__).parent / "data/policy_gradient_traces"
+        "PEARL_BENCH_PG", Path(__file__).parents[1] / "data/policy_gradient_traces"
     )
 )
 TOLERANCE = 1e-8

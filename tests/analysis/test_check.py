@@ -12,7 +12,7 @@ from pearl_bench.records import schema
 from pearl_bench.records.published import publish
 from suites.locomotion import ROWS
 
-README = Path(__file__).parents[1] / "results" / "README.md"
+README = Path(__file__).parents[2] / "results" / "README.md"
 FAMILY = next(row for row in ROWS if row.name == "half-cheetah-vel").family()
 CURVES, RUNS = "locomotion/pearl.csv", "locomotion/runs.csv"
 

@@ -16,7 +16,9 @@ from suites.base import Task, TaskFamily
 from suites.locomotion import walker
 
 FOLDER = Path(
-    os.environ.get("PEARL_BENCH_TRACES", Path(__file__).parent / "data" / "env_traces")
+    os.environ.get(
+        "PEARL_BENCH_TRACES", Path(__file__).parents[1] / "data" / "env_traces"
+    )
 )
 INDEX = json.loads((FOLDER / "index.json").read_text())["traces"]
 FAMILIES = {

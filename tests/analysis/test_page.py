@@ -38,7 +38,7 @@ def browser():
     done = subprocess.run(imported, capture_output=True, text=True, check=False)
     if "cannot open shared object file" in done.stderr:
         pytest.skip(done.stderr.splitlines()[-1])
-    return Path(__file__).with_name("browser.py")
+    return Path(__file__).parents[1] / "support" / "browser.py"
 
 
 class Parsed(HTMLParser):

@@ -19,7 +19,9 @@ from pearl_bench.pearl.update import Batch
 from suites.base import ScoreRange, Task, TaskFamily
 
 FOLDER = Path(
-    os.environ.get("PEARL_BENCH_UPDATES", Path(__file__).parent / "data/update_traces")
+    os.environ.get(
+        "PEARL_BENCH_UPDATES", Path(__file__).parents[1] / "data/update_traces"
+    )
 )
 TOLERANCE = 1e-8
 INPUTS = ("obs", "action", "reward", "next_obs", "terminated")

@@ -6,7 +6,7 @@ from tempfile import gettempdir
 import nbformat
 from nbclient import NotebookClient
 
-PATH = Path(__file__).parents[1] / "results/navigation/posterior-sampling.ipynb"
+PATH = Path(__file__).parents[2] / "results/navigation/posterior-sampling.ipynb"
 SMALL = [
     *("budget=smoke", "steps=2000", "pearl.initial_steps=20"),
     "pearl.updates_per_iteration=10",

@@ -15,7 +15,7 @@ from pearl_bench.analysis import scores
 from pearl_bench.execution.console import Board
 from pearl_bench.records.published import publish
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 REFERENCE = PROJECT / "results" / "regress"
 
 

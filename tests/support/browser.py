@@ -1,7 +1,8 @@
 """Open a page in Chromium, without a screen, and print what a visitor would notice.
 
-python tests/browser.py PAGE WIDTH HEIGHT. One JSON object: ``network`` (addresses asked
-for besides the page itself), ``console`` (its messages) and what ``PROBE`` measures.
+python tests/support/browser.py PAGE WIDTH HEIGHT. One JSON object: ``network``
+(addresses asked for besides the page itself), ``console`` (its messages) and what
+``PROBE`` measures.
 """
 
 import json

@@ -349,7 +349,7 @@ def test_a_changed_curve_changes_the_figure(tmp_path):
 
 def test_a_figure_is_one_file(tmp_path, monkeypatch):
     """The one file that CONTRIBUTING.md asks for, found and drawn."""
-    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     section = text.split("## Adding a figure")[1].split("\n## ")[0]
     module = section.split("```python\n")[1].split("```")[0]
     (tmp_path / "steps_per_hour.py").write_text(module)
