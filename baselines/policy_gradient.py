@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from pearl_bench.training.nn import one_thread
+from pearl_bench.machine.arithmetic import one_thread
 
 Params = dict[str, Tensor]
 """A policy's weights ``w0, b0, ...`` and ``log_std``, of one policy or with a leading

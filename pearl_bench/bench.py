@@ -28,13 +28,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.execution.plan import available_cores
+from pearl_bench.machine.arithmetic import use_fastest_float32
 from pearl_bench.machine.malloc import keep_pages
+from pearl_bench.machine.threads import available_cores
 from pearl_bench.pearl.collection import Block, EpisodeMeans
 from pearl_bench.pearl.learner import UPDATES_PER_SLICE
-from pearl_bench.records.run_folder import peak_memory_mib
+from pearl_bench.records.provenance import peak_memory_mib
 from pearl_bench.training.evaluate import evaluate
-from pearl_bench.training.nn import use_fastest_float32
 from pearl_bench.training.rollout import run_episode
 from suites.speed import bare, measure
 

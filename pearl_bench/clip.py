@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pearl_bench import registry
-from pearl_bench.config.runs import ConfigError
+from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import restore
-from pearl_bench.records.run_folder import RecordError
+from pearl_bench.records.files import RecordError
 from pearl_bench.training.evaluate import EvalRow, evaluate
 from suites.base import BatchEnv, MetaTest, Step, Task, TaskFamily
 from suites.gym import Filmed, find_task

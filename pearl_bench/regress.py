@@ -23,18 +23,16 @@ from pearl_bench.analysis import scores
 from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
 from pearl_bench.analysis.scores import PublishedError
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.runs import BenchConfig, ConfigError
-from pearl_bench.execution import local as launch
+from pearl_bench.config.help import wants_help
+from pearl_bench.config.types import BenchConfig, ConfigError
 from pearl_bench.execution.console import Board
+from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
+from pearl_bench.machine import threads
 from pearl_bench.records import published as store
-from pearl_bench.records.run_folder import (
-    RUN,
-    RecordError,
-    provenance,
-    read_run,
-    write_atomic,
-)
+from pearl_bench.records.files import RecordError, write_atomic
+from pearl_bench.records.provenance import provenance
+from pearl_bench.records.run_folder import RUN, read_run
 
 FAMILIES = {
     "point-robot": "navigation",
@@ -112,7 +110,7 @@ def main(words: Sequence[str]) -> int:
     """Carry out a command line; return the exit code that ``USAGE`` describes."""
     try:
         registry.verify()
-        if configuration.wants_help(words):
+        if wants_help(words):
             print(USAGE)
             return 0
         return _carry_out(_parse(words), words)
@@ -219,7 +217,7 @@ def _carry_out(words: Words, command: Sequence[str]) -> int:
             "update=true takes code that git knows, so that the reference can say what "
             "it was made with; commit first"
         )
-    launch.limit_spinning()
+    threads.limit_spinning()
     board = Board()
     suites = dict.fromkeys(FAMILIES[family] for family in words.families)
     with _folder(words.out) as out:
@@ -227,7 +225,7 @@ def _carry_out(words: Words, command: Sequence[str]) -> int:
         runs = _plan(benches, out)
         reference = [] if words.update else _reference(words.reference, benches)
         with board:
-            failures, stopped = launch.launch(
+            failures, stopped = launch(
                 runs,
                 benches[0].jobs,
                 board,

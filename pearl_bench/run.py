@@ -12,12 +12,15 @@ from pathlib import Path
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.runs import BenchConfig, ConfigError
-from pearl_bench.execution import local as launch
+from pearl_bench.config.help import help_text, wants_help
+from pearl_bench.config.types import BenchConfig, ConfigError
+from pearl_bench.execution import trial
 from pearl_bench.execution.console import Board
+from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import estimate, plan, wall_seconds
+from pearl_bench.machine import threads
 from pearl_bench.records import mirror
-from pearl_bench.records.run_folder import RecordError
+from pearl_bench.records.files import RecordError
 
 
 def main(words: Sequence[str]) -> int:
@@ -29,8 +32,8 @@ def main(words: Sequence[str]) -> int:
     """
     try:
         registry.verify()
-        if configuration.wants_help(words):
-            print(configuration.help_text())
+        if wants_help(words):
+            print(help_text())
             return 0
         return _carry_out(configuration.load(words), words)
     except (ConfigError, RecordError, registry.ForeignPackageError) as error:
@@ -42,7 +45,7 @@ def main(words: Sequence[str]) -> int:
 
 def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
     mirror.require(bench.mirror)
-    launch.limit_spinning()
+    threads.limit_spinning()
     board = Board()
     runs = plan(bench)
     if not any(run.pending for run in runs):
@@ -51,13 +54,13 @@ def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
         _publish(bench, board)
         return 0
     board.say("measuring how fast this machine is")
-    runs = estimate(runs, launch.measure)
+    runs = estimate(runs, trial.measure)
     board.show_plan(runs, wall_seconds(runs, bench.jobs))
     if bench.dry:
         return 0
     with board:
         command = ["python", "-m", "pearl_bench.run", *words]
-        failures, stopped = launch.launch(runs, bench.jobs, board, command)
+        failures, stopped = launch(runs, bench.jobs, board, command)
     for folder, reason in failures.items():
         print(f"failed: {folder}: {reason}", file=sys.stderr)
     if stopped is not None:

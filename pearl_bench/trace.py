@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pearl_bench.config import runs as config
+from pearl_bench.config import types
 from pearl_bench.execution.trained import restore
 from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.records import published as store
-from pearl_bench.records.run_folder import RecordError
+from pearl_bench.records.files import RecordError
 from pearl_bench.training.rollout import run_episode
 from suites.base import Task
 
@@ -111,7 +111,7 @@ def main(words: Sequence[str]) -> int:
             suite, rows = trace(folder)
             path = store.publish_trajectories(Path(results[-1]), suite, rows)
             print(f"wrote {path}: {len(rows)} rows of {rows[0]['run']}")
-    except (RecordError, config.ConfigError, OSError) as error:
+    except (RecordError, types.ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from pearl_bench.analysis import figures, page, style, tables
 from pearl_bench.analysis.scores import Published, load
 from pearl_bench.analysis.style import Sheet
-from pearl_bench.records.run_folder import write_atomic
+from pearl_bench.records.files import write_atomic
 
 FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
 

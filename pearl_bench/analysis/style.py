@@ -24,7 +24,7 @@ from matplotlib.transforms import Bbox
 from pearl_bench.analysis.arms import GAP
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.stats import Estimate
-from pearl_bench.records.run_folder import write_atomic
+from pearl_bench.records.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

@@ -6,7 +6,6 @@ The store answers what is done, so the same command typed again finds nothing to
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Literal, NamedTuple
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.runs import BenchConfig, ConfigError, Device, RunConfig
+from pearl_bench.config.types import BenchConfig, ConfigError, Device, RunConfig
+from pearl_bench.machine.threads import available_cores
 from pearl_bench.records import run_folder as record
 
 
@@ -122,13 +122,6 @@ def wall_seconds(runs: Sequence[Run], jobs: int) -> float:
     for run in runs:
         heapq.heappush(free_at, heapq.heappop(free_at) + (run.remaining or 0.0))
     return max(free_at)
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def resolve_device(asked: Device) -> Literal["cpu", "cuda"]:

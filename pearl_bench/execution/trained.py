@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.runs import ConfigError, RunConfig
+from pearl_bench.config.types import ConfigError, RunConfig
 from pearl_bench.execution.plan import resolve_device
+from pearl_bench.execution.work import build_learner
 from pearl_bench.records import checkpoint
-from pearl_bench.records.run_folder import CONFIG, RecordError
+from pearl_bench.records.files import RecordError
+from pearl_bench.records.run_folder import CONFIG
 from pearl_bench.training.types import MetaLearner
 from suites.base import TaskFamily
 
@@ -49,13 +52,7 @@ def restore(folder: Path, say: Callable[[str], None] = print) -> Trained:
     state = checkpoint.load(folder, say)
     if state is None:
         raise RecordError(f"{folder} has no checkpoint; train the run first")
-    learner = registry.learner_class(run.learner)(
-        run.config,
-        family,
-        seed=run.seed,
-        device=resolve_device(run.device),
-        precision=run.precision,
-        threads=run.threads,
-    )
+    here = replace(run, device=resolve_device(run.device))
+    learner = build_learner(here, family)
     learner.load_state_dict(state["learner"])
     return Trained(run, family, learner)

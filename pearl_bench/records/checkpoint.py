@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pearl_bench.records.run_folder import RecordError, sync_folder
+from pearl_bench.records.files import RecordError, sync_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12

@@ -19,8 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from pearl_bench.config.runs import ConfigError, RunConfig
-from pearl_bench.records.run_folder import EVAL, TRAIN, write_atomic
+from pearl_bench.config.types import ConfigError, RunConfig
+from pearl_bench.records.files import write_atomic
+from pearl_bench.records.run_folder import EVAL, TRAIN
 
 STATE = "mirror.json"
 PROJECT = "pearl_bench"

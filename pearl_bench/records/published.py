@@ -23,19 +23,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pearl_bench.config.runs import FREE_ON_RESUME
+from pearl_bench.config.types import FREE_ON_RESUME
 from pearl_bench.records import schema
 from pearl_bench.records.columns import SEPARATOR
-from pearl_bench.records.run_folder import (
-    CONFIG,
-    EVAL,
-    EVAL_COLUMNS,
-    PACKAGES,
-    RUN,
-    RecordError,
-    read_run,
-    write_atomic,
-)
+from pearl_bench.records.files import RecordError, write_atomic
+from pearl_bench.records.provenance import PACKAGES
+from pearl_bench.records.run_folder import CONFIG, EVAL, EVAL_COLUMNS, RUN, read_run
 
 CURVE_COLUMNS = schema.CURVES.names
 RUN_COLUMNS = schema.RUNS.names

@@ -10,26 +10,24 @@ from __future__ import annotations
 
 import csv
 import fcntl
-import importlib.metadata
 import io
 import json
 import math
 import os
-import platform
-import resource
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 from pearl_bench.records import schema
+from pearl_bench.records.files import RecordError, write_atomic
+from pearl_bench.records.provenance import peak_memory_mib, timestamp
 
 RUN_FORMAT = 1
+
 CONFIG, RUN, TRAIN, EVAL, LOCK = (
     "config.yaml",
     "run.json",
@@ -37,13 +35,10 @@ CONFIG, RUN, TRAIN, EVAL, LOCK = (
     "eval.csv",
     "lock",
 )
+
 TEXT_COLUMNS = ("protocol", "split", "group")
+
 EVAL_COLUMNS = schema.EVAL.names
-PACKAGES = ("torch", "mujoco", "gymnasium", "metaworld", "numpy")
-
-
-class RecordError(RuntimeError):
-    """A run's folder cannot be used as it is; the message says what to do."""
 
 
 class FolderInUse(RecordError):  # noqa: N818 (a state, not a fault)
@@ -62,37 +57,6 @@ class RunStatus(NamedTuple):
     state: Literal["missing", "begun", "done", "failed"]
     env_steps: int
     seconds: float
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames within the folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_atomic(path: Path, data: bytes) -> bool:
-    """Replace a file's content in one step; return whether it changed.
-
-    A reader, or a process killed at any moment, leaves the old or the new content. A
-    file that already holds the data is not touched.
-    """
-    try:
-        if path.read_bytes() == data:
-            return False
-    except FileNotFoundError:
-        pass
-    # The process's own: two commands may draw the figures of a suite at a time.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-    return True
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -135,55 +99,6 @@ def status(folder: Path) -> RunStatus:
     return RunStatus(known, run["env_steps"], run["seconds"])
 
 
-def provenance(
-    family_fingerprint: str, command: Sequence[str], *, gpu: str | None
-) -> dict[str, Any]:
-    """Return where a session's numbers come from, as plain data.
-
-    Args:
-        family_fingerprint: fingerprint of the task family.
-        command: the command line.
-        gpu: name of the GPU in use, None without one.
-
-    Returns:
-        ``started``, ``command``, ``host``, ``cpu``, ``cores``, ``gpu``, ``commit`` and
-        ``dirty`` of the source tree (None outside git), ``versions``, ``fingerprint``.
-    """
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    commit, dirty = _source_commit()
-    return {
-        "started": _now(),
-        "command": list(command),
-        "host": socket.gethostname(),
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "gpu": gpu,
-        "commit": commit,
-        "dirty": dirty,
-        "versions": versions,
-        "fingerprint": family_fingerprint,
-    }
-
-
-def peak_memory_mib() -> float:
-    """Return the largest resident memory this process has had."""
-    try:
-        # Unlike ru_maxrss, not inherited from the process that started this one.
-        lines = Path("/proc/self/status").read_text().splitlines()
-        kibibytes = next(int(x.split()[1]) for x in lines if x.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        kibibytes = peak / 2**10 if sys.platform == "darwin" else peak
-    return round(kibibytes / 2**10, 1)
-
-
 class RunRecord:
     """A run's folder, held by one process for as long as the context lasts.
 
@@ -223,7 +138,7 @@ class RunRecord:
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "started": _now(),
+            "started": timestamp(),
             "command": sys.argv,
         }
         os.ftruncate(handle, 0)
@@ -432,10 +347,6 @@ def _text(path: Path, row: Mapping[str, float | str], column: str) -> str:
     )
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _in_use(folder: Path, holder: bytes) -> str:
     try:
         who = json.loads(holder)
@@ -448,39 +359,3 @@ def _in_use(folder: Path, holder: bytes) -> str:
     return (
         f"{folder} is in use by {name}. Wait for it, stop it, or choose another out=."
     )
-
-
-def _source_commit() -> tuple[str | None, bool | None]:
-    """Return the commit of the running source tree, and whether its code differs."""
-    here = Path(__file__).resolve()
-    root = here.parents[2]
-
-    def git(*words: str) -> str | None:
-        try:
-            return subprocess.run(
-                ["git", "-C", str(root), *words],
-                capture_output=True,
-                check=True,
-                text=True,
-                timeout=10,
-            ).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return None
-
-    # A copy in site-packages may lie within some other repository, which then does
-    # not track this file.
-    if git("ls-files", "--error-unmatch", str(here)) is None:
-        return None, None
-    commit = git("rev-parse", "HEAD")
-    code = ("pearl_bench", "baselines", "suites")
-    changes = git("status", "--porcelain", "--", *code)
-    return commit, None if changes is None else bool(changes)
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return models[0] if models else platform.processor() or platform.machine()

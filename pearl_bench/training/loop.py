@@ -14,7 +14,7 @@ from pearl_bench.training.types import MetaLearner, Metrics
 from suites.base import TaskFamily
 
 if TYPE_CHECKING:
-    from pearl_bench.config.runs import RunConfig
+    from pearl_bench.config.types import RunConfig
 
 
 class _Means:

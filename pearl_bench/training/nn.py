@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 HIDDEN_BIAS = 0.1
-FLOAT32_ERROR = 2e-6
+
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
@@ -27,51 +26,6 @@ def _uniform_linear(
     else:
         nn.init.constant_(layer.bias, bias)
     return layer
-
-
-def use_fastest_float32() -> str:
-    """Choose torch's float32 GEMM on the CPU; return the name of the setting.
-
-    "medium" goes through oneDNN, a fifth faster than the default on CPUs with AVX-512
-    and just as exact, but allowed to round the inputs to bfloat16, which it does where
-    the CPU has AMX. So it is kept only if a trial product is exact to float32.
-    """
-    rng = torch.Generator().manual_seed(0)
-    a, b = torch.randn(2, 256, 256, generator=rng)
-    exact = a.double() @ b.double()
-    torch.set_float32_matmul_precision("medium")
-    error = ((a @ b) - exact).abs().max() / exact.abs().max()
-    if error > FLOAT32_ERROR:
-        torch.set_float32_matmul_precision("highest")
-    return torch.get_float32_matmul_precision()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread within."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
-def for_small_products() -> Iterator[None]:
-    """Suit torch to a policy that is asked for some tens of actions at a time.
-
-    That is too little to share, and threads of torch that spin at the end of each
-    operation take the cores from the threads that step the environments. oneDNN, which
-    ``use_fastest_float32`` may have chosen, takes 20 us to begin a product.
-    """
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with one_thread():
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
 
 
 def full_precision(head: nn.Linear, features: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pearl_bench.training.nn import for_small_products
+from pearl_bench.machine.arithmetic import for_small_products
 from pearl_bench.training.types import Adapter, Transition
 from suites.base import BatchEnv
 

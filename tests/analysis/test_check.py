@@ -7,8 +7,8 @@ from raw_runs import make_run
 
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.check import check
+from pearl_bench.records import provenance, schema
 from pearl_bench.records import run_folder as record
-from pearl_bench.records import schema
 from pearl_bench.records.published import publish
 from suites.locomotion import ROWS
 
@@ -148,7 +148,7 @@ def test_readme_has_the_schemas_tables():
 def test_schema_describes_a_runs_record(tmp_path):
     run = record.read_run(make_run(tmp_path))
     assert run.keys() == schema.RUN_KEYS.keys()
-    made = record.provenance("f" * 16, ["run"], gpu=None)
+    made = provenance.provenance("f" * 16, ["run"], gpu=None)
     del made["fingerprint"]  # shared by all sessions
     session = made | {"device": "cpu", "threads": 1, "resumed_at_env_steps": 0}
     assert session.keys() == schema.SESSION_KEYS.keys()

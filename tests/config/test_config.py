@@ -10,7 +10,8 @@ import pytest
 
 from pearl_bench import registry
 from pearl_bench.config import runs as config
-from pearl_bench.config.runs import BenchConfig, ConfigError, load, run_config
+from pearl_bench.config.runs import load, run_config
+from pearl_bench.config.types import BenchConfig, ConfigError
 
 PEARL = registry.config_class("pearl")
 

@@ -8,8 +8,9 @@ import torch
 
 from pearl_bench import registry
 from pearl_bench.config import runs as config
-from pearl_bench.config.runs import ConfigError, load
-from pearl_bench.execution import local as launch
+from pearl_bench.config.runs import load
+from pearl_bench.config.types import ConfigError
+from pearl_bench.execution import trial
 from pearl_bench.execution.plan import (
     Cost,
     Run,
@@ -18,7 +19,8 @@ from pearl_bench.execution.plan import (
     resolve_device,
     wall_seconds,
 )
-from pearl_bench.records.run_folder import RunRecord, provenance
+from pearl_bench.records.provenance import provenance
+from pearl_bench.records.run_folder import RunRecord
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_the_cost_of_a_meta_test_counts_all_its_parts(words, learner):
     bench = load(words)
     run = config.run_config(bench, "point-robot", learner, 0, threads=1)
     own = run.config.episodes if learner == "rl2" else 0
-    assert launch.measure(run).test_steps == 20 * 20 * (3 + own)
+    assert trial.measure(run).test_steps == 20 * 20 * (3 + own)
 
 
 def test_wall_time_of_jobs_in_order(words):

@@ -366,7 +366,7 @@ def test_loading_and_saving_hold_no_second_copy(tmp_path):
 import sys, torch
 from pathlib import Path
 from pearl_bench.records import checkpoint
-from pearl_bench.records.run_folder import peak_memory_mib
+from pearl_bench.records.provenance import peak_memory_mib
 folder = Path(sys.argv[1])
 checkpoint.save(folder / "small", {"x": torch.ones(10)})
 checkpoint.load(folder / "small", print)

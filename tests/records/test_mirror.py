@@ -9,7 +9,7 @@ from raw_runs import Silent
 
 from pearl_bench import run
 from pearl_bench.config import runs as config
-from pearl_bench.execution.local import train_run
+from pearl_bench.execution.work import train_run
 from pearl_bench.records.run_folder import read_run
 
 STEPS = 1600

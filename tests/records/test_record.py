@@ -10,16 +10,13 @@ from typing import Any
 
 import pytest
 
+from pearl_bench.records import files, provenance
 from pearl_bench.records import run_folder as record
-from pearl_bench.records.run_folder import (
-    EVAL_COLUMNS,
-    FolderInUse,
-    RecordError,
-    RunRecord,
-)
+from pearl_bench.records.files import RecordError
+from pearl_bench.records.run_folder import EVAL_COLUMNS, FolderInUse, RunRecord
 
 CONFIG = "suite: locomotion\nsteps: 100\n"
-PROVENANCE: dict[str, Any] = record.provenance(
+PROVENANCE: dict[str, Any] = provenance.provenance(
     "0123456789abcdef", ["run", "x=1"], gpu=None
 ) | {"meta_test": [{"protocol": "suite", "split": "test", "tasks": 2}]}
 
@@ -252,12 +249,12 @@ def test_a_foreign_record_is_named(tmp_path, content):
 
 def test_atomic_write_leaves_an_equal_file_alone(tmp_path):
     path = tmp_path / "x.csv"
-    assert record.write_atomic(path, b"1")
+    assert files.write_atomic(path, b"1")
     before = path.stat()
-    assert not record.write_atomic(path, b"1")
+    assert not files.write_atomic(path, b"1")
     after = path.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert record.write_atomic(path, b"2")
+    assert files.write_atomic(path, b"2")
     assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
 
 
@@ -282,7 +279,7 @@ def test_provenance_of_a_checkout(tmp_path):
 
     def where() -> list[object]:
         code = (
-            "import json; from pearl_bench.records.run_folder import provenance as p;"
+            "import json; from pearl_bench.records.provenance import provenance as p;"
             "x = p('', [], gpu=None); print(json.dumps([x['commit'], x['dirty']]))"
         )
         return json.loads(
@@ -296,10 +293,9 @@ def test_provenance_of_a_checkout(tmp_path):
         )
 
     package = tmp_path / "pearl_bench"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    for name in ("record.py", "schema.py", "columns.py"):
-        source = Path(record.__file__).with_name(name)
+    (package / "records").mkdir(parents=True)
+    for name in ("__init__.py", "records/__init__.py", "records/provenance.py"):
+        source = Path(provenance.__file__).parents[1] / name
         (package / name).write_bytes(source.read_bytes())
     for folder in ("suites", "baselines", "results"):
         (tmp_path / folder).mkdir()

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from raw_runs import always, make_run, some_return
 
+from pearl_bench.records.files import RecordError
 from pearl_bench.records.published import (
     CURVE_COLUMNS,
     RUN_COLUMNS,
     StoreError,
     publish,
 )
-from pearl_bench.records.run_folder import RecordError
 
 
 def silent(line: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 
 from pearl_bench.config import runs as config
-from pearl_bench.execution.local import train_run
 from pearl_bench.execution.plan import plan
+from pearl_bench.execution.work import train_run
 from pearl_bench.records.run_folder import RunRecord
 
 VERSIONS = {

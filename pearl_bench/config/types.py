@@ -1,0 +1,128 @@
+"""What a command and a run are, as frozen dataclasses, and how one is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Budget = Literal["smoke", "regress", "quick", "paper"]
+
+Device = Literal["auto", "cpu", "cuda"]
+
+Precision = Literal["float32", "bf16"]
+
+MirrorKind = Literal["none", "tensorboard", "wandb"]
+
+FREE_ON_RESUME = frozenset(
+    {"steps", "device", "threads", "checkpoint_minutes", "mirror"}
+)
+"""Keys of RunConfig that say where and how long a run runs, not what it computes."""
+
+
+class ConfigError(ValueError):
+    """The command line, ``conf/`` or a stored run cannot be used as it is."""
+
+
+@dataclass(frozen=True)
+class MetaTestConfig:
+    """Words about the meta-test.
+
+    Attributes:
+        goals: of each class of tasks only the first ones; the budget's if none, which
+            for the budget paper are all.
+        protocol: metaworld lets the package of that name evaluate as well; its numbers
+            are too high (pearl_bench/training/package_test.py says why).
+    """
+
+    goals: int | None = None
+    protocol: Literal["suite", "metaworld"] = "suite"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a number of goals below one."""
+        if self.goals is not None and self.goals < 1:
+            raise ValueError(f"goals must be positive, not {self.goals}")
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What one command asks for.
+
+    Attributes:
+        suite: the suite of task families to train on.
+        families: some of the suite's families; all if empty, or the suite's choice.
+        task: another word for families, for suites that have one family per task.
+        learners: the methods to train; all if empty.
+        seeds: numbers of the seeds, one run each; the budget's if empty.
+        budget: how long and how carefully: seconds (smoke; regress, which learns
+            something), minutes, or the paper's setting.
+        steps: environment steps of a run; the budget's if none.
+        eval_every: environment steps between two evaluations; the budget's if none.
+        jobs: runs at the same time, which share the machine's cores.
+        device: where the networks are trained; auto means cuda if there is a device.
+        precision: arithmetic of the matrix products in training.
+        out: folder of the raw runs (logs, rows, checkpoints).
+        results: folder where the curves are published.
+        dry: show the plan and stop.
+        checkpoint_minutes: time between two checkpoints of a run.
+        mirror: where else the curves are shown, from checkpoint to checkpoint; needs
+            the extra of that name.
+        meta_test: the words that start with meta_test.
+        settings: per method, the words that start with its name.
+    """
+
+    suite: str
+    families: list[str] = field(default_factory=list)
+    task: list[str] = field(default_factory=list)
+    learners: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    budget: Budget = "quick"
+    steps: int | None = None
+    eval_every: int | None = None
+    jobs: int = 1
+    device: Device = "auto"
+    precision: Precision = "float32"
+    out: str = "results/raw"
+    results: str = "results"
+    dry: bool = False
+    checkpoint_minutes: float = 5.0
+    mirror: MirrorKind = "none"
+    meta_test: MetaTestConfig = field(default_factory=MetaTestConfig)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that one run needs to know, resolved.
+
+    Attributes:
+        suite: name of the suite.
+        family: name of the task family.
+        learner: name of the method.
+        seed: of networks, exploration and sampling; the tasks do not depend on it.
+        budget: which settings of ``conf/`` apply.
+        steps: environment steps to train for.
+        eval_every: environment steps between two evaluations.
+        device: where the networks are trained; ``auto`` only until it is known that
+            there is something to train.
+        precision: arithmetic of the matrix products in training.
+        threads: threads of torch, and of the environments.
+        checkpoint_minutes: time between two checkpoints.
+        config: the method's own settings, a frozen dataclass.
+        mirror: where else the run's rows are shown.
+        meta_test: on how many goals, and by which protocols.
+    """
+
+    suite: str
+    family: str
+    learner: str
+    seed: int
+    budget: Budget
+    steps: int
+    eval_every: int
+    device: Device
+    precision: Precision
+    threads: int
+    checkpoint_minutes: float
+    config: Any
+    mirror: MirrorKind = "none"
+    meta_test: MetaTestConfig = field(default_factory=MetaTestConfig)

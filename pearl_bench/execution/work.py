@@ -1,0 +1,172 @@
+"""One run, in its process.
+
+``python -m pearl_bench.execution.work`` is the side of a child of ``local``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from pearl_bench import registry
+from pearl_bench.config import runs as configuration
+from pearl_bench.config.runs import ConfigError, RunConfig
+from pearl_bench.execution.console import Lines, Progress, Tee
+from pearl_bench.machine.malloc import keep_pages
+from pearl_bench.records.files import RecordError
+from pearl_bench.records.mirror import Mirror
+from pearl_bench.records.provenance import provenance
+from pearl_bench.records.run_folder import RunRecord
+
+if TYPE_CHECKING:
+    from pearl_bench.training.types import MetaLearner
+    from suites.base import TaskFamily
+from pearl_bench.execution.signals import StopRequest
+
+LOG = "log.txt"
+
+
+def train_run(
+    run: RunConfig,
+    folder: Path,
+    progress: Progress,
+    stop: Callable[[], bool],
+    command: Sequence[str],
+) -> bool:
+    """Train one run in this process, in its folder, from where it stands.
+
+    Returns:
+        Whether it is done; false if ``stop`` ended it.
+
+    Raises:
+        RecordError: the folder is in use or damaged.
+        NonFiniteLoss: a loss became NaN or infinite.
+    """
+    prepare(run)
+    import torch  # noqa: PLC0415
+
+    from pearl_bench.training.evaluate import parts  # noqa: PLC0415
+    from pearl_bench.training.loop import train  # noqa: PLC0415
+
+    gpu = torch.cuda.get_device_name() if run.device == "cuda" else None
+    family = registry.family(run.suite, run.family)
+    origin = provenance(family.fingerprint(), command, gpu=gpu)
+    origin |= {"device": run.device, "threads": run.threads}
+    with (
+        Mirror(run, folder) as mirror,
+        RunRecord(folder, mirror) as record,
+        (folder / LOG).open("a", encoding="utf-8") as log,
+    ):
+        progress = Tee(progress, Lines(log, run.steps))
+        family = meta_tested(family, run)
+        learner = build_learner(run, family)
+        origin["meta_test"] = [part.describe() for part in parts(learner, family)]
+        record.begin(configuration.to_yaml(run), origin)
+        try:
+            done = train(learner, family, run, record, progress, stop)
+        except Exception as error:
+            record.finish("failed", reason_of(error))
+            log.write(traceback.format_exc())
+            raise
+        record.finish("done" if done else "stopped")
+        progress.say("done" if done else "stopped; the same command goes on from here")
+        return done
+
+
+def meta_tested(family: TaskFamily, run: RunConfig) -> TaskFamily:
+    """Return the family with the meta-test that the run asks for."""
+    words = run.meta_test
+    return family.meta_tested(words.goals, package=words.protocol == "metaworld")
+
+
+def prepare(run: RunConfig) -> None:
+    """Tune this process to the run: memory, threads, arithmetic."""
+    keep_pages()
+    import torch  # noqa: PLC0415  (seconds, which a finished plan does not wait)
+
+    from pearl_bench.machine.arithmetic import use_fastest_float32  # noqa: PLC0415
+
+    torch.set_num_threads(run.threads)
+    if run.device == "cpu":
+        use_fastest_float32()
+
+
+def build_learner(run: RunConfig, family: TaskFamily) -> MetaLearner:
+    """Build a run's learner as it is before its first step.
+
+    Raises:
+        ConfigError: the method does not allow a setting.
+    """
+    try:
+        return registry.learner_class(run.learner)(
+            run.config,
+            family,
+            seed=run.seed,
+            device=run.device,
+            precision=run.precision,
+            threads=run.threads,
+        )
+    except ValueError as error:  # what only the method knows is not allowed
+        raise ConfigError(f"{run.learner}: {error}") from error
+
+
+class _Pipe:
+    """Progress of a child, told to its parent as lines of JSON."""
+
+    def __init__(self, stream: TextIO, stop: StopRequest) -> None:
+        self._stream = stream
+        self._stop = stop
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        """Tell the counters."""
+        self.send(env_steps=env_steps, updates=updates, test_return=test_return)
+
+    def say(self, line: str) -> None:
+        """Tell a line."""
+        self.send(say=line)
+
+    def send(self, **message: object) -> None:
+        """Tell anything; without a parent to tell, ask the run to stop."""
+        try:
+            self._stream.write(json.dumps(message) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            self._stop.signal = signal.SIGPIPE
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a run failed, in a line."""
+    if isinstance(error, RecordError | ArithmeticError):  # written for the reader
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def main() -> int:
+    """Train the run that standard input orders; the child's side of a pool."""
+    with StopRequest() as stop:
+        order = json.load(sys.stdin)
+        # What a library prints must not get between the lines of progress.
+        pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"), stop)
+        os.dup2(2, 1)
+        try:
+            train_run(
+                configuration.from_yaml(order["config"]),
+                Path(order["folder"]),
+                pipe,
+                stop,
+                order["command"],
+            )
+        except Exception as error:
+            pipe.send(failed=reason_of(error))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Where a session's numbers come from: machine, source, versions, memory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "mujoco", "gymnasium", "metaworld", "numpy")
+
+
+def provenance(
+    family_fingerprint: str, command: Sequence[str], *, gpu: str | None
+) -> dict[str, Any]:
+    """Return where a session's numbers come from, as plain data.
+
+    Args:
+        family_fingerprint: fingerprint of the task family.
+        command: the command line.
+        gpu: name of the GPU in use, None without one.
+
+    Returns:
+        ``started``, ``command``, ``host``, ``cpu``, ``cores``, ``gpu``, ``commit`` and
+        ``dirty`` of the source tree (None outside git), ``versions``, ``fingerprint``.
+    """
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    commit, dirty = _source_commit()
+    return {
+        "started": timestamp(),
+        "command": list(command),
+        "host": socket.gethostname(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "gpu": gpu,
+        "commit": commit,
+        "dirty": dirty,
+        "versions": versions,
+        "fingerprint": family_fingerprint,
+    }
+
+
+def peak_memory_mib() -> float:
+    """Return the largest resident memory this process has had."""
+    try:
+        # Unlike ru_maxrss, not inherited from the process that started this one.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        kibibytes = next(int(x.split()[1]) for x in lines if x.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        kibibytes = peak / 2**10 if sys.platform == "darwin" else peak
+    return round(kibibytes / 2**10, 1)
+
+
+def timestamp() -> str:
+    """Return date and time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _source_commit() -> tuple[str | None, bool | None]:
+    """Return the commit of the running source tree, and whether its code differs."""
+    here = Path(__file__).resolve()
+    root = here.parents[2]
+
+    def git(*words: str) -> str | None:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(root), *words],
+                capture_output=True,
+                check=True,
+                text=True,
+                timeout=10,
+            ).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    # A copy in site-packages may lie within some other repository, which then does
+    # not track this file.
+    if git("ls-files", "--error-unmatch", str(here)) is None:
+        return None, None
+    commit = git("rev-parse", "HEAD")
+    code = ("pearl_bench", "baselines", "suites")
+    changes = git("status", "--porcelain", "--", *code)
+    return commit, None if changes is None else bool(changes)
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return models[0] if models else platform.processor() or platform.machine()
