@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pearl_bench.store import SEPARATOR, _identity
+from pearl_bench.records.columns import SEPARATOR
+from pearl_bench.records.published import _identity
 
 TESTS = Path(__file__).parents[1]
 RESULTS = TESTS.parent / "results"
