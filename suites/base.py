@@ -106,11 +106,19 @@ class MakeBatch(Protocol):
 
 @dataclass(frozen=True)
 class ScoreRange:
-    """Fixed returns that scores are normalised by: 0 at ``low``, 1 at ``high``."""
+    """Fixed returns that scores are normalised by.
+
+    Attributes:
+        low: the return whose score is 0.
+        high: the return whose score is 1.
+        low_is: what gets that return, and its source.
+        high_is: the same of the other.
+    """
 
     low: float
     high: float
-    source: str
+    low_is: str
+    high_is: str
 
 
 @dataclass(frozen=True)

@@ -210,11 +210,19 @@ class Arm:
         return min(last), max(last)
 
     @property
+    def eval_every(self) -> int:
+        """Environment steps between two evaluations."""
+        return int(self.runs[0].row["eval_every"])
+
+    @property
     def shares(self) -> tuple[float, float] | None:
         """The same in shares of the paper's budget, None where that is not known."""
+        return self.shares_at(*self.steps)
+
+    def shares_at(self, fewest: int, most: int) -> tuple[float, float] | None:
+        """Return environment steps in shares of the paper's budget."""
         if self.paper_steps is None:
             return None
-        fewest, most = self.steps
         return fewest / self.paper_steps, most / self.paper_steps
 
     @property

@@ -1,4 +1,4 @@
-"""Methods compared over a suite's families: final scores, aggregates, the claim."""
+"""Methods compared over a suite's families: levels, aggregates, steps to a level."""
 
 from __future__ import annotations
 
@@ -7,71 +7,85 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pearl_bench.analysis import stats
-from pearl_bench.analysis.arms import OWN, REPORTED, Arm, Part, level_count
+from pearl_bench.analysis import crossings, ranks, stats
+from pearl_bench.analysis.arms import OWN, REPORTED, Arm, Part
+from pearl_bench.analysis.crossings import Claim, Curve
 from pearl_bench.analysis.scores import Family, Published
-from pearl_bench.analysis.stats import Claim, Curve, Estimate
+from pearl_bench.analysis.stats import Estimate
 
 DECADES = (1e5, 1e6, 1e7, 1e8)
 """Environment steps up to which areas under curves are taken."""
+SCORE_IS = (
+    "Scores are success rates, or returns on a scale from 0 to 1 that is fixed for "
+    "each family; the table of scores says what 0 and 1 are"
+)
 
 
 class Improvement(NamedTuple):
-    """Probability that a run of a method beats one of a baseline.
+    """Whether runs of a method end above those of a baseline.
 
     Attributes:
         method: its label.
         baseline: its label.
-        families: the families that both have.
-        found: ``[1]``.
+        part: the protocol of the baseline's levels; the method's are the suite's.
+        families: those that are compared.
+        runs: of the method and of the baseline, in each of them.
+        found: the probability and its p-value.
     """
 
     method: str
     baseline: str
+    part: Part
     families: tuple[str, ...]
-    found: Estimate
+    runs: tuple[tuple[int, int], ...]
+    found: ranks.Improvement
 
 
-class Efficiency(NamedTuple):
-    """Environment steps that a method needs for a baseline's final level.
+class Area(NamedTuple):
+    """Mean score of an arm over its first so many environment steps.
 
     Attributes:
         family: its name.
-        method: its label.
-        baseline: its label.
+        arm: whose.
+        until: environment steps.
+        found: ``[]`` of its runs.
+        runs: their number.
+    """
+
+    family: str
+    arm: Arm
+    until: float
+    found: Estimate
+    runs: int
+
+
+class Efficiency(NamedTuple):
+    """Environment steps that a method needs for a baseline's level.
+
+    Attributes:
+        family: its name.
+        method: the arm that is judged, by the suite's protocol.
+        baseline: the arm whose level is to be held.
         part: the protocol that gave the baseline its level.
-        last: steps of the method's last evaluation.
+        runs: of the method and of the baseline.
         claim: the numbers.
     """
 
     family: str
-    method: str
-    baseline: str
+    method: Arm
+    baseline: Arm
     part: Part
-    last: float
+    runs: tuple[int, int]
     claim: Claim
 
 
-def score_in_words(published: Published) -> str:
-    """Say what a score is, with the fixed ranges of the families."""
-    ranges = [
-        f"{f.name} {f.row.score.low:g} to {f.row.score.high:g} ({f.row.score.source})"
-        for f in published.families
-        if f.measure == "return"
-    ]
-    said = "Scores are success rates."
-    if ranges:
-        said = f"Scores run from 0 to 1 over fixed returns: {'; '.join(ranges)}."
-        if len(ranges) < len(published.families):
-            said += " Of the other families they are success rates."
-    return said
-
-
-def level_scores(published: Published, label: str) -> dict[str, np.ndarray]:
-    """Return a label's final scores ``[R]`` by family, of the families it has."""
+def level_scores(
+    published: Published, label: str, part: Part = REPORTED
+) -> dict[str, np.ndarray]:
+    """Return a label's scores ``[R]`` at its runs' levels, by family."""
     return {
-        family.name: family.score(arm.levels(REPORTED, family.measure))
-        for family, arm in _arms(published, label)
+        family.name: family.score(arm.levels(part, family.measure))
+        for family, arm in _arms(published, label, part)
     }
 
 
@@ -81,52 +95,69 @@ def aggregate(published: Published, label: str) -> Estimate:
     return stats.estimate(f"aggregate {label}", stats.aggregates, strata)
 
 
-def improvements(published: Published) -> list[Improvement]:
-    """Compare the reference with every baseline of its budget, on the same tasks."""
-    found = []
-    for method, baseline in _pairs(published):
-        x, y = level_scores(published, method), level_scores(published, baseline)
-        tasks, others = _tasks(published, method), _tasks(published, baseline)
-        names = tuple(name for name in x if tasks[name] == others.get(name))
-        strata = [x[name] for name in names] + [y[name] for name in names]
-        if names:
-            of = stats.estimate(
-                f"improvement {method} over {baseline}", stats.improvement, strata
-            )
-            found.append(Improvement(method, baseline, names, of))
-    return found
-
-
-def areas(published: Published, label: str) -> dict[float, tuple[int, Estimate]]:
-    """Return a label's mean score over its first 1e5, 1e6, ... steps.
-
-    A family counts from the first evaluation of its runs up to their last.
+def profile(
+    published: Published, label: str, thresholds: np.ndarray
+) -> Estimate | None:
+    """Return the share ``[P]`` of a label's scores above thresholds ``[P]``.
 
     Returns:
-        The number of families that reach so far and the estimate ``[]``, by steps.
+        None where a family has fewer than ``stats.FEW`` runs.
     """
-    found = {}
-    for until in DECADES:
-        strata = []
-        for family, arm in _arms(published, label):
-            steps, values, _ = arm.matched(REPORTED, -1, family.measure)
-            if len(steps) and steps[0] <= until <= steps[-1]:
-                strata.append(stats.area(steps, family.score(values), until))
-        if strata:
-            name = f"area {label} {until:g}"
-            found[until] = (
-                len(strata),
-                stats.estimate(name, stats.mean_of_means, strata),
-            )
-    return found
+    strata = list(level_scores(published, label).values())
+    if min(map(len, strata), default=0) < stats.FEW:
+        return None
+    return stats.estimate(f"profile {label}", stats.profile(thresholds), strata)
+
+
+def improvements(published: Published) -> Iterator[Improvement]:
+    """Compare the reference with every baseline of its budget, on the same tasks.
+
+    Each family comes alone, then all together where there are several; levels of a
+    baseline are those of the suite's protocol, then those of its own.
+    """
+    for method, baseline in _pairs(published):
+        for part in (REPORTED, OWN):
+            x = level_scores(published, method)
+            y = level_scores(published, baseline, part)
+            tasks = _tasks(published, method, REPORTED)
+            others = _tasks(published, baseline, part)
+            names = [name for name in x if tasks[name] == others.get(name)]
+            together = [names] if len(names) > 1 else []
+            for chosen in [*([name] for name in names), *together]:
+                of = [(x[name], y[name]) for name in chosen]
+                runs = tuple((len(mine), len(theirs)) for mine, theirs in of)
+                found = ranks.improvement(of)
+                yield Improvement(method, baseline, part, tuple(chosen), runs, found)
+
+
+def areas(published: Published) -> Iterator[Area]:
+    """Return mean scores over the first 1e5, 1e6, ... steps, family by family.
+
+    An arm counts from the first evaluation of its runs up to their last, and only
+    where another method does so too.
+    """
+    for family in published.families:
+        for until in DECADES:
+            reaching = [
+                (arm, family.score(values), steps)
+                for arm in family.arms
+                for steps, values, _ in [arm.matched(REPORTED, -1, family.measure)]
+                if len(steps) and steps[0] <= until <= steps[-1]
+            ]
+            if len({arm.learner for arm, _, _ in reaching}) < 2:
+                continue
+            for arm, scores, steps in reaching:
+                name = f"area {family.name} {arm.label} {until:g}"
+                found = stats.mean(name, stats.area(steps, scores, until))
+                yield Area(family.name, arm, until, found, len(scores))
 
 
 def efficiencies(published: Published) -> Iterator[Efficiency]:
     """Compare the steps of every method with those of each baseline it could reach.
 
-    Pairs have the same budget and the same tasks. Levels are those of the suite's
-    protocol, and of the baseline's own where it has one; the method is always judged by
-    the suite's.
+    Pairs have the same budget and the same tasks, and curves of enough evaluations.
+    Levels are those of the suite's protocol, and of the baseline's own where it has
+    one; the method is always judged by the suite's.
     """
     for family in published.families:
         for baseline in family.arms:
@@ -147,24 +178,26 @@ def efficiencies(published: Published) -> Iterator[Efficiency]:
                     name = f"claim {family.name} {method.label} {baseline.label} {part}"
                     yield Efficiency(
                         family.name,
-                        method.label,
-                        baseline.label,
+                        method,
+                        baseline,
                         part,
-                        float(one.steps[-1]),
-                        stats.claim(name, one, other),
+                        (len(one.values), len(other.values)),
+                        crossings.claim(name, one, other),
                     )
 
 
-def _arms(published: Published, label: str) -> Iterator[tuple[Family, Arm]]:
+def _arms(
+    published: Published, label: str, part: Part = REPORTED
+) -> Iterator[tuple[Family, Arm]]:
     for family in published.families:
         for arm in family.arms:
-            if arm.label == label and arm.having(REPORTED):
+            if arm.label == label and arm.having(part):
                 yield family, arm
 
 
-def _tasks(published: Published, label: str) -> dict[str, str]:
+def _tasks(published: Published, label: str, part: Part) -> dict[str, str]:
     """Return the fingerprints of a label's tasks by family."""
-    return {family.name: arm.fingerprint for family, arm in _arms(published, label)}
+    return {family.name: a.fingerprint for family, a in _arms(published, label, part)}
 
 
 def _pairs(published: Published) -> Iterator[tuple[str, str]]:
@@ -178,14 +211,6 @@ def _pairs(published: Published) -> Iterator[tuple[str, str]]:
 
 
 def _curve(family: Family, arm: Arm, part: Part) -> Curve | None:
-    """Return the curve of an arm, None where nothing can be averaged.
-
-    Its final level is of the steps that all runs share, so that the mean reaches it.
-    """
-    if not arm.having(part):
-        return None
+    """Return the curves of an arm, None where they have too few evaluations."""
     steps, values, _ = arm.matched(part, -1, family.measure)
-    if not len(steps):
-        return None
-    last = values[:, -level_count(steps.tolist()) :]
-    return Curve(steps, values, last.mean(1))
+    return Curve(steps, values) if len(steps) >= crossings.FEWEST else None

@@ -8,13 +8,15 @@ import numpy as np
 
 from pearl_bench.analysis import stats
 from pearl_bench.analysis.arms import REPORTED, Arm, Part
-from pearl_bench.analysis.scores import Family, Published
+from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.stats import Estimate
 
 SUITES = ("ml1", "ml10", "ml45")
 TRAIN = Part(split="train")
 PACKAGE = Part(protocol="metaworld")
 
+LEVEL, MAXIMUM = "here, level at its steps", "here, maximum over training"
+EVALUATOR = "here, level at its steps, by the package's evaluator"
 PAPER = "Meta-World paper, 2021 revision (arXiv 1910.10897), maximum over training"
 PLUS = "Meta-World+ (arXiv 2505.11289), approximate, its own evaluator"
 
@@ -28,6 +30,7 @@ class Success(NamedTuple):
         source: this project, or a publication.
         train: on training tasks.
         test: on test tasks.
+        arm: the runs; None of a publication.
     """
 
     family: str
@@ -35,14 +38,21 @@ class Success(NamedTuple):
     source: str
     train: Estimate
     test: Estimate
+    arm: Arm | None
+
+
+def _alone(value: float) -> Estimate:
+    """Return a number that nobody knows the spread of."""
+    return Estimate(*map(np.array, (value, np.nan, np.nan)))
+
+
+NOTHING = _alone(np.nan)
 
 
 def _published(
     family: str, method: str, source: str, train: float, test: float
 ) -> Success:
-    nothing = np.array(np.nan)
-    known = [Estimate(np.array(x), nothing, nothing) for x in (train, test)]
-    return Success(family, method, source, *known)
+    return Success(family, method, source, _alone(train), _alone(test), None)
 
 
 UNKNOWN = float("nan")
@@ -62,7 +72,7 @@ PUBLISHED = (
 
 
 def successes(published: Published) -> list[Success]:
-    """Return our final success and its maximum over training, then what is published.
+    """Return our level and its maximum over training, then what is published.
 
     A maximum over training is no honest estimate; it stands here because that is what
     the Meta-World paper gives.
@@ -72,33 +82,41 @@ def successes(published: Published) -> list[Success]:
         if family.measure != "success":
             continue
         for arm in family.arms:
-            for name, of in (("final", _final), ("maximum over training", _maximum)):
-                source = f"here, {name}"
-                train, test = of(family, arm, TRAIN), of(family, arm, REPORTED)
-                found.append(Success(family.name, arm.label, source, train, test))
+            train, test = _level(arm, TRAIN), _level(arm, REPORTED)
+            found.append(Success(family.name, arm.label, LEVEL, train, test, arm))
+            train, test = _maximum(arm, TRAIN), _maximum(arm, REPORTED)
+            found.append(Success(family.name, arm.label, MAXIMUM, train, test, arm))
             if arm.having(PACKAGE):
-                test = _final(family, arm, PACKAGE)
-                source = "here, final, by the package's evaluator"
-                nothing = Estimate(*[np.array(np.nan)] * 3)
-                found.append(Success(family.name, arm.label, source, nothing, test))
+                test = _level(arm, PACKAGE)
+                found.append(
+                    Success(family.name, arm.label, EVALUATOR, NOTHING, test, arm)
+                )
         found += [row for row in PUBLISHED if row.family == family.name]
     return found
 
 
-def _final(family: Family, arm: Arm, part: Part) -> Estimate:
-    return _percent(f"final {family.name}", arm, part, arm.levels(part, "success"))
+def goals(arm: Arm, part: Part) -> int:
+    """Return how many goals a part tests; 0 if the arm has none of it."""
+    return min((run.points[part][-1].tasks for run in arm.having(part)), default=0)
 
 
-def _maximum(family: Family, arm: Arm, part: Part) -> Estimate:
+def success_rate(arm: Arm, part: Part) -> Estimate:
+    """Return the mean level of runs with its Wilson interval over goals, 0 to 1."""
+    mean = float(arm.levels(part, "success").mean())
+    ends = stats.wilson(mean, goals(arm, part))
+    return Estimate(*map(np.asarray, (mean, *ends)))
+
+
+def _level(arm: Arm, part: Part) -> Estimate:
+    if not arm.having(part):
+        return NOTHING
+    return Estimate(*(100 * end for end in success_rate(arm, part)))
+
+
+def _maximum(arm: Arm, part: Part) -> Estimate:
+    """Return the mean over runs of the best evaluation; a maximum has no interval."""
     best = [
         max(point.value("success") for point in run.episode(part, -1))
         for run in arm.having(part)
     ]
-    return _percent(f"maximum {family.name}", arm, part, np.array(best))
-
-
-def _percent(name: str, arm: Arm, part: Part, shares: np.ndarray) -> Estimate:
-    if not len(shares):
-        return Estimate(*[np.array(np.nan)] * 3)
-    title = f"success {name} {arm.label} {part}"
-    return stats.estimate(title, stats.mean_of_means, [100 * shares])
+    return _alone(100 * float(np.mean(best))) if best else NOTHING

@@ -22,6 +22,28 @@ def steps_in_words(steps: float) -> str:
     return EngFormatter(sep="", places=None)(float(f"{steps:.3g}"))
 
 
+def share_in_words(shares: tuple[float, float] | None) -> str:
+    """Return shares of the paper's budget as in ``10 to 15 %``; empty if not known."""
+    if shares is None:
+        return ""
+    fewest, most = (f"{100 * share:.{0 if share >= 0.1 else 1}f}" for share in shares)
+    return f"{most} %" if fewest == most else f"{fewest} to {most} %"
+
+
+def steps_of(arm: Arm) -> str:
+    """Return an arm's steps as in ``504k``, or ``400k to 504k``."""
+    fewest, most = map(steps_in_words, arm.steps)
+    return most if fewest == most else f"{fewest} to {most}"
+
+
+def at_steps(arm: Arm) -> str:
+    """Say how far an arm's runs went: ``504k steps, 10 % of the paper's budget``."""
+    share = share_in_words(arm.shares)
+    return f"{steps_of(arm)} steps" + (
+        f", {share} of the paper's budget" if share else ""
+    )
+
+
 def caption(published: Published, labels: Collection[str] | None = None) -> list[str]:
     """Return the paragraphs that end every caption: provenance, and what is uneven.
 
@@ -77,7 +99,7 @@ def _aspects(arm: Arm) -> dict[str, str]:
         "{} test tasks": " or ".join(sorted(tasks)),
         "exploration episodes: {}": joined("exploration_episodes"),
         "in its own protocol: {}": joined("own_exploration_episodes"),
-        "{} steps": steps_in_words(max(run.last_step for run in arm.runs)),
+        "{}": at_steps(arm),
         "commit {}": commits(arm.runs),
     }
     return {aspect: value for aspect, value in aspects.items() if value}

@@ -110,7 +110,7 @@ def _protocol(published: Published) -> str:
         f"What is reported is {REPORTED_IS}. All methods pass the same evaluator. "
         "Environment steps count every training step in every environment, "
         "adaptation included, and no evaluation.",
-        comparison.score_in_words(published),
+        f"{comparison.SCORE_IS}.",
     ]
     items = "".join(f"<li>{escape(x)}</li>" for x in map(_family, published.families))
     return (

@@ -106,6 +106,17 @@ class Published:
             key=lambda label: (ranks.get(learners[label], len(known)), label),
         )
 
+    def shares(self, label: str) -> tuple[float, float] | None:
+        """Return fewest and most of the paper's budget that a label's runs have had.
+
+        None where it is not known of some.
+        """
+        found = [arm.shares for arm in self.arms if arm.label == label]
+        known = [shares for shares in found if shares is not None]
+        if len(known) < len(found):
+            return None
+        return min(fewest for fewest, _ in known), max(most for _, most in known)
+
     def labels_with(self, part: Part) -> list[str]:
         """Return the labels that have runs evaluated on a part."""
         having = {arm.label for arm in self.arms if arm.having(part)}

@@ -1,15 +1,22 @@
-"""Estimates with bootstrap intervals, by rliable (Agarwal et al. 2021).
+"""Estimates and what they are worth: ranges, bootstrap intervals, Wilson intervals.
 
-Whole runs are drawn anew, within each family. The stream of random numbers is a
-function of the estimate's name, so that an interval is the same every time and
-whatever else is estimated beside it.
+Of fewer than five runs there is no interval, because it would not hold what it says:
+the 95 % percentile bootstrap of the mean of two or three runs is nothing but their
+range, and that contains the median of what the runs are drawn from in 50 % of cases for
+two runs and in 75 % for three. They are given as a range.
+
+From five runs on whole runs are drawn anew within each family, by rliable (Agarwal et
+al. 2021). The stream of random numbers is a function of the estimate's name, so that an
+interval is the same every time and whatever else is estimated beside it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -17,26 +24,43 @@ from rliable import library, metrics
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+FEW = 5
+"""Runs from which on there are intervals, of every family that an estimate is of."""
+IQM_RUNS = 4
+"""Runs of every family from which on an interquartile mean has a middle half."""
 METHOD = (
-    f"95 % intervals: percentile bootstrap over runs, stratified by family, "
-    f"{RESAMPLES} resamples; of two runs it is about what lies between them"
+    f"Brackets hold the range of 2 to {FEW - 1} runs, which is no interval, and from "
+    f"{FEW} runs on a 95 % interval (percentile bootstrap over runs, stratified by "
+    f"family, {RESAMPLES} resamples)"
 )
 AGGREGATES = ("IQM", "median", "mean", "optimality gap")
 """What ``aggregates`` returns, in order."""
 
 
 class Estimate(NamedTuple):
-    """A statistic and its interval.
+    """A statistic, and its range or interval; ``spread`` says which.
 
     Attributes:
         value: ``[...]`` the statistic of the runs as they are.
-        low: ``[...]`` lower end, NaN where there is no interval.
+        low: ``[...]`` lower end, NaN where a family has a single run.
         high: ``[...]`` upper end.
     """
 
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
+
+
+def spread(runs: Sequence[int]) -> str:
+    """Say what the brackets of an estimate are, from the runs of each family."""
+    if min(runs) < 2:
+        return ""
+    return "range" if min(runs) < FEW else f"{CONFIDENCE:.0%}"
+
+
+def seed_of(name: str) -> int:
+    """Return the seed of an estimate's random numbers."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
 
 
 @contextmanager
@@ -46,8 +70,7 @@ def named_stream(name: str) -> Iterator[None]:
     rliable 1.2.0 draws from the global generator and ignores ``random_state``.
     """
     before = np.random.get_state()  # noqa: NPY002
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed_of(name))  # noqa: NPY002
     try:
         yield
     finally:
@@ -60,23 +83,35 @@ def estimate(
     strata: Sequence[np.ndarray],
     resamples: int = RESAMPLES,
 ) -> Estimate:
-    """Compute a statistic of runs and its bootstrap interval.
+    """Compute a statistic of runs, and its range or bootstrap interval.
 
     Args:
         name: decides the random numbers; what the estimate is about.
-        statistic: takes the strata, runs first, and returns one array.
-        strata: one array ``[R, ...]`` per family (or per method and family); each is
-            drawn anew on its own, by whole runs.
+        statistic: takes the strata, runs first, and returns one array, each entry of
+            which rises, or falls, with every number that it is given. The least and
+            the most of all resamples are then those of a family's lowest runs alone
+            and of its highest.
+        strata: one array ``[R, ...]`` per family; each is drawn anew on its own, by
+            whole runs.
         resamples: how often.
 
     Returns:
-        The estimate; without an interval where a stratum has a single run, whose
-        spread nobody knows.
+        The estimate; without ends where a stratum has a single run, whose spread
+        nobody knows.
     """
     value = np.asarray(statistic(*strata), float)
-    if min(map(len, strata)) < 2:
+    fewest = min(map(len, strata))
+    if fewest < 2:
         nothing = np.full_like(value, np.nan)
         return Estimate(value, nothing, nothing)
+    if fewest < FEW:
+        lowest, highest = (
+            np.asarray(
+                statistic(*(np.broadcast_to(end(s, 0), s.shape) for s in strata))
+            )
+            for end in (np.min, np.max)
+        )
+        return Estimate(value, np.minimum(lowest, highest), np.maximum(lowest, highest))
 
     def of_drawn(*drawn: np.ndarray) -> np.ndarray:
         chosen = (s[rows[:, 0]] for s, rows in zip(strata, drawn, strict=True))
@@ -95,58 +130,61 @@ def estimate(
     return Estimate(value, low, high)
 
 
-def mean_curve(name: str, values: np.ndarray) -> Estimate:
-    """Return the mean ``[P]`` of curves ``[R, P]`` over runs."""
+def mean(name: str, values: np.ndarray) -> Estimate:
+    """Return the mean ``[...]`` of runs ``[R, ...]``."""
     return estimate(name, lambda runs: runs.mean(0), [values])
 
 
-def aggregates(*strata: np.ndarray) -> np.ndarray:
-    """Return ``[4]``: IQM, median, mean and optimality gap of scores.
+def mean_curve(name: str, values: np.ndarray) -> Estimate:
+    """Return the mean ``[P]`` of curves ``[R, P]`` over runs.
 
-    Families may have unequal numbers of runs ``[R]``; median and mean are of the
-    families' means, IQM and optimality gap of all scores.
+    There is a band from ``FEW`` runs on; of fewer each is drawn.
     """
-    scores = np.concatenate(strata)
-    means = [stratum.mean() for stratum in strata]
+    found = mean(name, values)
+    if len(values) >= FEW:
+        return found
+    nothing = np.full_like(found.value, np.nan)
+    return Estimate(found.value, nothing, nothing)
+
+
+def balanced(strata: Sequence[np.ndarray]) -> np.ndarray:
+    """Return ``[L, F]`` scores of families with unequal numbers of runs ``[R]``.
+
+    Every run stands as often as makes all families equally long, so that they weigh
+    the same however many runs they have.
+    """
+    length = math.lcm(*map(len, strata))
+    return np.stack([np.repeat(s, length // len(s)) for s in strata], axis=1)
+
+
+def aggregates(*strata: np.ndarray) -> np.ndarray:
+    """Return ``[4]``: IQM, median, mean and optimality gap of scores ``[R]``.
+
+    They are rliable's; every family weighs the same. The IQM is NaN where a family has
+    fewer than ``IQM_RUNS`` runs.
+    """
+    scores = balanced(strata)
+    has_middle = min(map(len, strata)) >= IQM_RUNS
     return np.array(
         [
-            metrics.aggregate_iqm(scores),
-            np.median(means),
-            np.mean(means),
+            metrics.aggregate_iqm(scores) if has_middle else np.nan,
+            metrics.aggregate_median(scores),
+            metrics.aggregate_mean(scores),
             metrics.aggregate_optimality_gap(scores),
         ]
     )
 
 
-def mean_of_means(*strata: np.ndarray) -> np.ndarray:
-    """Return ``[]``: the mean over families of the mean over runs."""
-    return np.asarray(np.mean([stratum.mean() for stratum in strata]))
-
-
 def profile(thresholds: np.ndarray) -> Callable[..., np.ndarray]:
-    """Return a statistic: the share ``[P]`` of scores above each threshold."""
+    """Return a statistic: the share ``[P]`` of scores above each threshold.
+
+    Every family weighs the same.
+    """
 
     def above(*strata: np.ndarray) -> np.ndarray:
-        scores = np.concatenate(strata)
-        return (scores[:, None] > thresholds).mean(0)
+        return (balanced(strata)[:, :, None] > thresholds).mean((0, 1))
 
     return above
-
-
-def improvement(*strata: np.ndarray) -> np.ndarray:
-    """Return the probability that a run of X beats one of Y, mean over families.
-
-    Ties count one half (Mann-Whitney).
-
-    Args:
-        *strata: scores ``[R]`` of X in each family, then those of Y in the same.
-    """
-    families = len(strata) // 2
-    shares = [
-        ((x[:, None] > y).mean() + (x[:, None] >= y).mean()) / 2
-        for x, y in zip(strata[:families], strata[families:], strict=True)
-    ]
-    return np.array([np.mean(shares)])
 
 
 def area(steps: np.ndarray, scores: np.ndarray, until: float) -> np.ndarray:
@@ -167,66 +205,18 @@ def area(steps: np.ndarray, scores: np.ndarray, until: float) -> np.ndarray:
     return ((drawn[:, 1:] + drawn[:, :-1]) / 2 * widths).sum(1) / until
 
 
-class Claim(NamedTuple):
-    """How many environment steps a method needs for a baseline's final level.
+def wilson(share: float, goals: int) -> tuple[float, float]:
+    """Return the Wilson interval of a success rate (Wilson 1927).
 
-    Attributes:
-        level: the baseline's final level, mean over its runs.
-        needed: steps of the method's first evaluation, in the mean over its runs, at
-            that level; infinite if there is none.
-        baseline: the same of the baseline itself.
-        ratio: ``baseline / needed``; 0 if the method never gets there.
+    It is about the goals, as if they had been drawn at random from all goals; runs,
+    episodes and evaluations add none, because they repeat the same goals.
+
+    Args:
+        share: mean success over the goals, 0 to 1.
+        goals: their number.
     """
-
-    level: Estimate
-    needed: Estimate
-    baseline: Estimate
-    ratio: Estimate
-
-
-class Curve(NamedTuple):
-    """Mean-able curves and final levels of the runs of one arm.
-
-    Attributes:
-        steps: ``[P]``.
-        values: ``[R, P]``.
-        final: ``[R]`` means over the last of the steps.
-    """
-
-    steps: np.ndarray
-    values: np.ndarray
-    final: np.ndarray
-
-
-def claim(name: str, method: Curve, baseline: Curve) -> Claim:
-    """Compare the steps that a method and a baseline need for the latter's level.
-
-    A level that the method never reaches counts as infinitely many steps, so that it
-    widens the interval instead of dropping out of it.
-    """
-
-    def rates(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Return level, 1 / steps of each (0 is never), and the ratio."""
-        level = baseline.final[others].mean()
-        one = _rate(method.steps, method.values[rows].mean(0), level)
-        other = _rate(baseline.steps, baseline.values[others].mean(0), level)
-        return np.array([level, one, other, one / other])
-
-    runs = [np.arange(len(method.values)), np.arange(len(baseline.values))]
-    all_four = estimate(name, rates, runs)
-    level, needed, own, ratio = (
-        Estimate(*(ends[i] for ends in all_four)) for i in range(4)
-    )
-    return Claim(level, _inverse(needed), _inverse(own), ratio)
-
-
-def _rate(steps: np.ndarray, values: np.ndarray, level: float) -> float:
-    # the slack is for sums that differ in their order only
-    reached = np.flatnonzero(values >= level - 1e-9 * abs(level))
-    return float(1 / steps[reached[0]]) if len(reached) else 0.0
-
-
-def _inverse(of: Estimate) -> Estimate:
-    """Turn rates into steps; the ends of the interval change places."""
-    with np.errstate(divide="ignore"):
-        return Estimate(1 / of.value, 1 / of.high, 1 / of.low)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = share + z * z / (2 * goals)
+    half = z * math.sqrt(share * (1 - share) / goals + z * z / (4 * goals * goals))
+    whole = 1 + z * z / goals
+    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)

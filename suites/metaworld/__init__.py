@@ -62,7 +62,7 @@ class MetaWorldRow:
             action_dim=4,
             train=train,
             test=test,
-            score=ScoreRange(0.0, 5000.0, "returns are no score here, successes are"),
+            score=ScoreRange(0.0, 5000.0, "not used", "not used: success is"),
             source=f"metaworld 3.1.1, {self.benchmark}, reward {self.reward}",
             make_batch=self.make_batch,
             meta_test=ADAPTATION,

@@ -77,8 +77,8 @@ def test_published_numbers_stand_beside_ours(ml10):
     rows = metaworld.successes(ml10)
     ours = [row for row in rows if row.source.startswith("here")]
     assert [row.source for row in ours] == [
-        "here, final",
-        "here, maximum over training",
+        metaworld.LEVEL,
+        metaworld.MAXIMUM,
     ]
     assert all(row.test.value == 100 for row in ours)
     assert all(np.isnan(row.train.value) for row in ours)
@@ -101,8 +101,8 @@ def test_the_packages_number_is_told_apart(tmp_path):
     publish(tmp_path / "raw", tmp_path / "results", "ml10")
     rows = metaworld.successes(load(tmp_path / "results", "ml10"))
     ours = {row.source: float(row.test.value) for row in rows[:3]}
-    assert ours["here, final"] == 100
-    assert ours["here, final, by the package's evaluator"] == 50
+    assert ours[metaworld.LEVEL] == 100
+    assert ours[metaworld.EVALUATOR] == 50
 
 
 def test_success_curves_have_a_panel_per_split(ml10):

@@ -1,58 +1,22 @@
 """Figures and tables: what they say, and the same bytes each time."""
 
-import csv
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
-from raw_runs import make_run
+from raw_runs import published, rising, seeds
 
-from pearl_bench.analysis import comparison, figures, notes, style, tables
+from pearl_bench.analysis import figures, notes, style, tables
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.report import draw, learning_curves, write
 from pearl_bench.analysis.scores import load
-from pearl_bench.records.published import publish
 
 SUITE = "locomotion"
-
-
-def published(tmp_path, *runs):
-    """Publish runs that ``make_run`` makes; return the folder of results."""
-    for i, run in enumerate(runs):
-        make_run(tmp_path / str(i), **run)
-        publish(tmp_path / str(i), tmp_path / "results", SUITE)
-    return tmp_path / "results"
-
-
-def rising(slope):
-    return lambda step, task, episode: -200 + slope * step / 1000 + episode
-
-
-def seeds(n, **run):
-    return [{"seed": seed, **run} for seed in range(n)]
-
-
-@pytest.fixture
-def comparison_of_two(tmp_path):
-    """PEARL rises ten times as fast as RL², which stops higher than PEARL."""
-    results = published(
-        tmp_path,
-        *seeds(3, steps=tuple(range(1000, 11_000, 1000)), returns=rising(10)),
-        *seeds(
-            2,
-            learner="rl2",
-            steps=tuple(range(1000, 61_000, 1000)),
-            returns=rising(1),
-            own=1,
-        ),
-    )
-    return load(results, SUITE)
 
 
 def text_of(sheet):
@@ -61,12 +25,6 @@ def text_of(sheet):
     for ax in sheet.figure.axes:
         found += [ax.get_title(), *(text.get_text() for text in ax.texts)]
     return "\n".join(found)
-
-
-def table_rows(results, name):
-    """The rows of a table as a program reads them."""
-    found = {table.name: table for table in tables.tables(load(results, SUITE))}
-    return list(csv.DictReader(tables.to_csv(found[name]).splitlines()))
 
 
 def drawn(results):
@@ -88,9 +46,9 @@ def test_caption_states_the_provenance(tmp_path):
     assert notes.provenance(found) == [
         "PEARL · quick · float32: half-cheetah-vel, ant-fwd-back; seeds 0, 3 "
         "(half-cheetah-vel), 0 (ant-fwd-back); 4 (half-cheetah-vel), 2 (ant-fwd-back) "
-        "test tasks; exploration episodes: 2; 3k (half-cheetah-vel), 500k "
-        "(ant-fwd-back) steps; commit aaaaaaa, bbbbbbb (half-cheetah-vel), aaaaaaa "
-        "(ant-fwd-back)."
+        "test tasks; exploration episodes: 2; 3k steps, 0.1 % of the paper's budget "
+        "(half-cheetah-vel), 500k steps, 20 % of the paper's budget (ant-fwd-back); "
+        "commit aaaaaaa, bbbbbbb (half-cheetah-vel), aaaaaaa (ant-fwd-back)."
     ]
     sheets = drawn(results)
     assert not set(notes.provenance(found)) & set(sheets.pop("ablations").caption)
@@ -172,78 +130,6 @@ def test_curves_show_the_mean_and_stay_open_over_gaps(tmp_path):
     assert np.isnan(y[3])
 
 
-def test_efficiency_table(comparison_of_two):
-    """PEARL needs a tenth of the steps; the last level it never reaches."""
-    found = {
-        (e.method.split()[0], e.part.protocol): e
-        for e in comparison.efficiencies(comparison_of_two)
-    }
-    assert set(found) == {("PEARL", "suite"), ("PEARL", "own")}
-    claim = found["PEARL", "suite"].claim  # the last tenth of 60: 55 to 60
-    assert claim.level.value == pytest.approx(-200 + 57.5 + 3)
-    assert claim.needed.value == pytest.approx(6000)
-    assert claim.baseline.value == pytest.approx(58_000)
-    rows = table_rows(comparison_of_two.folder.parent, "efficiency")
-    assert {row["level_protocol"] for row in rows} == {"suite", "own"}
-    assert float(rows[0]["ratio"]) == pytest.approx(58 / 6)
-
-
-def test_a_level_never_reached_is_a_bound(tmp_path):
-    results = published(
-        tmp_path,
-        *seeds(2, steps=(1000, 2000), returns=rising(1)),
-        *seeds(2, learner="rl2", steps=(5000, 10_000), returns=rising(1)),
-    )
-    table = next(
-        t for t in tables.tables(load(results, SUITE)) if t.name == "efficiency"
-    )
-    (row,) = csv.DictReader(tables.to_csv(table).splitlines())
-    assert (row["needed"], row["needed_low"], row["needed_high"]) == (">2000",) * 3
-    assert row["baseline_steps"] == "10000"
-    assert row["ratio"] == "<5"
-    found = load(results, SUITE)
-    text = tables.to_markdown(found, tables.tables(found))
-    assert "| >2000 [>2000, >2000] |" in text
-
-
-def test_baseline_runs_of_unequal_length(tmp_path):
-    """Level and steps are of what the runs share: the last five of twelve thousand."""
-    results = published(
-        tmp_path,
-        *seeds(2, steps=tuple(range(1000, 31_000, 1000)), returns=rising(1)),
-        {
-            "learner": "rl2",
-            "steps": tuple(range(1000, 13_000, 1000)),
-            "returns": rising(1),
-        },
-        {
-            "learner": "rl2",
-            "steps": tuple(range(1000, 21_000, 1000)),
-            "returns": rising(1),
-            "seed": 1,
-        },
-    )
-    (found,) = comparison.efficiencies(load(results, SUITE))
-    assert found.claim.level.value == pytest.approx(-200 + 10 + 3)
-    assert found.claim.baseline.value == found.claim.needed.value == 10_000
-
-
-def test_methods_compare_on_the_same_tasks_alone(comparison_of_two):
-    assert list(comparison.efficiencies(comparison_of_two))
-    table = comparison_of_two.folder / "runs.csv"
-    lines = table.read_text().splitlines(keepends=True)
-    other = "f" * 16
-    table.write_text(
-        "".join(
-            line.replace("0123456789abcdef", other) if ",rl2," in line else line
-            for line in lines
-        )
-    )
-    again = load(comparison_of_two.folder.parent, SUITE)
-    assert list(comparison.efficiencies(again)) == []
-    assert comparison.improvements(again) == []
-
-
 def test_a_run_without_a_checkpoint_is_drawn(tmp_path):
     """It has been evaluated, but how long that took nobody has written down."""
     results = published(tmp_path, {}, {"seed": 1})
@@ -255,41 +141,6 @@ def test_a_run_without_a_checkpoint_is_drawn(tmp_path):
     assert any(
         "no checkpoint yet" in note for note in notes.notes(load(results, SUITE))
     )
-
-
-def test_areas_begin_with_the_first_evaluation(tmp_path):
-    steps = (200_000, 600_000, 1_000_000)
-    found = load(published(tmp_path, *seeds(2, steps=steps)), SUITE)
-    assert set(comparison.areas(found, found.labels[0])) == {1e6}
-
-
-def test_probability_of_improvement_and_areas(comparison_of_two):
-    (pair,) = comparison.improvements(comparison_of_two)
-    assert (pair.method, pair.baseline) == (
-        "PEARL · quick · float32",
-        "RL² · quick · float32",
-    )
-    assert pair.found.value.tolist() == [0.0 if -200 + 57.5 > -100.5 else 1.0]
-    assert comparison.areas(comparison_of_two, pair.method) == {}  # 1e5 is further
-
-
-def test_any_method_may_be_the_one_that_is_compared(comparison_of_two):
-    turned = replace(comparison_of_two, reference="rl2")
-    (pair,) = comparison.improvements(turned)
-    assert pair.method == "RL² · quick · float32"
-    assert pair.found.value.tolist() == [0.0]
-    (found,) = comparison.efficiencies(turned)
-    assert (found.method, found.baseline) == (pair.method, pair.baseline)
-
-
-def test_tables_have_an_interval_only_with_several_seeds(tmp_path):
-    results = published(
-        tmp_path, {}, {"budget": "paper"}, {"budget": "paper", "seed": 1}
-    )
-    rows = {row["method"]: row for row in table_rows(results, "final")}
-    assert rows["PEARL · quick · float32"]["final_low"] == ""
-    assert rows["PEARL · paper · float32"]["final_low"] != ""
-    assert all(row["gain"] == "20" for row in rows.values())
 
 
 def test_same_input_same_bytes(tmp_path):

@@ -1,4 +1,6 @@
-"""Estimates against closed forms and scipy; intervals that cover and repeat."""
+"""Estimates against closed forms and scipy; ranges, and intervals that cover."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -23,28 +25,30 @@ def test_aggregates_are_rliables_and_scipys():
     assert gap == pytest.approx(metrics.aggregate_optimality_gap(scores), abs=1e-15)
 
 
-def test_aggregates_of_unequal_numbers_of_runs():
+def test_every_family_weighs_the_same_whatever_its_number_of_runs():
     strata = np.array([0.0, 1.0]), np.array([2.0]), np.array([0.0, 0.5, 1.0])
     iqm, median, mean, gap = stats.aggregates(*strata)
-    assert iqm == np.mean([0.0, 0.5, 1.0, 1.0])  # of 0 0 .5 1 1 2, without one each
+    assert np.isnan(iqm)
     assert median == 0.5
     assert mean == 1.0
-    assert gap == pytest.approx(1 - 3.5 / 6)
+    assert gap == pytest.approx((0.5 + 0 + 0.5) / 3)
 
 
-def test_improvement_is_rliables():
-    x, y = np.stack(normal(1, 5, 5), axis=1), np.stack(normal(2, 4, 4), axis=1)
-    x[0, 0] = y[1, 0]  # a tie
-    (found,) = stats.improvement(*x.T, *y.T)
-    assert found == pytest.approx(metrics.probability_of_improvement(x, y), abs=1e-12)
-    assert stats.improvement(np.ones(3), np.zeros(2)) == 1
-    assert stats.improvement(np.zeros(3), np.zeros(2)) == 0.5
+def test_an_iqm_needs_four_runs_of_every_family():
+    four, five = np.array([0.0, 1.0, 2.0, 3.0]), np.arange(5.0)
+    assert stats.aggregates(four)[0] == 1.5
+    assert np.isnan(stats.aggregates(four[:3], five)[0])
+    # Every family weighs twenty: each of four runs five, each of five runs four.
+    scores = np.sort(np.concatenate([np.repeat(four, 5), np.repeat(five, 4)]))
+    assert stats.aggregates(four, five)[0] == pytest.approx(scores[10:30].mean())
 
 
-def test_profile_counts_scores_above_a_threshold():
+def test_a_profile_is_the_share_of_scores_above_each_threshold():
     above = stats.profile(np.array([0.0, 0.5, 1.0]))
     shares = above(np.array([0.2, 0.6]), np.array([0.5, 2.0]))
     assert shares.tolist() == [1.0, 0.5, 0.25]
+    shares = above(np.array([0.2, 0.6]), np.array([2.0]))
+    assert shares.tolist() == [1.0, 0.75, 0.5]
 
 
 def test_equal_name_equal_interval_whatever_stands_beside():
@@ -86,21 +90,86 @@ def test_intervals_cover_the_truth():
         assert 0.89 <= covered[entry] / experiments <= 0.98
 
 
-def test_one_run_has_no_interval():
+def test_one_run_has_no_range():
     found = stats.estimate("pearl", stats.aggregates, [np.ones(1), np.ones(5)])
     assert np.isnan(found.low).all()
     assert np.isnan(found.high).all()
-    assert found.value[0] == 1
+    assert found.value[2] == 1
+    assert stats.spread([1, 5]) == ""
+
+
+@pytest.mark.parametrize("runs", [2, 3, 4])
+def test_a_range_is_that_of_all_resamples(runs):
+    strata = normal(5, runs, 3)
+    found = stats.estimate("pearl", stats.aggregates, strata)
+    drawn = [
+        stats.aggregates(*(s[list(rows)] for s, rows in zip(strata, of, strict=True)))
+        for of in itertools.product(
+            itertools.product(range(runs), repeat=runs),
+            itertools.product(range(3), repeat=3),
+        )
+    ]
+    assert found.low[1:] == pytest.approx(np.min(drawn, 0)[1:], abs=1e-15)
+    assert found.high[1:] == pytest.approx(np.max(drawn, 0)[1:], abs=1e-15)
+    assert (found.low[1:] <= found.value[1:]).all()
+    assert (found.value[1:] <= found.high[1:]).all()
+    assert stats.spread([runs, 3]) == "range"
+
+
+@pytest.mark.parametrize(("runs", "covered"), [(2, 1 / 2), (3, 3 / 4)])
+def test_why_two_or_three_runs_have_no_interval(runs, covered):
+    """A 95 % bootstrap of them is their range, which holds the median too seldom."""
+    rng = np.random.default_rng(runs)
+    draws = np.array(list(itertools.product(range(runs), repeat=runs)))
+    x = rng.normal(size=runs)
+    low, high = np.quantile(x[draws].mean(1), [0.025, 0.975], method="inverted_cdf")
+    assert (low, high) == pytest.approx((x.min(), x.max()))
+    many = rng.normal(size=(40_000, runs))
+    share = ((many.min(1) < 0) & (many.max(1) > 0)).mean()
+    assert share == pytest.approx(covered, abs=0.01)
+
+
+def test_from_five_runs_on_there_is_an_interval():
+    few, many = normal(6, 4, 5)
+    assert stats.spread([5, 9]) == "95%"
+    found = stats.mean("pearl", many)
+    assert many.min() < found.low < found.value < found.high < many.max()
+    found = stats.mean("pearl", few)
+    assert (found.low, found.high) == (few.min(), few.max())
 
 
 def test_whole_runs_are_drawn():
     """Curves that never cross: no resampled mean mixes points of different runs."""
-    values = np.array([[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]])
+    values = np.arange(5.0)[:, None] * 10 + np.array([0.0, 1.0, 2.0])
     found = stats.mean_curve("pearl", values)
     assert np.allclose(np.diff(found.low), 1)
-    assert found.value.tolist() == [5, 6, 7]
-    assert found.low[0] == 0
-    assert found.high[0] == 10
+    assert found.value.tolist() == [20, 21, 22]
+    assert 0 < found.low[0] < found.high[0] < 40
+
+
+def test_few_curves_have_no_band():
+    found = stats.mean_curve("pearl", np.array([[0.0, 1.0], [2.0, 5.0]]))
+    assert found.value.tolist() == [1, 3]
+    assert np.isnan(found.low).all()
+    assert np.isnan(found.high).all()
+
+
+@pytest.mark.parametrize(
+    ("successes", "goals", "low", "high"),
+    [  # Newcombe 1998, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_intervals(successes, goals, low, high):
+    found = stats.wilson(successes / goals, goals)
+    assert found == pytest.approx((low, high), abs=5e-5)
+    theirs = scipy.stats.binomtest(successes, goals).proportion_ci(method="wilson")
+    assert found == pytest.approx(tuple(theirs), abs=1e-12)
+    low, high = stats.wilson(1 - successes / goals, goals)
+    assert (1 - high, 1 - low) == pytest.approx(found, abs=1e-12)
 
 
 def test_area_of_a_line():
@@ -111,49 +180,3 @@ def test_area_of_a_line():
     # Before the first evaluation, its value.
     late = stats.area(np.array([10.0, 20.0]), np.array([[1.0, 3.0]]), 20)
     assert late == pytest.approx((10 * 1 + 10 * 2) / 20)
-
-
-def line(slope, runs, until, spread=0.0):
-    """Curves that rise by ``slope`` per 1000 steps; the runs differ in height."""
-    steps = np.arange(1000.0, until + 1, 1000)
-    heights = spread * np.arange(runs)[:, None]
-    values = slope * steps / 1000 + heights
-    return stats.Curve(steps, values, values[:, -1])
-
-
-def test_claim_of_straight_lines():
-    found = stats.claim("x", line(10.0, 3, 20_000), line(1.0, 3, 100_000))
-    assert found.level.value == 100
-    assert found.needed.value == pytest.approx(10_000)
-    assert found.baseline.value == pytest.approx(100_000)
-    assert found.ratio.value == pytest.approx(10)
-    assert found.ratio.low == found.ratio.high == pytest.approx(10)
-
-
-def test_claim_of_differing_runs_has_an_interval_around_it():
-    method = line(10.0, 5, 20_000, spread=5.0)
-    found = stats.claim("x", method, line(1.0, 5, 100_000, spread=3.0))
-    assert found.needed.low <= found.needed.value <= found.needed.high
-    assert found.ratio.low < found.ratio.value < found.ratio.high
-
-
-def test_a_constant_baseline_has_its_level_from_the_start():
-    """Whatever the rounding of its means."""
-    values = np.full((7, 30), 0.1)
-    flat = stats.Curve(np.arange(1.0, 31), values, values[:, -3:].mean(1))
-    found = stats.claim("x", line(10.0, 3, 20_000), flat)
-    assert found.baseline.value == found.baseline.low == found.baseline.high == 1
-
-
-def test_a_level_never_reached_is_infinitely_far():
-    found = stats.claim("x", line(1.0, 3, 50_000), line(1.0, 3, 100_000))
-    assert found.needed.value == found.needed.low == found.needed.high == np.inf
-    assert found.ratio.value == found.ratio.high == 0
-    # Reached by one run of two: the mean gets there only if that one is drawn twice.
-    values = np.array([[50.0, 50.0], [50.0, 110.0]])
-    some = stats.Curve(np.array([1000.0, 2000.0]), values, values[:, -1])
-    found = stats.claim("x", some, line(1.0, 2, 100_000))
-    assert found.needed.value == found.needed.high == np.inf
-    assert found.needed.low == pytest.approx(2000)
-    assert found.ratio.low == 0
-    assert found.ratio.high == pytest.approx(50)

@@ -62,7 +62,7 @@ class Trace:
             action_dim=self.meta["A"],
             train=tasks,
             test=tasks,
-            score=ScoreRange(0, 1, "none"),
+            score=ScoreRange(0, 1, "none", "none"),
             source="recorded update",
             make_batch=no_environment,
         )

@@ -41,7 +41,7 @@ def learner_of(meta: dict) -> PearlLearner:
         action_dim=meta["A"],
         train=tasks,
         test=tasks,
-        score=ScoreRange(0, 1, "none"),
+        score=ScoreRange(0, 1, "none", "none"),
         source="recorded update",
         make_batch=no_environment,
     )

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from pearl_bench.config import runs as config
 from pearl_bench.execution.plan import plan
 from pearl_bench.execution.work import train_run
+from pearl_bench.records.published import publish
 from pearl_bench.records.run_folder import RunRecord
 
 VERSIONS = {
@@ -129,6 +131,24 @@ def make_run(
         if status != "begun":
             run.finish(status)  # type: ignore[arg-type]
     return folder
+
+
+def published(tmp_path: Path, *runs: dict[str, Any], suite: str = "locomotion") -> Path:
+    """Publish runs that ``make_run`` makes; return the folder of results."""
+    for i, run in enumerate(runs):
+        make_run(tmp_path / str(i), suite=suite, **run)
+        publish(tmp_path / str(i), tmp_path / "results", suite)
+    return tmp_path / "results"
+
+
+def rising(slope: float) -> Callable[[int, int, int], float]:
+    """Returns that rise by the slope per 1000 steps, and by 1 per episode."""
+    return lambda step, task, episode: -200 + slope * step / 1000 + episode
+
+
+def seeds(n: int, **run: object) -> list[dict[str, Any]]:
+    """Runs that differ in the seed alone."""
+    return [{"seed": seed, **run} for seed in range(n)]
 
 
 class Silent:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.arms import OWN, REPORTED
+from pearl_bench.analysis.arms import LEVEL_IS, OWN, REPORTED
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
@@ -22,12 +22,11 @@ def draw(published: Published) -> Sheet:
     """Draw one panel per family."""
     looks = style.looks(published)
     caption = [
-        "Return of each meta-test episode (success rate where the family has one) at "
-        "the end of training, mean over the test tasks and the evaluations of the last "
-        "tenth of the steps. Episode 1 comes before any adaptation; the last one comes "
-        "after the exploration episodes. The suite's protocol gives every method the "
-        "same exploration; own protocol: as much as it trains with. Baselines sample "
-        f"their actions in exploration episodes. {stats.METHOD}.",
+        "Return of each meta-test episode (success rate where the family has one), "
+        f"mean over the test tasks. {LEVEL_IS}. Episode 1 comes before any adaptation; "
+        "the last one comes after the exploration episodes. The suite's protocol gives "
+        "every method the same exploration; own protocol: as much as it trains with. "
+        f"Baselines sample their actions in exploration episodes. {stats.METHOD}.",
         *notes.caption(published),
     ]
     handles = style.legend(looks, published.labels_with(OWN))

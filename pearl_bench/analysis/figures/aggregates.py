@@ -1,9 +1,10 @@
-"""IQM, median, mean and optimality gap of final scores over all families."""
+"""IQM, median, mean and optimality gap of scores over all families."""
 
 from __future__ import annotations
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.comparison import aggregate, level_scores, score_in_words
+from pearl_bench.analysis.arms import LEVEL_IS
+from pearl_bench.analysis.comparison import SCORE_IS, aggregate, level_scores
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
@@ -17,9 +18,9 @@ def draw(published: Published) -> Sheet:
     looks = style.looks(published)
     labels = published.labels
     caption = [
-        f"{score_in_words(published)} Final scores are means over the last tenth of a "
-        "run's steps. IQM: mean of the middle half of all runs; optimality gap: mean "
-        f"distance below 1. {stats.METHOD}; none where a family has a single seed.",
+        f"{SCORE_IS}. {LEVEL_IS}. Every family weighs the same. IQM: mean of the "
+        f"middle half of the runs, only from {stats.IQM_RUNS} runs a family on; "
+        f"optimality gap: mean distance below 1. {stats.METHOD}; here bars do.",
         *notes.caption(published),
     ]
     panels = len(stats.AGGREGATES)

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.arms import OWN, REPORTED, REPORTED_IS, Arm, Part
+from pearl_bench.analysis.arms import LEVEL_IS, OWN, REPORTED, REPORTED_IS, Arm, Part
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.style import Look, Sheet
 
@@ -21,14 +21,14 @@ def draw(published: Published, *, log: bool = False) -> Sheet:
     """Draw one panel per family, on a linear axis or a logarithmic one."""
     looks = style.looks(published)
     level = Line2D(
-        [], [], color="0.3", lw=1, ls="--", label="final level of a baseline"
+        [], [], color="0.3", lw=1, ls="--", label="level of a baseline at its last step"
     )
     caption = [
         "Undiscounted return (success rate where the family has one), deterministic "
         f"actions, mean over the test tasks, of {REPORTED_IS}. Bold: mean over "
-        "seeds where all have been evaluated; thin: each seed. Dashed: final level of "
-        "each baseline, the mean over the last tenth of its steps. Own protocol: after "
-        "as much exploration as the method trains with. "
+        "seeds where all have been evaluated; thin: each seed. Dashed: level of each "
+        f"baseline. {LEVEL_IS}. Own protocol: after as much exploration as the method "
+        "trains with. "
         + ("" if log else "An axis ends where PEARL's longest run does. ")
         + f"{stats.METHOD}.",
         *notes.caption(published),

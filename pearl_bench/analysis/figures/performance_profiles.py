@@ -1,11 +1,12 @@
-"""Performance profiles: the share of runs whose final score exceeds a threshold."""
+"""Performance profiles: the share of runs whose score exceeds a threshold."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.comparison import level_scores, score_in_words
+from pearl_bench.analysis.arms import LEVEL_IS
+from pearl_bench.analysis.comparison import SCORE_IS, level_scores, profile
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
@@ -19,23 +20,26 @@ def draw(published: Published) -> Sheet:
     """Draw one curve per method."""
     looks = style.looks(published)
     caption = [
-        f"{score_in_words(published)} Share of runs, over all families of a method, "
-        f"whose final score is above the threshold. {stats.METHOD}; none where a "
-        "family has a single seed.",
+        f"{SCORE_IS}. {LEVEL_IS}. Share of runs whose score is above the threshold, "
+        "mean over the families of a method, only of methods with "
+        f"{stats.FEW} runs of each. {stats.METHOD}.",
         *notes.caption(published),
     ]
     sheet, (ax,) = style.sheet(1, caption, style.legend(looks), size=(6.0, 3.2))
     short = []
     for label in published.labels:
-        strata = list(level_scores(published, label).values())
-        statistic = stats.profile(THRESHOLDS)
-        found = stats.estimate(f"profile {label}", statistic, strata)
+        found = profile(published, label, THRESHOLDS)
+        if found is None:
+            continue
         style.line(ax, THRESHOLDS, found, looks[label])
-        if len(strata) < len(published.families):
-            short.append(f"{label}: {len(strata)}")
+        families = len(level_scores(published, label))
+        if families < len(published.families):
+            short.append(f"{label}: {families}")
     ax.set_xlabel("threshold, normalised score")
     ax.set_ylabel("share of runs above")
     ax.set_ylim(-0.03, 1.03)
+    if not ax.has_data():
+        style.say(ax, f"no method has {stats.FEW} runs of each of its families yet")
     if short:
         total = len(published.families)
         style.say(ax, f"of {total} families, {'; '.join(short)}", width=90)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pearl_bench.analysis import notes, stats, style
 from pearl_bench.analysis.arms import REPORTED, REPORTED_IS
-from pearl_bench.analysis.comparison import score_in_words
+from pearl_bench.analysis.comparison import SCORE_IS
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.style import Sheet
 
@@ -19,7 +19,7 @@ def draw(published: Published) -> Sheet:
     """Draw one panel per family."""
     looks = style.looks(published)
     caption = [
-        f"{score_in_words(published)} Shown is {REPORTED_IS}; mean over seeds. "
+        f"{SCORE_IS}. Shown is {REPORTED_IS}; mean over seeds. "
         "The time of an evaluation is the run's training time (evaluation included) in "
         "proportion to its steps, mean over the seeds whose time is known. "
         f"{stats.METHOD}. Hardware: {'; '.join(_hardware(published))}.",

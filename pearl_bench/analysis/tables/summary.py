@@ -1,0 +1,92 @@
+"""A line per family: the level of each method, and what the reference needs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pearl_bench import registry
+from pearl_bench.analysis import comparison, crossings, notes
+from pearl_bench.analysis.arms import LEVEL_IS, METHODS, REPORTED, Arm
+from pearl_bench.analysis.comparison import Efficiency
+from pearl_bench.analysis.scores import Family, Published
+from pearl_bench.analysis.tables.table import Cell, Table, each, in_words
+
+
+def summary(published: Published) -> Table:
+    """Return a row per family of the suite, with or without runs."""
+    reference = published.reference
+    baselines = [name for name in _learners(published) if name != reference]
+    efficiencies = {
+        (e.family, e.method.label, e.baseline.label): e
+        for e in comparison.efficiencies(published)
+        if e.part == REPORTED and e.method.learner == reference
+    }
+    name = METHODS.get(reference, reference)
+    columns = ["family", name]
+    for baseline in baselines:
+        other = METHODS.get(baseline, baseline)
+        columns += [other, f"{name} needs for {other}'s", f"{other} ratio"]
+    return Table(
+        "summary",
+        "Summary",
+        "Level of each method (each run in brackets) at its steps and their share of "
+        f"those of budget=paper, its longest runs; steps that {name} needs for that "
+        "level; and how many times as many the other method needs itself, in brackets "
+        f"by the rule of the first evaluation. {LEVEL_IS}. The other tables give "
+        "ranges, protocols and rules.",
+        tuple(columns),
+        [
+            tuple(_row(family, reference, baselines, efficiencies))
+            for family in published.families
+        ],
+    )
+
+
+def _learners(published: Published) -> list[str]:
+    """Return the methods that have runs, in the order of the registry."""
+    learners = {arm.learner for arm in published.arms}
+    known = [name for name in registry.LEARNERS if name in learners]
+    return [*known, *sorted(learners - set(known))]
+
+
+def _row(
+    family: Family,
+    reference: str,
+    baselines: list[str],
+    efficiencies: Mapping[tuple[str, str, str], Efficiency],
+) -> Iterator[Cell]:
+    arms = {arm.learner: arm for arm in family.headline}
+    method = arms.get(reference)
+    yield family.name
+    yield _level(family, method)
+    for name in baselines:
+        baseline = arms.get(name)
+        yield _level(family, baseline)
+        if method is None or baseline is None:
+            yield from ("", "")
+            continue
+        found = efficiencies.get((family.name, method.label, baseline.label))
+        if found is None:
+            yield from (_why_not(method, baseline), "")
+            continue
+        claim = found.claim
+        yield in_words(claim.needed.value)
+        ratio, first = map(in_words, (claim.ratio.value, claim.first_ratio.value))
+        yield f"{ratio} ({first})" if first else ratio
+
+
+def _level(family: Family, arm: Arm | None) -> str:
+    if arm is None:
+        return "no runs yet"
+    levels = arm.levels(REPORTED, family.measure)
+    runs = f" ({each(levels.tolist())})" if len(levels) > 1 else " (one run)"
+    share = notes.share_in_words(arm.shares)
+    at = notes.steps_of(arm) + (f", {share}" if share else "")
+    return f"{in_words(float(levels.mean()))}{runs} at {at}"
+
+
+def _why_not(method: Arm, baseline: Arm) -> str:
+    """Say why two arms have no steps to a level in common."""
+    if method.budget != baseline.budget:
+        return "other budgets"
+    return f"fewer than {crossings.FEWEST} evaluations"
