@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.configs import GradientConfig
+from baselines.gradient_config import GradientConfig
 from baselines.on_policy import OnPolicyLearner
 from baselines.policy_gradient import (
     InnerObjective,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from baselines.configs import MamlTrpoConfig
+from baselines.gradient_config import MamlTrpoConfig
 from baselines.curvature import InnerStep, Linearised
 from baselines.gradient_learner import GradientLearner
 from baselines.policy_gradient import (

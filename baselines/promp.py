@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from baselines.configs import PrompConfig
+from baselines.gradient_config import PrompConfig
 from baselines.gradient_learner import GradientLearner
 from baselines.policy_gradient import (
     Params,

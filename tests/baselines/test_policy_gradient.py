@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
 from baselines import policy_gradient as pg
-from baselines.configs import MamlTrpoConfig, PrompConfig
+from baselines.gradient_config import MamlTrpoConfig, PrompConfig
 from baselines.gradient_learner import GradientLearner
 from baselines.maml_trpo import MamlTrpoLearner
 from baselines.policy_gradient import Params, Phase

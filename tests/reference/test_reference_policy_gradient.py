@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.configs import MamlTrpoConfig, PrompConfig
+from baselines.gradient_config import MamlTrpoConfig, PrompConfig
 from baselines.maml_trpo import MamlTrpoLearner
 from baselines.policy_gradient import (
     Params,
