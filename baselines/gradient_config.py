@@ -1,4 +1,4 @@
-"""Settings of the baselines; free of torch, so that planning a run stays quick.
+"""Settings that MAML-TRPO and ProMP share; free of torch, so that planning a run stays quick.
 
 Defaults are those of the sweeps on branch full_code of jonasrothfuss/ProMP (@9e7fc51,
 ``run_scripts/*_run_sweep.py``), most likely the PEARL paper's baselines.
@@ -7,7 +7,6 @@ Defaults are those of the sweeps on branch full_code of jonasrothfuss/ProMP (@9e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pearl_bench.config.checks import require_positive
 
@@ -46,47 +45,3 @@ class GradientConfig:
         require_positive(self, may_be_zero={"kl_weight"})
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")
-
-
-@dataclass(frozen=True)
-class MamlTrpoConfig(GradientConfig):
-    """Settings of MAML-TRPO.
-
-    Attributes:
-        inner_objective: the inner surrogate; ``likelihood_ratio`` is what the PEARL
-            paper's baseline used, ``log_likelihood`` the one of the MAML paper, and
-            ``dice`` has an unbiased Hessian.
-        max_kl: delta, bound of the outer step.
-        cg_iterations: conjugate gradient iterations.
-        line_search_tries: step sizes tried.
-        line_search_shrink: factor from one to the next.
-    """
-
-    inner_objective: Literal["likelihood_ratio", "log_likelihood", "dice"] = (
-        "likelihood_ratio"
-    )
-    max_kl: float = 0.01
-    cg_iterations: int = 10
-    line_search_tries: int = 15
-    line_search_shrink: float = 0.8
-
-
-@dataclass(frozen=True)
-class PrompConfig(GradientConfig):
-    """Settings of ProMP.
-
-    Attributes:
-        outer_steps: Adam steps per batch.
-        learning_rate: of Adam.
-        clip: epsilon of the outer ratio.
-        kl_weight: eta, weight of the divergence before each inner step.
-        adaptive_kl: halve or double eta when the divergence leaves its target.
-        kl_target: of the adaptive eta.
-    """
-
-    outer_steps: int = 5
-    learning_rate: float = 1e-3
-    clip: float = 0.3
-    kl_weight: float = 5e-4
-    adaptive_kl: bool = False
-    kl_target: float = 1e-2

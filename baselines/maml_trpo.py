@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from baselines.gradient_config import MamlTrpoConfig
 from baselines.curvature import InnerStep, Linearised
 from baselines.gradient_learner import GradientLearner
+from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.policy_gradient import (
     InnerObjective,
     Params,

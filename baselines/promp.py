@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from baselines.gradient_config import PrompConfig
 from baselines.gradient_learner import GradientLearner
 from baselines.policy_gradient import (
     Params,
@@ -19,6 +18,7 @@ from baselines.policy_gradient import (
     slices,
     task_mean,
 )
+from baselines.promp_config import PrompConfig
 from pearl_bench.training.types import Metrics
 from suites.base import TaskFamily
 

@@ -20,10 +20,10 @@ LEARNERS: dict[str, tuple[str, str]] = {
         "pearl_bench.pearl.learner:PearlLearner",
     ),
     "maml_trpo": (
-        "baselines.gradient_config:MamlTrpoConfig",
+        "baselines.maml_trpo_config:MamlTrpoConfig",
         "baselines.maml_trpo:MamlTrpoLearner",
     ),
-    "promp": ("baselines.gradient_config:PrompConfig", "baselines.promp:PrompLearner"),
+    "promp": ("baselines.promp_config:PrompConfig", "baselines.promp:PrompLearner"),
     "rl2": ("baselines.rl2_config:Rl2Config", "baselines.rl2:Rl2Learner"),
 }
 """Name of a method: import paths of its settings (a frozen dataclass) and learner."""

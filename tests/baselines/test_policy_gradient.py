@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
 from baselines import policy_gradient as pg
-from baselines.gradient_config import MamlTrpoConfig, PrompConfig
 from baselines.gradient_learner import GradientLearner
 from baselines.maml_trpo import MamlTrpoLearner
+from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.policy_gradient import Params, Phase
 from baselines.promp import PrompLearner
+from baselines.promp_config import PrompConfig
 from pearl_bench.training.rollout import run_episode
 
 PLACE: dict[str, Any] = {

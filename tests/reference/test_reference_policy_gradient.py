@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.gradient_config import MamlTrpoConfig, PrompConfig
 from baselines.maml_trpo import MamlTrpoLearner
+from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.policy_gradient import (
     Params,
     Phase,
@@ -32,6 +32,7 @@ from baselines.policy_gradient import (
     unflatten,
 )
 from baselines.promp import PrompLearner
+from baselines.promp_config import PrompConfig
 from suites.base import ScoreRange, Task, TaskFamily
 
 FOLDER = Path(

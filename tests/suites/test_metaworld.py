@@ -23,8 +23,8 @@ from metaworld.policies import ENV_POLICY_MAP
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 import suites
-from baselines.gradient_config import MamlTrpoConfig
 from baselines.maml_trpo import MamlTrpoLearner
+from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.rl2 import Rl2Learner
 from baselines.rl2_config import Rl2Config
 from pearl_bench.training import package_test

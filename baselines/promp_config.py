@@ -1,0 +1,28 @@
+"""ProMP's settings; free of torch, so that planning a run stays quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from baselines.gradient_config import GradientConfig
+
+
+@dataclass(frozen=True)
+class PrompConfig(GradientConfig):
+    """Settings of ProMP.
+
+    Attributes:
+        outer_steps: Adam steps per batch.
+        learning_rate: of Adam.
+        clip: epsilon of the outer ratio.
+        kl_weight: eta, weight of the divergence before each inner step.
+        adaptive_kl: halve or double eta when the divergence leaves its target.
+        kl_target: of the adaptive eta.
+    """
+
+    outer_steps: int = 5
+    learning_rate: float = 1e-3
+    clip: float = 0.3
+    kl_weight: float = 5e-4
+    adaptive_kl: bool = False
+    kl_target: float = 1e-2
