@@ -1,4 +1,4 @@
-"""Settings that MAML-TRPO and ProMP share; free of torch, so that planning a run stays quick.
+"""What the settings of MAML-TRPO and ProMP have in common; free of torch.
 
 Defaults are those of the sweeps on branch full_code of jonasrothfuss/ProMP (@9e7fc51,
 ``run_scripts/*_run_sweep.py``), most likely the PEARL paper's baselines.
@@ -42,6 +42,6 @@ class GradientConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
-        require_positive(self, may_be_zero={"kl_weight"})
+        require_positive(self)
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")

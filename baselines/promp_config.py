@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from baselines.gradient_config import GradientConfig
+from pearl_bench.config.checks import MAY_BE_ZERO
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,6 @@ class PrompConfig(GradientConfig):
     outer_steps: int = 5
     learning_rate: float = 1e-3
     clip: float = 0.3
-    kl_weight: float = 5e-4
+    kl_weight: float = field(default=5e-4, metadata=MAY_BE_ZERO)
     adaptive_kl: bool = False
     kl_target: float = 1e-2

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pearl_bench.config.checks import require_positive
+from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Rl2Config:
     epochs: int = 5
     minibatch: Literal["batch", "chunk"] = "batch"
     clip: float = 0.2
-    entropy_weight: float = 0.0
-    max_grad_norm: float = 0.0
+    entropy_weight: float = field(default=0.0, metadata=MAY_BE_ZERO)
+    max_grad_norm: float = field(default=0.0, metadata=MAY_BE_ZERO)
     reward_input: float = 1.0
     bptt_steps: int = 32
     discount: float = 0.99
@@ -66,6 +66,6 @@ class Rl2Config:
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
-        require_positive(self, may_be_zero={"entropy_weight", "max_grad_norm"})
+        require_positive(self)
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")

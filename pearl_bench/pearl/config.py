@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pearl_bench.config.checks import require_positive
+from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
 
 ContextSampler = Literal["recent", "whole-buffer", "rl-batch"]
 
@@ -59,15 +59,15 @@ class PearlConfig:
     initial_steps: int = 2000
     tasks_per_iteration: int = 5
     prior_steps: int = 400
-    posterior_steps: int = 0
-    extra_posterior_steps: int = 400
+    posterior_steps: int = field(default=0, metadata=MAY_BE_ZERO)
+    extra_posterior_steps: int = field(default=400, metadata=MAY_BE_ZERO)
     updates_per_iteration: int = 2000
     discount: float = 0.99
     target_tau: float = 0.005
     reward_scale: float = 5.0
-    kl_weight: float = 0.1
-    policy_mean_reg: float = 1e-3
-    policy_std_reg: float = 1e-3
+    kl_weight: float = field(default=0.1, metadata=MAY_BE_ZERO)
+    policy_mean_reg: float = field(default=1e-3, metadata=MAY_BE_ZERO)
+    policy_std_reg: float = field(default=1e-3, metadata=MAY_BE_ZERO)
     next_obs_in_context: bool = False
     sparse_context: bool = False
     probabilistic: bool = True
@@ -78,16 +78,7 @@ class PearlConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
-        require_positive(
-            self,
-            may_be_zero={
-                "posterior_steps",
-                "extra_posterior_steps",
-                "kl_weight",
-                "policy_mean_reg",
-                "policy_std_reg",
-            },
-        )
+        require_positive(self)
         if self.discount > 1 or self.target_tau > 1:
             raise ValueError("discount and target_tau must not exceed 1")
         context = self.prior_steps + self.posterior_steps
