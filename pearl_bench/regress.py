@@ -29,9 +29,9 @@ from pearl_bench.execution.console import Board
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
-from pearl_bench.records import published as store
 from pearl_bench.records.files import RecordError, write_atomic
 from pearl_bench.records.provenance import provenance
+from pearl_bench.records.published import publish as store
 from pearl_bench.records.run_folder import RUN, read_run
 
 FAMILIES = {

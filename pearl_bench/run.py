@@ -72,7 +72,7 @@ def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
 
 def _publish(bench: BenchConfig, board: Board) -> None:
     """Bring published curves and figures up to date; quick if they are."""
-    from pearl_bench.records import published as store  # noqa: PLC0415
+    from pearl_bench.records.published import publish as store  # noqa: PLC0415
 
     out, results = Path(bench.out).expanduser(), Path(bench.results).expanduser()
     written = store.publish(out, results, bench.suite, board.say)

@@ -16,8 +16,8 @@ import numpy as np
 from pearl_bench.config import types
 from pearl_bench.execution.trained import restore
 from pearl_bench.pearl.adapter import PearlAdapter
-from pearl_bench.records import published as store
 from pearl_bench.records.files import RecordError
+from pearl_bench.records.published import publish as store
 from pearl_bench.training.rollout import run_episode
 from suites.base import Task
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pearl_bench import registry
 from pearl_bench.analysis.scores import RUNS, curve_files
 from pearl_bench.records import schema
-from pearl_bench.records.columns import Table
+from pearl_bench.records.table import Table
 
 Row = dict[str, str]
 

@@ -13,8 +13,8 @@ import numpy as np
 from pearl_bench import registry
 from pearl_bench.analysis.arms import Arm, Measure, Part, Point, Row, RunCurve, group
 from pearl_bench.records import schema
-from pearl_bench.records.columns import Table
 from pearl_bench.records.schema import CURVES, TRAJECTORIES_FILE
+from pearl_bench.records.table import Table
 from suites.base import TaskFamily
 
 RUNS = "runs.csv"

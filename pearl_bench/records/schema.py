@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pearl_bench.records.columns import (
+from pearl_bench.records.table import (
     COMMIT,
     COUNT,
     DATE,

@@ -8,7 +8,7 @@ from pearl_bench.analysis import metaworld, style
 from pearl_bench.analysis.figures import ablations
 from pearl_bench.analysis.figures import metaworld as success_figure
 from pearl_bench.analysis.scores import Published, load
-from pearl_bench.records.published import publish
+from pearl_bench.records.published.publish import publish
 
 DEFAULT = {"recurrent": False, "context_sampler": "recent", "probabilistic": True}
 

@@ -9,7 +9,7 @@ from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.check import check
 from pearl_bench.records import provenance, schema
 from pearl_bench.records import run_folder as record
-from pearl_bench.records.published import publish
+from pearl_bench.records.published.publish import publish
 from suites.locomotion import ROWS
 
 README = Path(__file__).parents[2] / "results" / "README.md"

@@ -12,7 +12,7 @@ from raw_runs import make_run
 from pearl_bench.analysis import tables
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.scores import load
-from pearl_bench.records.published import publish
+from pearl_bench.records.published.publish import publish
 
 PHONE = (390, 844)
 """Width and height of a common phone in CSS pixels."""

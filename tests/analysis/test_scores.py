@@ -11,7 +11,7 @@ from raw_runs import always, make_run
 import suites
 from pearl_bench.analysis.arms import OWN, REPORTED, Part
 from pearl_bench.analysis.scores import PublishedError, load
-from pearl_bench.records.published import publish
+from pearl_bench.records.published.publish import publish
 
 
 def published(tmp_path, *runs):

@@ -13,7 +13,7 @@ import pearl_bench
 from pearl_bench import registry, regress
 from pearl_bench.analysis import scores
 from pearl_bench.execution.console import Board
-from pearl_bench.records.published import publish
+from pearl_bench.records.published.publish import publish
 
 PROJECT = Path(__file__).parents[2]
 REFERENCE = PROJECT / "results" / "regress"

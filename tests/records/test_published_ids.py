@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pearl_bench.records.columns import SEPARATOR
-from pearl_bench.records.published import _identity
+from pearl_bench.records.published.publish import _identity
+from pearl_bench.records.table import SEPARATOR
 
 TESTS = Path(__file__).parents[1]
 RESULTS = TESTS.parent / "results"

@@ -11,7 +11,7 @@ import pytest
 from raw_runs import always, make_run, some_return
 
 from pearl_bench.records.files import RecordError
-from pearl_bench.records.published import (
+from pearl_bench.records.published.publish import (
     CURVE_COLUMNS,
     RUN_COLUMNS,
     StoreError,
@@ -338,7 +338,7 @@ def test_the_readme_explains_every_column():
 
 def test_the_store_needs_no_torch():
     code = (
-        "import sys, pearl_bench.records.published; "
+        "import sys, pearl_bench.records.published.publish; "
         "print([m for m in ('torch', 'pandas', 'mujoco') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -25,10 +25,10 @@ import yaml
 
 from pearl_bench.config.types import FREE_ON_RESUME
 from pearl_bench.records import schema
-from pearl_bench.records.columns import SEPARATOR
 from pearl_bench.records.files import RecordError, write_atomic
 from pearl_bench.records.provenance import PACKAGES
 from pearl_bench.records.run_folder import CONFIG, EVAL, EVAL_COLUMNS, RUN, read_run
+from pearl_bench.records.table import SEPARATOR
 
 CURVE_COLUMNS = schema.CURVES.names
 RUN_COLUMNS = schema.RUNS.names

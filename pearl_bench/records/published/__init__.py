@@ -1,0 +1,1 @@
+"""Published results: small CSV files made from raw run folders, and kept."""
