@@ -31,7 +31,7 @@ from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
 from pearl_bench.records.files import RecordError, write_atomic
 from pearl_bench.records.provenance import provenance
-from pearl_bench.records.published import publish as store
+from pearl_bench.records.published.publish import publish
 from pearl_bench.records.run_folder import RUN, read_run
 
 FAMILIES = {
@@ -244,7 +244,7 @@ def _carry_out(words: Words, command: Sequence[str]) -> int:
             return 0
         current = []
         for suite in suites:
-            store.publish(out, out / PUBLISHED, suite, board.say)
+            publish(out, out / PUBLISHED, suite, board.say)
             current += _arms(out / PUBLISHED, suite)
     return _report([*compare(reference, current)], board)
 
@@ -310,7 +310,7 @@ def _replace(reference: Path, out: Path, board: Board) -> None:
     The old one stays until the new one is whole.
     """
     for suite in dict.fromkeys(FAMILIES.values()):
-        store.publish(out, out / PUBLISHED, suite, board.say)
+        publish(out, out / PUBLISHED, suite, board.say)
     for suite in dict.fromkeys(FAMILIES.values()):
         (reference / suite).mkdir(parents=True, exist_ok=True)
         fresh = {path.name: path for path in (out / PUBLISHED / suite).glob("*.csv")}

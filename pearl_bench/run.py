@@ -72,10 +72,10 @@ def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
 
 def _publish(bench: BenchConfig, board: Board) -> None:
     """Bring published curves and figures up to date; quick if they are."""
-    from pearl_bench.records.published import publish as store  # noqa: PLC0415
+    from pearl_bench.records.published.publish import publish  # noqa: PLC0415
 
     out, results = Path(bench.out).expanduser(), Path(bench.results).expanduser()
-    written = store.publish(out, results, bench.suite, board.say)
+    written = publish(out, results, bench.suite, board.say)
     if written or not (results / bench.suite / "figures").exists():
         from pearl_bench.analysis import report  # noqa: PLC0415  (takes seconds)
         from pearl_bench.analysis.scores import PublishedError  # noqa: PLC0415

@@ -17,7 +17,8 @@ from pearl_bench.config import types
 from pearl_bench.execution.trained import restore
 from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.records.files import RecordError
-from pearl_bench.records.published import publish as store
+from pearl_bench.records.published.identity import describe
+from pearl_bench.records.published.trajectories import publish_trajectories
 from pearl_bench.training.rollout import run_episode
 from suites.base import Task
 
@@ -46,7 +47,7 @@ def trace(folder: Path) -> tuple[str, list[Row]]:
         RecordError: the run is not PEARL's in the plane, or cannot be read.
         ConfigError: its configuration is damaged.
     """
-    described = store.describe(folder)
+    described = describe(folder)
     run, family, learner = restore(folder)
     if run.learner != "pearl" or run.suite != "navigation":
         raise RecordError(
@@ -109,7 +110,7 @@ def main(words: Sequence[str]) -> int:
     try:
         for folder in folders:
             suite, rows = trace(folder)
-            path = store.publish_trajectories(Path(results[-1]), suite, rows)
+            path = publish_trajectories(Path(results[-1]), suite, rows)
             print(f"wrote {path}: {len(rows)} rows of {rows[0]['run']}")
     except (RecordError, types.ConfigError, OSError) as error:
         print(error, file=sys.stderr)

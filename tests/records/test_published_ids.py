@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pearl_bench.records.published.publish import _identity
+from pearl_bench.records.published.identity import identity as identity_of
 from pearl_bench.records.table import SEPARATOR
 
 TESTS = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def identity(row, suite, goals):
     config |= {"suite": suite, "config": json.loads(row["settings"])}
     if goals:
         config["meta_test"] = {"goals": int(goals)}
-    return _identity(config, row["fingerprint"], row["device"].split(SEPARATOR)[0])
+    return identity_of(config, row["fingerprint"], row["device"].split(SEPARATOR)[0])
 
 
 @pytest.mark.parametrize("folder", sorted({row["folder"] for row in RECORDED}))

@@ -9,7 +9,7 @@ import yaml
 from pearl_bench.config import runs as config
 from pearl_bench.execution.plan import plan
 from pearl_bench.execution.work import train_run
-from pearl_bench.records.published import publish
+from pearl_bench.records.published.publish import publish
 from pearl_bench.records.run_folder import RunRecord
 
 VERSIONS = {
