@@ -53,7 +53,7 @@ def page(
         ),
         *(
             ("table-" + table.name, f"Table: {table.title}", _table(table))
-            for table in found
+            for table in tables.filled(found)
         ),
         ("protocol", "Protocol", _protocol(published)),
         ("notes", "Notes", _notes(published)),

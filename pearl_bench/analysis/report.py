@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from pearl_bench.analysis import figures, page, style, tables
@@ -25,7 +25,7 @@ def write(results: Path, suite: str, *, html: bool = False) -> list[Path]:
     published = load(results, suite)
     sheets, changed = draw(published)
     found = tables.tables(published)
-    changed += _write_tables(published, found)
+    changed += tables.write(published, found, published.folder / TABLES)
     if html:
         path = published.folder / PAGE
         with style.taste():
@@ -33,17 +33,6 @@ def write(results: Path, suite: str, *, html: bool = False) -> list[Path]:
         if write_atomic(path, text.encode()):
             changed.append(path)
     return changed
-
-
-def _write_tables(published: Published, found: Sequence[tables.Table]) -> list[Path]:
-    """Write the tables of a suite; return the files that changed."""
-    folder = published.folder / TABLES
-    folder.mkdir(exist_ok=True)
-    return [
-        folder / name
-        for name, text in tables.as_files(published, found).items()
-        if write_atomic(folder / name, text.encode())
-    ]
 
 
 def draw(

@@ -2,6 +2,8 @@
 
 import csv
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from raw_runs import always, published, rising, seeds
@@ -11,6 +13,7 @@ from pearl_bench.analysis.scores import load
 from pearl_bench.analysis.tables import table
 
 SUITE = "locomotion"
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def grid(until, every=1000):
@@ -18,7 +21,7 @@ def grid(until, every=1000):
 
 
 def named(results, suite=SUITE):
-    return {of.name: of for of in tables.tables(load(results, suite))}
+    return {of.name: of for of in tables.tables(load(results, suite)) if of.rows}
 
 
 def rows(results, name, suite=SUITE):
@@ -192,6 +195,36 @@ def test_the_summary_has_a_line_per_family(tmp_path):
     assert found["ant-fwd-back"]["RL²"] == "no runs yet"
     assert found["walker-2d-params"]["PEARL"] == "no runs yet"
     assert next(iter(named(results))) == "summary"
+
+
+def test_a_table_without_rows_is_gone(tmp_path):
+    """Each table has a file, until it says nothing any more."""
+    results = published(
+        tmp_path,
+        *seeds(2, steps=grid(10_000), returns=rising(1)),
+        *seeds(2, learner="rl2", steps=grid(10_000), returns=rising(1)),
+    )
+    found, folder = load(results, SUITE), tmp_path / "tables"
+    before = {path.name for path in tables.write(found, tables.tables(found), folder)}
+    assert before == {path.name for path in folder.iterdir()}
+    assert {"efficiency.csv", "improvement.csv", "tables.md", "notes.md"} <= before
+    alone = replace(found, reference="promp")
+    changed = {path.name for path in tables.write(alone, tables.tables(alone), folder)}
+    assert before - {path.name for path in folder.iterdir()} == {"improvement.csv"}
+    assert "improvement.csv" in changed
+    assert "levels.csv" not in changed
+    assert "Probability of improvement" not in (folder / "tables.md").read_text()
+
+
+@pytest.mark.parametrize("suite", ["locomotion", "ml1", "ml10", "navigation"])
+def test_the_published_tables_are_of_the_published_curves(suite, tmp_path):
+    found = load(RESULTS, suite)
+    tables.write(found, tables.tables(found), tmp_path)
+    drawn = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    folder = RESULTS / suite / "tables"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == drawn, (
+        f"python -m pearl_bench.analysis suite={suite} draws them"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pearl_bench.analysis import notes
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.tables import levels, methods, runs, success
 from pearl_bench.analysis.tables.summary import summary
 from pearl_bench.analysis.tables.table import Table, cells_in_words, to_csv
+from pearl_bench.records.files import write_atomic
 
 
 def tables(published: Published) -> list[Table]:
-    """Return all tables of a suite that have a row."""
-    every = [
+    """Return all tables of a suite, with or without rows."""
+    return [
         summary(published),
         levels.levels(published),
         levels.by_run(published),
@@ -26,13 +28,17 @@ def tables(published: Published) -> list[Table]:
         methods.scores(published),
         runs.provenance(published),
     ]
-    return [table for table in every if table.rows]
+
+
+def filled(found: Sequence[Table]) -> list[Table]:
+    """Return the tables that have a row."""
+    return [table for table in found if table.rows]
 
 
 def to_markdown(published: Published, found: Sequence[Table]) -> str:
-    """Return all tables and the notes as one Markdown text."""
+    """Return the tables that have rows, and the notes, as one Markdown text."""
     parts = [f"# {published.suite}"]
-    for table in found:
+    for table in filled(found):
         header, *rows = cells_in_words(table)
         lines = [header, ["---"] * len(header), *rows]
         text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -47,9 +53,23 @@ def notes_in_markdown(published: Published) -> str:
     return "## Notes\n\n" + "\n".join(f"- {text}" for text in found) + "\n"
 
 
-def as_files(published: Published, found: Sequence[Table]) -> dict[str, str]:
-    """Return the text of every file of a suite's tables by name."""
-    files = {f"{table.name}.csv": to_csv(table) for table in found}
-    files["tables.md"] = to_markdown(published, found)
-    files["notes.md"] = notes_in_markdown(published)
-    return files
+def write(published: Published, found: Sequence[Table], folder: Path) -> list[Path]:
+    """Write the tables of a suite.
+
+    Returns:
+        The files that changed; those of tables that have no rows any more are gone.
+    """
+    texts = {f"{table.name}.csv": to_csv(table) for table in filled(found)}
+    texts["tables.md"] = to_markdown(published, found)
+    texts["notes.md"] = notes_in_markdown(published)
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = [
+        folder / name
+        for name, text in texts.items()
+        if write_atomic(folder / name, text.encode())
+    ]
+    empty = [folder / f"{table.name}.csv" for table in found if not table.rows]
+    gone = [path for path in empty if path.exists()]
+    for path in gone:
+        path.unlink()
+    return [*changed, *gone]
