@@ -227,7 +227,7 @@ def _carry_out(words: Words, command: Sequence[str]) -> int:
         with board:
             failures, stopped = launch(
                 runs,
-                benches[0].jobs,
+                benches[0].jobs or 1,
                 board,
                 ["python", "-m", "pearl_bench.regress", *command],
             )

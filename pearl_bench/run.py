@@ -14,9 +14,8 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.help import help_text, wants_help
 from pearl_bench.config.types import BenchConfig, ConfigError
-from pearl_bench.execution import trial
+from pearl_bench.execution import engine, follow, local, trial
 from pearl_bench.execution.console import Board
-from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import estimate, plan, wall_seconds
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
@@ -36,7 +35,12 @@ def main(words: Sequence[str]) -> int:
             print(help_text())
             return 0
         return _carry_out(configuration.load(words), words)
-    except (ConfigError, RecordError, registry.ForeignPackageError) as error:
+    except (
+        ConfigError,
+        RecordError,
+        engine.EngineError,
+        registry.ForeignPackageError,
+    ) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -53,18 +57,30 @@ def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
         board.say("nothing to do")
         _publish(bench, board)
         return 0
-    board.say("measuring how fast this machine is")
-    runs = estimate(runs, trial.measure)
-    board.show_plan(runs, wall_seconds(runs, bench.jobs))
-    if bench.dry:
-        return 0
-    with board:
-        command = ["python", "-m", "pearl_bench.run", *words]
-        failures, stopped = launch(runs, bench.jobs, board, command)
+    command = ["python", "-m", "pearl_bench.run", *words]
+    cluster = engine.cluster(bench)
+    if cluster is None:
+        jobs = bench.jobs or 1
+        board.say("measuring how fast this machine is")
+        runs = estimate(runs, trial.measure)
+        board.show_plan(runs, wall_seconds(runs, jobs))
+        if bench.dry:
+            return 0
+        with board:
+            failures, stopped = local.launch(runs, jobs, board, command)
+    else:
+        board.show_plan(runs, None)
+        if bench.dry:
+            return 0
+        with board:
+            failures, stopped = follow.launch(
+                runs, cluster, board, command, bench.on_stop
+            )
     for folder, reason in failures.items():
         print(f"failed: {folder}: {reason}", file=sys.stderr)
     if stopped is not None:
-        board.say("stopped; repeat the command to resume")
+        if cluster is None:
+            board.say("stopped; repeat the command to resume")
         return 128 + stopped
     _publish(bench, board)
     return 1 if failures else 0

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pearl_bench import registry
+from pearl_bench.config.cluster import on_engine
 from pearl_bench.config.types import (
     FREE_ON_RESUME,
     BenchConfig,
@@ -59,11 +60,11 @@ def load(words: Sequence[str]) -> BenchConfig:
             )
     if len(set(bench.seeds)) < len(bench.seeds) or min(bench.seeds) < 0:
         raise ConfigError(f"seeds={show(bench.seeds)}: take different numbers >= 0")
-    for key in ("steps", "eval_every", "jobs", "checkpoint_minutes"):
+    for key in ("steps", "eval_every", "jobs", "threads", "checkpoint_minutes"):
         value = getattr(bench, key)
         if value is not None and value <= 0:
             raise ConfigError(f"{key}={value}: it must be positive")
-    return bench
+    return on_engine(bench, plain)
 
 
 def run_config(

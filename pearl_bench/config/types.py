@@ -11,6 +11,8 @@ Device = Literal["auto", "cpu", "cuda"]
 
 Precision = Literal["float32", "bf16"]
 
+EngineKind = Literal["local", "slurm", "ray"]
+
 MirrorKind = Literal["none", "tensorboard", "wandb"]
 
 FREE_ON_RESUME = frozenset(
@@ -57,7 +59,22 @@ class BenchConfig:
             something), minutes, or the paper's setting.
         steps: environment steps of a run; the budget's if none.
         eval_every: environment steps between two evaluations; the budget's if none.
-        jobs: runs at the same time, which share the machine's cores.
+        engine: where the runs execute: on this machine, or on a cluster, whose nodes
+            share the folder out= with it.
+        jobs: runs at the same time; one if none, or with engine=slurm as many as it
+            has room for.
+        threads: cores of one run; if none, those that this machine has for each, and
+            one with another engine.
+        gpus: GPUs of one run on a cluster, 0 or 1; with 1 it trains on it.
+        memory: of one run on a cluster, as 4G or 500M; the cluster's default if none.
+        time: of one session of a run on Slurm, as 12:00:00; what is left when it ends
+            is done in the next. Slurm's default if none.
+        partition: of Slurm.
+        account: of Slurm.
+        sbatch: further options of Slurm's sbatch.
+        on_stop: what becomes of a cluster's jobs if this command is stopped: leave
+            them, so that the same command comes back to them, or cancel them after a
+            checkpoint.
         device: where the networks are trained; auto means cuda if there is a device.
         precision: arithmetic of the matrix products in training.
         out: folder of the raw runs (logs, rows, checkpoints).
@@ -78,7 +95,16 @@ class BenchConfig:
     budget: Budget = "quick"
     steps: int | None = None
     eval_every: int | None = None
-    jobs: int = 1
+    engine: EngineKind = "local"
+    jobs: int | None = None
+    threads: int | None = None
+    gpus: int = 0
+    memory: str | None = None
+    time: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    sbatch: str = ""
+    on_stop: Literal["leave", "cancel"] = "leave"
     device: Device = "auto"
     precision: Precision = "float32"
     out: str = "results/raw"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from pearl_bench.execution.plan import Run
+
+
+STATUS_EVERY = 60.0
+"""Seconds between two lines about the whole command."""
 
 
 class Progress(Protocol):
@@ -156,12 +161,24 @@ class Bar:
         )
 
 
+class _Bars(RichProgress):
+    """Bars of runs, and below them how the whole command stands."""
+
+    status = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.status:
+            yield Text(self.status)
+
+
 class Board:
     """The screen: rich on a terminal, plain lines otherwise; a context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
-        self._bars = RichProgress(
+        self._status = ("", -float("inf"))
+        self._bars = _Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             TextColumn("{task.percentage:>3.0f}%"),
@@ -192,6 +209,16 @@ class Board:
             yield Bar(self._bars, task, run.name, steps)
         finally:
             self._bars.remove_task(task)
+
+    def status(self, line: str) -> None:
+        """Show how the whole command stands; where lines stay, one a minute."""
+        self._bars.status = line
+        now = time.monotonic()
+        if self.console.is_terminal or line == self._status[0]:
+            return
+        if now - self._status[1] >= STATUS_EVERY:
+            self._status = (line, now)
+            self.say(line)
 
     def say(self, line: str) -> None:
         """Write a line about the whole command."""

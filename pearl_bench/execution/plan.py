@@ -72,7 +72,9 @@ def plan(bench: BenchConfig) -> list[Run]:
         ConfigError: a folder holds another run than the one asked for, or the device
             is not there.
     """
-    threads = max(1, available_cores() // bench.jobs)
+    threads = bench.threads or 1
+    if bench.engine == "local" and not bench.threads:
+        threads = max(1, available_cores() // (bench.jobs or 1))
     runs = [
         _look_up(
             configuration.run_config(bench, family, learner, seed, threads=threads),
@@ -82,7 +84,7 @@ def plan(bench: BenchConfig) -> list[Run]:
         for learner in bench.learners
         for seed in bench.seeds
     ]
-    if any(run.pending for run in runs):
+    if bench.engine == "local" and any(run.pending for run in runs):
         device = resolve_device(bench.device)
         runs = [replace(r, config=replace(r.config, device=device)) for r in runs]
     return runs

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 class StopRequest:
     """Makes the first SIGINT or SIGTERM a polite request; the second ends at once.
 
+    Args:
+        patient: no signal ends at once, then or later: whoever sends them has SIGKILL.
+
     Attributes:
         signal: the signal that came, if any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self.signal: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -32,10 +36,11 @@ class StopRequest:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self._patient else handler)
 
     def _note(self, number: int, _: object) -> None:
         self.signal = signal.Signals(number)
         self.__exit__()  # the next signal does what it always did
+        again = b"" if self._patient else b"; once more ends at once"
         # print() is not safe within a handler: it may have interrupted a print().
-        os.write(2, b"\nstopping after a checkpoint; once more ends at once\n")
+        os.write(2, b"\nstopping after a checkpoint" + again + b"\n")

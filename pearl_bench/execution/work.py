@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 from pearl_bench.execution.signals import StopRequest
 
 LOG = "log.txt"
+HERE = {"engine": "local", "job": None}
+"""Where a run executes that no cluster has been asked for."""
 
 
 def train_run(
@@ -38,8 +40,17 @@ def train_run(
     progress: Progress,
     stop: Callable[[], bool],
     command: Sequence[str],
+    where: Mapping[str, str | None] = HERE,
 ) -> bool:
     """Train one run in this process, in its folder, from where it stands.
+
+    Args:
+        run: the run.
+        folder: its folder.
+        progress: is told how far it is.
+        stop: polled; true ends it with a checkpoint.
+        command: the command line, for the records.
+        where: ``engine`` and ``job``, for the records.
 
     Returns:
         Whether it is done; false if ``stop`` ended it.
@@ -57,7 +68,7 @@ def train_run(
     gpu = torch.cuda.get_device_name() if run.device == "cuda" else None
     family = registry.family(run.suite, run.family)
     origin = provenance(family.fingerprint(), command, gpu=gpu)
-    origin |= {"device": run.device, "threads": run.threads}
+    origin |= {"device": run.device, "threads": run.threads, **where}
     with (
         Mirror(run, folder) as mirror,
         RunRecord(folder, mirror) as record,

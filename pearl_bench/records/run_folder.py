@@ -196,6 +196,7 @@ class RunRecord:
         else:
             self._refuse_other_tasks(shared)
         session["resumed_at_env_steps"] = self._run["env_steps"]
+        session["resumed_at_seconds"] = self._run["seconds"]
         self._run["sessions"].append(session)
         self._run |= {"status": "begun", "message": ""}
         write_atomic(self.folder / CONFIG, config_yaml.encode())

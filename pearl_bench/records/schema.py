@@ -332,7 +332,10 @@ SESSION_KEYS: dict[str, str] = {
     "versions": "of Python and the packages that decide results",
     "device": "where the networks were trained",
     "threads": "of torch, and of the environments",
+    "engine": "what started it: `local`, `slurm` or `ray`",
+    "job": "its job on a cluster; null without one",
     "resumed_at_env_steps": "environment steps of the checkpoint it went on from",
+    "resumed_at_seconds": "training time up to that checkpoint",
 }
 """Keys of each of its sessions."""
 

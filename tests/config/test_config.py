@@ -36,7 +36,7 @@ def test_defaults_are_filled_in():
     bench = load(["suite=navigation"])
     assert bench.families == ["point-robot", "sparse-point-robot"]
     assert bench.learners == list(registry.LEARNERS)
-    assert (bench.budget, bench.seeds, bench.jobs) == ("quick", [0], 1)
+    assert (bench.budget, bench.seeds, bench.jobs) == ("quick", [0], None)
     assert load(["suite=navigation", "budget=paper"]).seeds == [0, 1, 2, 3, 4]
 
 
@@ -78,7 +78,7 @@ def test_nothing_writes_to_a_configuration():
         ("suite=navigation pearl=1", "unknown word pearl="),
         ("suite=navigation jobs=two", "jobs=two is not allowed; it takes an integer"),
         ("suite=navigation jobs=1.5", "jobs=1.5 is not allowed; it takes an integer"),
-        ("suite=navigation jobs=none", "jobs=none is not allowed"),
+        ("suite=navigation jobs=some", "jobs=some is not allowed"),
         ("suite=navigation jobs=0", "jobs=0: it must be positive"),
         ("suite=navigation steps=-3", "steps=-3: it must be positive"),
         ("suite=navigation checkpoint_minutes=0", "it must be positive"),

@@ -1,0 +1,75 @@
+"""Words that depend on where the runs execute."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection
+from dataclasses import replace
+
+from pearl_bench.config.types import BenchConfig, ConfigError
+from pearl_bench.config.words import show
+
+_SLURM = "it is a word of Slurm"
+_CLUSTER = "it is for engine=slurm and engine=ray"
+REFUSED = {
+    "local": {
+        "gpus": "device=cuda trains on this machine's own",
+        "memory": _CLUSTER,
+        "on_stop": _CLUSTER,
+        **dict.fromkeys(("time", "partition", "account", "sbatch"), _SLURM),
+    },
+    "slurm": {},
+    "ray": {
+        "jobs": "Ray trains as many runs at a time as have room; threads=, gpus= and "
+        "memory= say how much each takes",
+        **dict.fromkeys(("time", "partition", "account", "sbatch"), _SLURM),
+    },
+}
+"""What each engine does not take, and why."""
+
+OWN_OPTIONS = ("-a", "--array", "-J", "--job-name", "-o", "--output", "--wrap")
+"""Options of sbatch by which the command finds its jobs again."""
+
+
+def on_engine(bench: BenchConfig, given: Collection[str]) -> BenchConfig:
+    """Return what a command asks for as its engine needs it.
+
+    Args:
+        bench: what it asks for.
+        given: the words that were typed.
+
+    Raises:
+        ConfigError: the engine does not take a word, or not with that value.
+    """
+    for word, why in REFUSED[bench.engine].items():
+        if word in given:
+            value = show(getattr(bench, word))
+            raise ConfigError(
+                f"{word}={value} is not allowed with engine={bench.engine}: {why}"
+            )
+    if bench.engine == "local":
+        return bench
+    if bench.gpus not in (0, 1):
+        raise ConfigError(f"gpus={bench.gpus}: a run trains on one GPU; take 0 or 1")
+    device = "cuda" if bench.gpus else "cpu"
+    if bench.device not in ("auto", device):
+        raise ConfigError(
+            f"device={bench.device} is not allowed with engine={bench.engine} and "
+            f"gpus={bench.gpus}, which means device={device}"
+        )
+    if bench.memory is not None and not re.fullmatch(r"[1-9]\d*[KMGT]?", bench.memory):
+        raise ConfigError(
+            f"memory={bench.memory} is not allowed; write 4G or 500M (of one run)"
+        )
+    try:
+        options = shlex.split(bench.sbatch)
+    except ValueError as error:
+        raise ConfigError(f"sbatch={bench.sbatch}: {error}") from error
+    for option in options:
+        if option.startswith(OWN_OPTIONS) and not option.startswith("--account"):
+            raise ConfigError(
+                f"sbatch={bench.sbatch}: {option} is the command's own; it finds its "
+                f"jobs again by {', '.join(OWN_OPTIONS)}"
+            )
+    return replace(bench, device=device)

@@ -1,0 +1,91 @@
+"""Where runs execute: on this machine, or on a cluster that decides when and where.
+
+``local`` has a way of its own. A cluster is whatever knows the four verbs below: the
+command submits to it and watches it (``follow``), its nodes train (``node``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from pearl_bench.config.types import BenchConfig
+from pearl_bench.execution.plan import Run
+
+
+class EngineError(RuntimeError):
+    """A cluster does not do what it was asked to; the message is its own sentence."""
+
+
+class Job(NamedTuple):
+    """How a job fares that waits or runs.
+
+    Attributes:
+        running: whether a node has it.
+        text: the same in a few words, with the reason if it waits.
+    """
+
+    running: bool
+    text: str
+
+
+class Engine(Protocol):
+    """A cluster, in four verbs; it chooses the names by which it knows its jobs.
+
+    Attributes:
+        name: as in the word ``engine=``.
+    """
+
+    name: str
+
+    def alive(self, jobs: Collection[str]) -> Mapping[str, Job]:
+        """Return those of the jobs that wait or run.
+
+        Raises:
+            EngineError: the cluster does not answer.
+        """
+        ...
+
+    def submit(
+        self, runs: Sequence[Run], command: Sequence[str], living: Collection[str]
+    ) -> Iterable[tuple[Run, str]]:
+        """Write each run's order and hand it over; yield the run with its job.
+
+        Args:
+            runs: what nobody trains yet.
+            command: the command line, for the records.
+            living: jobs of the same command that were submitted earlier.
+
+        Raises:
+            EngineError: the cluster refuses; what was yielded before it keeps.
+        """
+        ...
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        """Stop these jobs, those that train after a checkpoint; may be repeated.
+
+        Raises:
+            EngineError: the cluster does not answer.
+        """
+        ...
+
+    def ended(self, job: str) -> str:
+        """Say what is known of why a job that ``alive`` has missed is gone."""
+        ...
+
+
+def cluster(bench: BenchConfig) -> Engine | None:
+    """Return the cluster that a command asks for, None if it is to run here.
+
+    Raises:
+        ConfigError: this machine has no way to it.
+    """
+    if bench.engine == "slurm":
+        from pearl_bench.execution.slurm import Slurm  # noqa: PLC0415
+
+        return Slurm(bench)
+    if bench.engine == "ray":
+        from pearl_bench.execution.ray import Ray  # noqa: PLC0415
+
+        return Ray(bench)
+    return None

@@ -1,0 +1,64 @@
+"""Words about clusters: what each engine takes, and what it says to the others."""
+
+import pytest
+
+from pearl_bench.config.runs import load
+from pearl_bench.config.types import ConfigError
+from pearl_bench.execution.plan import plan
+
+SLURM = ["time=1:00:00", "partition=main", "account=lab", "sbatch=--qos=low"]
+
+
+def asked(*words):
+    return load(["suite=navigation", *words])
+
+
+def test_every_word_of_slurm_is_taken_by_slurm():
+    bench = asked("engine=slurm", *SLURM, "jobs=4", "memory=4G", "gpus=1", "threads=2")
+    assert (bench.time, bench.partition, bench.account) == ("1:00:00", "main", "lab")
+    assert (bench.jobs, bench.memory, bench.threads) == (4, "4G", 2)
+    assert bench.sbatch == "--qos=low"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([word] for word in (*SLURM, "gpus=1", "memory=4G", "on_stop=cancel")),
+        *(["engine=ray", word] for word in (*SLURM, "jobs=4")),
+    ],
+)
+def test_what_an_engine_does_not_take_is_refused_with_a_reason(words):
+    engine = "ray" if "engine=ray" in words else "local"
+    with pytest.raises(ConfigError, match=rf"not allowed with engine={engine}: \w"):
+        asked(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gpus=2"], "take 0 or 1"),
+        (["gpus=1", "device=cpu"], "which means device=cuda"),
+        (["device=cuda"], "which means device=cpu"),
+        (["memory=4GB"], "write 4G or 500M"),
+        (["memory=0"], "write 4G or 500M"),
+        (["threads=0"], "must be positive"),
+        (["sbatch=--comment='"], "No closing quotation"),
+        (["sbatch=--array=0-3"], "--array=0-3 is the command's own"),
+        (["sbatch=-Jname"], "-Jname is the command's own"),
+    ],
+)
+def test_impossible_demands_are_refused(words, message):
+    with pytest.raises(ConfigError, match=message):
+        asked("engine=slurm", *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "device", "threads"),
+    [([], "cpu", 1), (["gpus=1", "threads=3"], "cuda", 3)],
+)
+def test_a_cluster_s_runs_do_not_depend_on_this_machine(
+    tmp_path, words, device, threads
+):
+    bench = asked("engine=slurm", *words, f"out={tmp_path}", "learners=pearl")
+    for run in plan(bench):
+        assert (run.config.device, run.config.threads) == (device, threads)
