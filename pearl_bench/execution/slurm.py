@@ -1,0 +1,198 @@
+"""Runs as tasks of Slurm's array jobs, by plain ``sbatch``, ``squeue`` and ``scancel``.
+
+An array goes by a name that is made up before it is submitted, and a job by that and
+its place in the array: whatever happens to the command in between, it finds its jobs.
+No accounting database is needed.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from pearl_bench.config import runs as configuration
+from pearl_bench.config.types import BenchConfig, ConfigError
+from pearl_bench.execution.engine import EngineError, Job
+from pearl_bench.execution.orders import Order, write_order
+from pearl_bench.execution.plan import Run
+from pearl_bench.execution.work import LOG
+
+TASKS = 1000
+"""Tasks of one array; Slurm's limit is 1,001 where a site has not changed it."""
+
+WARNING_SECONDS = 60
+"""Time for the last checkpoint. Slurm may warn of a time limit a minute earlier."""
+
+ENDED = frozenset(
+    (
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "REVOKED",
+        "TIMEOUT",
+    )
+)
+"""States that a job does not leave, unless Slurm itself requeues it."""
+
+SCRIPT = Path(__file__).with_suffix(".sh")
+
+
+class _Task(NamedTuple):
+    """A job as ``squeue`` shows it."""
+
+    id: str
+    state: str
+    reason: str
+    node: str
+
+    def job(self) -> Job:
+        if self.state == "PENDING":
+            reason = "" if self.reason == "None" else f" ({self.reason})"
+            return Job(False, f"waiting{reason}")
+        return Job(True, self.state.lower())
+
+
+class Slurm:
+    """See ``Engine``."""
+
+    name = "slurm"
+
+    def __init__(self, bench: BenchConfig) -> None:
+        for program in ("sbatch", "squeue", "scancel"):
+            if shutil.which(program) is None:
+                raise ConfigError(
+                    f"engine=slurm: there is no {program} on this machine. Type the "
+                    "command on a login node of the cluster."
+                )
+        self._bench = bench
+        # Slurm writes the name of the array and the place in it for %x and %a.
+        self._logs = Path(bench.out).expanduser().absolute() / bench.suite / ".slurm"
+        self._seen: dict[str, _Task] = {}
+
+    def alive(self, jobs: Collection[str]) -> Mapping[str, Job]:
+        """See ``Engine``; one call for all."""
+        names = sorted({job.partition("/")[0] for job in jobs})
+        if not names:
+            return {}
+        shown = _slurm(
+            "squeue",
+            "--noheader",
+            "--array",
+            "--states=all",
+            f"--name={','.join(names)}",
+            "--format=%j/%K|%F_%K|%T|%r|%N",
+        )
+        seen = {}
+        for line in shown.splitlines():
+            job, *rest = line.split("|")
+            seen[job] = _Task(*rest)
+        mine = {job: seen[job] for job in jobs if job in seen}
+        self._seen |= mine
+        return {job: t.job() for job, t in mine.items() if t.state not in ENDED}
+
+    def submit(
+        self, runs: Sequence[Run], command: Sequence[str], living: Collection[str]
+    ) -> Iterator[tuple[Run, str]]:
+        """See ``Engine``; an array for each 1,000 runs.
+
+        With ``jobs=`` an array waits for those before it, or more would run at a time.
+        """
+        self._logs.mkdir(parents=True, exist_ok=True)
+        before = {self._seen[job].id.partition("_")[0] for job in living}
+        size = min(TASKS, _largest_array())
+        for first in range(0, len(runs), size):
+            part = runs[first : first + size]
+            name = f"pearl_bench-{secrets.token_hex(4)}"
+            jobs = [f"{name}/{place}" for place in range(len(part))]
+            for run, job in zip(part, jobs, strict=True):
+                config = configuration.to_yaml(run.config)
+                write_order(run.folder, Order(config, [*command], self.name, job))
+            words = [f"--job-name={name}", f"--array=0-{len(part) - 1}"]
+            if self._bench.jobs:
+                words[-1] += f"%{self._bench.jobs}"
+                words += [f"--dependency=afterany:{':'.join(before)}"] if before else []
+            folders = [str(run.folder.absolute()) for run in part]
+            script = [str(SCRIPT), sys.executable, str(self._logs), *folders]
+            told = _slurm(*self._sbatch(part[0]), *words, *script)
+            before.add(told.strip().partition(";")[0])
+            yield from zip(part, jobs, strict=True)
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        """See ``Engine``."""
+        self.alive(jobs)
+        running, others = [], []
+        for task in (self._seen[job] for job in jobs if job in self._seen):
+            if task.state not in ENDED:
+                (running if task.state == "RUNNING" else others).append(task.id)
+        for words, ids in ((["--batch", "--signal=USR2"], running), ([], others)):
+            for first in range(0, len(ids), TASKS):
+                _slurm("scancel", "--quiet", *words, *ids[first : first + TASKS])
+
+    def ended(self, job: str) -> str:
+        """See ``Engine``."""
+        task = self._seen.get(job)
+        reason = "its job is gone" if task is None else f"job {task.id}: {task.state}"
+        output = self._logs / f"{job.replace('/', '_')}.out"
+        with suppress(OSError):
+            lines = output.read_text(errors="replace").splitlines()
+            reason += "".join(f"; {line}" for line in lines[-1:])
+        return f"{reason}; {LOG} in the folder may say more"
+
+    def _sbatch(self, run: Run) -> list[str]:
+        bench = self._bench
+        asked = {
+            "cpus-per-task": run.config.threads,
+            "gres": "gpu:1" if bench.gpus else None,
+            "mem": bench.memory,
+            "time": bench.time,
+            "partition": bench.partition,
+            "account": bench.account,
+        }
+        return [
+            "sbatch",
+            "--parsable",
+            "--requeue",
+            "--open-mode=append",
+            f"--signal=B:USR1@{WARNING_SECONDS}",
+            f"--output={str(self._logs).replace('%', '%%')}/%x_%a.out",
+            *(f"--{key}={value}" for key, value in asked.items() if value is not None),
+            *shlex.split(bench.sbatch),
+        ]
+
+
+def _largest_array() -> int:
+    settings = _slurm("scontrol", "show", "config")
+    found = re.search(r"^MaxArraySize *= *(\d+)", settings, re.MULTILINE)
+    return int(found[1]) if found else TASKS
+
+
+def _slurm(*words: str) -> str:
+    """Return what one of Slurm's commands prints."""
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            start_new_session=True,  # out of Ctrl-C's reach
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(str(error)) from error
+    if done.returncode:
+        raise EngineError(done.stderr.strip() or f"{words[0]}: {done.returncode}")
+    return done.stdout
