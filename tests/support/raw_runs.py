@@ -91,6 +91,8 @@ def make_run(
         "fingerprint": "0123456789abcdef",
         "device": device,
         "threads": 2,
+        "engine": "local",
+        "job": None,
         "meta_test": [
             {
                 "protocol": protocol,
