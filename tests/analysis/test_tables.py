@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,6 +226,31 @@ def test_the_published_tables_are_of_the_published_curves(suite, tmp_path):
     assert {path.name: path.read_text() for path in folder.iterdir()} == drawn, (
         f"python -m pearl_bench.analysis suite={suite} draws them"
     )
+
+
+def readme():
+    return (RESULTS / "README.md").read_text()
+
+
+def test_the_results_readme_has_every_table():
+    section = readme().split("## `<suite>/tables/`")[1].split("\n## ")[0]
+    named_there = re.findall(r"^\| `(.+)\.csv` \|", section, re.M)
+    found = tables.tables(load(RESULTS, SUITE))
+    assert sorted(named_there) == sorted(of.name for of in found)
+
+
+def test_levels_as_the_results_readme_computes_them(monkeypatch):
+    monkeypatch.chdir(RESULTS.parent)
+    code = readme().split("```python\n")[1].split("```")[0]
+    names = {}
+    exec(code, names)  # what a reader would type
+    levels = {
+        row["run"]: float(row["level"])
+        for row in rows(RESULTS, "levels-by-run")
+        if row["protocol"] == "suite" and row["method"].startswith("PEARL")
+    }
+    theirs = {run: value for (_, run), value in names["levels"].items()}
+    assert theirs == pytest.approx(levels)
 
 
 @pytest.mark.parametrize(
