@@ -1,6 +1,6 @@
 """Record a half-done run of this version, and how this version ends it.
 
-``python tests/records/older_runs.py NAME AT suite=... families=... learners=...``
+``python tests/support/older_runs.py NAME AT suite=... families=... learners=...``
 trains one run by the command itself, stops it at a checkpoint once it has taken AT
 environment steps, and writes ``tests/data/older_runs/NAME/``. What is in there, and
 what later versions are held to, stands in the README beside the recorded runs.
