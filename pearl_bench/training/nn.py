@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -58,19 +59,23 @@ class MLP(nn.Module):
         self, sizes: Sequence[int], *, output_bound: float, rng: torch.Generator
     ) -> None:
         super().__init__()
-        self.depth = len(sizes) - 2
-        for i in range(self.depth):
-            bound = 1 / math.sqrt(sizes[i + 1])
-            layer = _uniform_linear(sizes[i], sizes[i + 1], bound, HIDDEN_BIAS, rng)
+        self.hidden = tuple(
+            _uniform_linear(inputs, outputs, 1 / math.sqrt(outputs), HIDDEN_BIAS, rng)
+            for inputs, outputs in pairwise(sizes[:-1])
+        )
+        for i, layer in enumerate(self.hidden):
             self.add_module(f"hidden{i}", layer)
         self.output = _uniform_linear(sizes[-2], sizes[-1], output_bound, None, rng)
 
     def features(self, x: Tensor) -> Tensor:
         """Return the last hidden layer's activations in the parameters' precision."""
-        for i in range(self.depth):
+        # one leading axis: of more, a layer returns a view of its product, and autograd
+        # copies the whole of what is changed in place through a view
+        rows = x.reshape(-1, x.shape[-1])
+        for layer in self.hidden:
             # in place: a fresh multi-megabyte tensor costs more than the ReLU itself
-            x = torch.relu_(self.get_submodule(f"hidden{i}")(x))
-        return x.to(self.output.weight.dtype)
+            rows = torch.relu_(layer(rows))
+        return rows.view(*x.shape[:-1], -1).to(self.output.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., inputs]`` to ``[..., outputs]``."""
