@@ -1,4 +1,4 @@
-"""What the C library does with memory that torch has freed."""
+"""What the C library does with torch's memory: what is kept, and in what pages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from collections.abc import Callable
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Parameters of ``mallopt``, as in glibc's malloc.h."""
+HUGE_PAGE = 2 << 20
+"""Bytes; of x86-64, and of most others that have them."""
+HUGE_HEAP = 512 << 20
+"""Bytes of the heap that may lie in huge pages: more than an update works on."""
+MADV_HUGEPAGE = 14
+"""Advice of ``madvise``, as in Linux's mman.h."""
 
 
 def keep_pages() -> None:
@@ -21,6 +27,26 @@ def keep_pages() -> None:
     if mallopt is not None:
         mallopt(MMAP_THRESHOLD, 1 << 30)
         mallopt(TRIM_THRESHOLD, 1 << 30)
+        _use_huge_pages()
+
+
+def _use_huge_pages() -> None:
+    """Let the next part of the heap lie in huge pages, where Linux leaves the choice.
+
+    An update goes through weights, moments and activations of some tens of megabytes
+    again and again; in pages of 4 KiB, looking up their addresses takes 3 % of it. Only
+    what is touched takes memory.
+    """
+    libc = ctypes.CDLL(None)
+    libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+    libc.free.argtypes = [ctypes.c_void_p]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    block = libc.malloc(HUGE_HEAP)
+    if block is None:  # the process is not allowed that many addresses
+        return
+    first = -(-block // HUGE_PAGE) * HUGE_PAGE
+    libc.madvise(first, block + HUGE_HEAP - first, MADV_HUGEPAGE)
+    libc.free(block)  # stays in the heap: less than what is trimmed
 
 
 def give_back_pages() -> None:

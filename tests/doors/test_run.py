@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -216,3 +217,23 @@ def test_kept_pages_are_not_faulted_in_again():
     )
     faults = {mode: number_printed(code, mode) for mode in ("keep", "default")}
     assert faults["keep"] < faults["default"] / 10
+
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(),
+    reason="no huge pages here",
+)
+def test_arrays_lie_in_huge_pages():
+    code = (
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from pearl_bench.machine.malloc import keep_pages\n"
+        "keep_pages()\n"
+        "arrays = [np.ones(1 << 16) for _ in range(100)]\n"  # 0.5 MiB each
+        "rollup = Path('/proc/self/smaps_rollup').read_text()\n"
+        "print(rollup.partition('AnonHugePages:')[2].split()[0])"
+    )
+    assert number_printed(code) > 40 << 10  # KiB
