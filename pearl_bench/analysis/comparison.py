@@ -38,7 +38,7 @@ class Improvement(NamedTuple):
     part: Part
     families: tuple[str, ...]
     runs: tuple[tuple[int, int], ...]
-    found: ranks.Improvement
+    found: ranks.RankTest
 
 
 class Area(NamedTuple):

@@ -55,8 +55,8 @@ class Ends(NamedTuple):
 
     Attributes:
         value: of the runs as they are.
-        low: the true lower end is at it, or beyond as its sign says.
-        high: the upper end.
+        low: the lower end; below it if its sign is ``<``.
+        high: the upper end; above it if its sign is ``>``.
     """
 
     value: Bound
@@ -134,7 +134,7 @@ def first_at(steps: np.ndarray, values: np.ndarray, level: float) -> Bound:
 
 
 def ratio(above: Bound, below: Bound) -> Bound:
-    """Divide two bounds; ``UNKNOWN`` if neither side of the ratio is bounded."""
+    """Divide two bounds; ``UNKNOWN`` where they bound it from opposite sides."""
     turned: dict[Sign, Sign] = {"": "", "<": ">", ">": "<"}
     of_below = turned[below.sign]
     if above.sign and of_below and above.sign != of_below:
@@ -167,11 +167,13 @@ def claim(name: str, method: Curve, baseline: Curve) -> Claim:
         baseline: the curves of the baseline.
     """
 
+    level_from = baseline.level_from
+
     def of(rows: np.ndarray, others: np.ndarray) -> list[Bound]:
         one, other = method.values[rows].mean(0), baseline.values[others].mean(0)
-        level = float(other[baseline.level_from :].mean())
+        level = float(other[level_from:].mean())
         needed = holding(method.steps, one, level)
-        own = holding(baseline.steps, other, level, baseline.level_from)
+        own = holding(baseline.steps, other, level, level_from)
         first, first_own = (
             first_at(steps, values, level)
             for steps, values in ((method.steps, one), (baseline.steps, other))
@@ -186,7 +188,7 @@ def claim(name: str, method: Curve, baseline: Curve) -> Claim:
         ends(value, [of_one[i] for of_one in drawn], tail)
         for i, value in enumerate(of(*map(np.arange, runs)))
     ]
-    levels = baseline.values[:, baseline.level_from :].mean(1)
+    levels = baseline.values[:, level_from:].mean(1)
     return Claim(stats.mean(f"{name} level", levels), *found)
 
 

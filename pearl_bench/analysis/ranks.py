@@ -28,7 +28,7 @@ TEST_IS = (
 )
 
 
-class Improvement(NamedTuple):
+class RankTest(NamedTuple):
     """How probably a run of X is higher than one of Y.
 
     Attributes:
@@ -40,7 +40,7 @@ class Improvement(NamedTuple):
     p: float
 
 
-def improvement(families: Sequence[tuple[np.ndarray, np.ndarray]]) -> Improvement:
+def improvement(families: Sequence[tuple[np.ndarray, np.ndarray]]) -> RankTest:
     """Compare runs of X and Y family by family.
 
     Args:
@@ -57,7 +57,7 @@ def improvement(families: Sequence[tuple[np.ndarray, np.ndarray]]) -> Improvemen
                 added[so_far + weight * half_pairs] += ways * more
         dealt = added
     above = sum(ways for total, ways in dealt.items() if total >= observed)
-    return Improvement(
+    return RankTest(
         float(Fraction(observed, unit * len(families))),
         float(Fraction(above, dealt.total())),
     )
