@@ -166,7 +166,6 @@ def claim(name: str, method: Curve, baseline: Curve) -> Claim:
         method: the curves of the method.
         baseline: the curves of the baseline.
     """
-
     level_from = baseline.level_from
 
     def of(rows: np.ndarray, others: np.ndarray) -> list[Bound]:
