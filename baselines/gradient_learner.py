@@ -189,6 +189,10 @@ class GradientLearner(OnPolicyLearner):
 
     # State --------------------------------------------------------------------------
 
+    def policy_state(self) -> dict[str, Tensor]:
+        """Return the meta-parameters."""
+        return dict(self.theta)
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that is needed to continue exactly."""
         return {

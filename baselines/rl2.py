@@ -280,6 +280,10 @@ class Rl2Learner(OnPolicyLearner):
 
     # State --------------------------------------------------------------------------
 
+    def policy_state(self) -> dict[str, Tensor]:
+        """Return the recurrent policy."""
+        return self.policy.state_dict()
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that is needed to continue exactly."""
         return {

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pearl_bench import registry
 from pearl_bench.config.types import ConfigError
-from pearl_bench.execution.trained import restore
+from pearl_bench.execution.trained import load
 from pearl_bench.records.files import RecordError
 from pearl_bench.training.evaluate import EvalRow, evaluate
 from suites.base import BatchEnv, MetaTest, Step, Task, TaskFamily
@@ -123,7 +123,7 @@ def film(folder: Path, indices: Sequence[int]) -> tuple[Filming, list[EvalRow]]:
         ConfigError: there is no such task.
         RuntimeError: there is no OpenGL library.
     """
-    run, family, learner = restore(folder)
+    run, family, learner = load(folder)
     try:
         tasks = tuple(find_task(family, index) for index in indices)
     except ValueError as error:

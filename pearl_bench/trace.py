@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pearl_bench.config import types
-from pearl_bench.execution.trained import restore
+from pearl_bench.execution.trained import load
 from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.published.identity import describe
@@ -48,7 +48,7 @@ def trace(folder: Path) -> tuple[str, list[Row]]:
         ConfigError: its configuration is damaged.
     """
     described = describe(folder)
-    run, family, learner = restore(folder)
+    run, family, learner = load(folder)
     if run.learner != "pearl" or run.suite != "navigation":
         raise RecordError(
             f"{folder} holds {run.learner} on {run.family}; only PEARL has a "

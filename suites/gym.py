@@ -246,10 +246,15 @@ def make_vec(
     return TaskVectorEnv(row, chosen, threads=threads)
 
 
+def id_of(family: TaskFamily) -> str:
+    """Return the id of a family, for ``gymnasium.make``."""
+    return f"{NAMESPACE}/{family.name}-v{family.version}"
+
+
 for _suite in SUITES:
     for _row in suites.load(_suite).families:
         gymnasium.register(
-            f"{NAMESPACE}/{_row.name}-v{_row.version}",
+            id_of(_row),
             entry_point="suites.gym:make",
             vector_entry_point="suites.gym:make_vec",
             kwargs={"suite": _suite, "family": _row.name},

@@ -1,58 +1,235 @@
-"""A trained learner, rebuilt from its run's folder."""
+"""A trained method: loaded from a run's folder or a policy file, tested, put to use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import gymnasium
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import ConfigError, RunConfig
-from pearl_bench.execution.plan import resolve_device
-from pearl_bench.execution.work import build_learner
-from pearl_bench.records import checkpoint
+from pearl_bench.config.words import check_names, show
+from pearl_bench.execution.console import Progress, Tee
+from pearl_bench.execution.plan import plan, resolve_device
+from pearl_bench.execution.work import (
+    build_learner,
+    meta_tested,
+    save_policy,
+    train_run,
+)
+from pearl_bench.records import checkpoint, policy_file
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import CONFIG
+from pearl_bench.training.agent import Agent
+from pearl_bench.training.evaluate import EvalRow, evaluate
 from pearl_bench.training.types import MetaLearner
-from suites.base import TaskFamily
+from suites.base import Task, TaskFamily
 
 
 class Trained(NamedTuple):
-    """A run as its last checkpoint left it."""
+    """A method as training has left it.
+
+    Attributes:
+        run: what was trained, and how.
+        family: its tasks.
+        learner: its networks; of a policy file they cannot be trained on.
+    """
 
     run: RunConfig
     family: TaskFamily
     learner: MetaLearner
 
+    def evaluate(
+        self, tasks: Sequence[Task] | None = None, *, seed: int | None = None
+    ) -> list[EvalRow]:
+        """Play the family's meta-test.
 
-def restore(folder: Path, say: Callable[[str], None] = print) -> Trained:
-    """Rebuild a run's learner from its last checkpoint, on the device it trained on.
+        Args:
+            tasks: of the family, ``family.test`` if None.
+            seed: of starts and exploration; the run's if None, which after a finished
+                run repeats its last evaluation.
+
+        Returns:
+            A row per protocol, task and episode.
+        """
+        family = meta_tested(self.family, self.run)
+        if tasks is not None:
+            family = replace(family, test=tuple(tasks), checked_train=())
+        seed = self.run.seed if seed is None else seed
+        return evaluate(self.learner, family, seed=seed, threads=self.run.threads)
+
+    def agent(self, *, seed: int = 0) -> Agent:
+        """Return an agent that knows nothing of its task yet.
+
+        Args:
+            seed: of all that it draws.
+        """
+        return Agent(self.learner.adapter(self.family.test[:1], seed))
+
+    def adapt(
+        self,
+        env: gymnasium.Env[Any, Any],
+        *,
+        episodes: int | None = None,
+        seed: int = 0,
+    ) -> Agent:
+        """Explore an environment, adapt to its task, and return the agent.
+
+        Args:
+            env: of the family's observation and action sizes.
+            episodes: exploration episodes; those of the family's meta-test if None.
+            seed: of all that the agent draws, and of the first episode's start.
+
+        Raises:
+            ValueError: the environment's sizes are not the family's.
+        """
+        sizes = (self.family.obs_dim,), (self.family.action_dim,)
+        shapes = env.observation_space.shape, env.action_space.shape
+        if shapes != sizes:
+            raise ValueError(
+                f"{self.family.name} has observations and actions of the shapes "
+                f"{sizes[0]} and {sizes[1]}; those of the environment are {shapes[0]} "
+                f"and {shapes[1]}"
+            )
+        agent = self.agent(seed=seed)
+        if episodes is None:
+            episodes = self.family.meta_test.exploration_episodes
+        for number in range(episodes):
+            agent.play(env, explore=True, seed=seed if number == 0 else None)
+        agent.adapt()
+        return agent
+
+    def save(self, path: Path | str) -> None:
+        """Write what acting and adapting need as one small file, for ``load``."""
+        save_policy(Path(path), self.run, self.family, self.learner)
+
+
+def train(
+    learner: str,
+    family: str,
+    *,
+    suite: str | None = None,
+    seed: int = 0,
+    out: Path | str = "results/raw",
+    settings: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+    **words: object,
+) -> Trained:
+    """Train a method on a family in this process, from where its folder stands.
+
+    It is the run that ``pearl_bench.run`` would train: the same call again, or that
+    command, goes on where it stopped, and returns at once when it is done.
 
     Args:
-        folder: a raw run folder.
+        learner: name of the method.
+        family: name of the family.
+        suite: name of its suite; the first that has the family if None.
+        seed: of networks, exploration and sampling.
+        out: raw run folders; this one is ``<out>/<suite>/<family>/<learner>/seed=<k>``.
+        settings: of the method, in place of those of ``conf/``.
+        progress: is told how far it is; nobody if None.
+        **words: other words of the command, such as ``budget="quick"`` or
+            ``steps=50_000``.
+
+    Raises:
+        ConfigError: a name or a value is not allowed, or the folder holds another run.
+        RecordError: the folder is in use or damaged.
+        NonFiniteLoss: a loss became NaN or infinite.
+    """
+    given = {
+        "suite": suite or _suite_of(family),
+        "families": family,
+        "learners": learner,
+        "seeds": seed,
+        "out": out,
+        **words,
+        **{f"{learner}.{key}": value for key, value in (settings or {}).items()},
+    }
+    line = [f"{key}={show(value)}" for key, value in given.items()]
+    (run,) = plan(configuration.load(line))
+    if run.pending:
+        command = ["pearl_bench.train", *line]
+        train_run(run.config, run.folder, progress or Tee(), lambda: False, command)
+    return load(run.folder)
+
+
+def _suite_of(family: str) -> str:
+    known = {
+        row.name: name
+        for name in reversed(registry.suite_names())
+        for row in registry.suite(name).families
+    }
+    check_names("family", [family], list(known))
+    return known[family]
+
+
+def load(path: Path | str, say: Callable[[str], None] = print) -> Trained:
+    """Load a run's last checkpoint, or a policy file, on the device that is there.
+
+    Args:
+        path: a raw run folder or a file that ``Trained.save`` wrote.
         say: is told when the newest checkpoint could not be used.
 
     Raises:
-        RecordError: the folder holds no run, or no checkpoint that can be read.
-        ConfigError: its configuration is damaged, or the device is not there.
+        RecordError: there is no run, no checkpoint or no policy that can be read, or
+            its tasks are others than this version's.
+        ConfigError: its configuration is damaged, or asks for what is unknown here.
     """
+    path = Path(path).expanduser()
+    return _from_file(path) if path.is_file() else _from_folder(path, say)
+
+
+def _from_file(path: Path) -> Trained:
+    tensors, description = policy_file.read(path)
+    try:
+        run, fingerprint, env_steps = (
+            configuration.from_yaml(description["config"]),
+            description["fingerprint"],
+            int(description["env_steps"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise RecordError(f"{path} has a damaged description: {error!r}") from error
+    trained = _untrained(run)
+    if trained.family.fingerprint() != fingerprint:
+        raise RecordError(
+            f"{path} was trained on other tasks of {run.family} than this version's; "
+            "use the version that wrote it"
+        )
+    try:
+        trained.learner.load_policy_state(tensors)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from error
+    trained.learner.env_steps = env_steps
+    return trained
+
+
+def _from_folder(folder: Path, say: Callable[[str], None]) -> Trained:
     try:
         text = (folder / CONFIG).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(
             f"{folder} holds no run: there is no {CONFIG}. Give a folder like "
-            "results/raw/<suite>/<family>/<learner>/seed=0"
+            "results/raw/<suite>/<family>/<learner>/seed=0, or a policy file"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{folder / CONFIG} cannot be read: {error}") from error
     run = configuration.from_yaml(text)
-    family = registry.family(run.suite, run.family)
     state = checkpoint.load(folder, say)
     if state is None:
         raise RecordError(f"{folder} has no checkpoint; train the run first")
-    here = replace(run, device=resolve_device(run.device))
-    learner = build_learner(here, family)
-    learner.load_state_dict(state["learner"])
-    return Trained(run, family, learner)
+    trained = _untrained(run)
+    trained.learner.load_state_dict(state["learner"])
+    return trained
+
+
+def _untrained(run: RunConfig) -> Trained:
+    """Build a run's learner; on the CPU if the GPU that it trained on is not here."""
+    family = registry.family(run.suite, run.family)
+    here = replace(run, device="cpu" if run.device == "cpu" else resolve_device("auto"))
+    return Trained(run, family, build_learner(here, family))

@@ -32,6 +32,7 @@ from pearl_bench.execution.signals import StopRequest
 LOG = "log.txt"
 HERE = {"engine": "local", "job": None}
 """Where a run executes that no cluster has been asked for."""
+POLICY = "policy.safetensors"
 
 
 def train_run(
@@ -85,6 +86,8 @@ def train_run(
             record.finish("failed", reason_of(error))
             log.write(traceback.format_exc())
             raise
+        if done:
+            save_policy(folder / POLICY, run, family, learner)
         record.finish("done" if done else "stopped")
         progress.say("done" if done else "stopped; the same command goes on from here")
         return done
@@ -149,6 +152,20 @@ class _Pipe:
             self._stream.flush()
         except BrokenPipeError:
             self._stop.signal = signal.SIGPIPE
+
+
+def save_policy(
+    path: Path, run: RunConfig, family: TaskFamily, learner: MetaLearner
+) -> None:
+    """Write what acting and adapting need as one small file."""
+    from pearl_bench.records import policy_file  # noqa: PLC0415  (imports torch)
+
+    description = {
+        "config": configuration.to_yaml(run),
+        "fingerprint": family.fingerprint(),
+        "env_steps": learner.env_steps,
+    }
+    policy_file.write(path, learner.policy_state(), description)
 
 
 def reason_of(error: Exception) -> str:

@@ -252,6 +252,12 @@ class PearlLearner(Learner):
 
     # State --------------------------------------------------------------------------
 
+    def policy_state(self) -> dict[str, Tensor]:
+        """Return encoder and policy; the critics only train them."""
+        tensors = self.nets.state_dict()
+        used = ("encoder.", "policy.")
+        return {key: value for key, value in tensors.items() if key.startswith(used)}
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that is needed to continue exactly."""
         return {

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pearl_bench.training.types import Metrics, NonFiniteLoss
 from suites.base import TaskFamily
 
 
-class Learner:
+class Learner(ABC):
     """The part of a meta-learner that is no method's own.
 
     Args:
@@ -102,6 +104,30 @@ class Learner:
             setattr(self, name, state[name])
         self.rng.bit_generator.state = state["rng"]
         self.noise.set_state(state["noise"])
+
+    @abstractmethod
+    def policy_state(self) -> dict[str, Tensor]:
+        """Return by name the tensors that ``adapter`` needs, and no others."""
+
+    def load_policy_state(self, state: dict[str, Tensor]) -> None:
+        """Restore what ``policy_state`` returned; training cannot go on from it.
+
+        Raises:
+            ValueError: a tensor is missing, unknown or of another shape.
+        """
+        own = self.policy_state()
+        for name in sorted(own.keys() | state.keys()):
+            if name not in own or name not in state:
+                where = "unknown here" if name in state else "missing"
+                raise ValueError(f"the policy's tensor {name} is {where}")
+            if own[name].shape != state[name].shape:
+                raise ValueError(
+                    f"the policy's tensor {name} has the shape "
+                    f"{tuple(state[name].shape)}, here {tuple(own[name].shape)}"
+                )
+        with torch.no_grad():
+            for name, value in own.items():
+                value.copy_(state[name])
 
 
 def _generator(device: str, seed: np.random.SeedSequence) -> torch.Generator:

@@ -11,11 +11,14 @@ Shape letters, used in every docstring and assertion:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from suites.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Metrics = dict[str, float]
 """Named scalars of one phase of training, such as ``loss/critic``."""
@@ -127,4 +130,16 @@ class MetaLearner(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
+        ...
+
+    def policy_state(self) -> dict[str, Tensor]:
+        """Return by name the tensors that ``adapter`` needs, and no others."""
+        ...
+
+    def load_policy_state(self, state: dict[str, Tensor]) -> None:
+        """Restore what ``policy_state`` returned; training cannot go on from it.
+
+        Raises:
+            ValueError: a tensor is missing, unknown or of another shape.
+        """
         ...

@@ -1,0 +1,35 @@
+"""Load published curves and print each run's last reported return.
+
+python examples/load_curves.py [RESULTS_FOLDER [SUITE]]
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def main(results: str = "results", suite: str = "locomotion") -> Any:
+    """Return a table with the return of the last episode at each run's last evaluation."""
+    folder = Path(results, suite)
+    runs = pd.read_csv(folder / "runs.csv")
+    exact: Any = {"float_precision": "round_trip"}  # every float to the same bits
+    curves = pd.concat(
+        pd.read_csv(folder / f"{name}.csv", **exact)
+        for name in sorted(set(runs.learner))
+    )
+    reported = curves[
+        (curves.protocol == "suite")
+        & (curves.split == "test")
+        & (curves.group == "all")
+    ].merge(runs[["run", "learner"]])
+    run = ["family", "learner", "seed", "run"]
+    ordered = reported.sort_values(["env_steps", "episode"])
+    last = ordered.groupby(run)[["return"]].last()
+    print(last.to_string())
+    return last
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

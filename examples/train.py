@@ -1,0 +1,28 @@
+"""Train PEARL on a family without the command line, test it and keep its policy.
+
+python examples/train.py [FOLDER]; the same again goes on where it stopped.
+"""
+
+import sys
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pearl_bench
+
+
+def main(out: str = "results/raw", **words: Any) -> Path:
+    """Return the file of the trained policy."""
+    trained = pearl_bench.train(
+        "pearl", "point-robot", seed=0, out=out, settings={"kl_weight": 1.0}, **words
+    )
+    rows = trained.evaluate()  # a row per test task and episode
+    last = max(row.episode for row in rows)
+    print("mean return:", fmean(row.total for row in rows if row.episode == last))
+    path = Path(out, "pearl-point-robot.safetensors")
+    trained.save(path)
+    return path
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,67 @@
+"""A trained policy as one small file: tensors and a JSON description.
+
+The format is safetensors, whose header holds text and offsets only, so that reading a
+file executes nothing. It has what acting and adapting need, and neither critics, nor
+optimisers, nor the replay buffer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from pearl_bench.records.files import RecordError, write_atomic
+
+SUFFIX = ".safetensors"
+FORMAT = 1
+KEY = "pearl_bench"
+"""Of the description in the header's metadata."""
+
+
+def write(
+    path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]
+) -> None:
+    """Write a policy.
+
+    Args:
+        path: the file, in an existing folder.
+        tensors: what ``MetaLearner.policy_state`` returned.
+        description: plain data that say which run this is.
+    """
+    packed = {
+        name: value.detach().cpu().contiguous() for name, value in tensors.items()
+    }
+    text = json.dumps({"format": FORMAT, **description}, sort_keys=True)
+    write_atomic(path, safetensors.torch.save(packed, {KEY: text}))
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return a policy's tensors, on the CPU, and its description.
+
+    Raises:
+        RecordError: the file is no policy, is damaged, or is of another format.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            description = json.loads((file.metadata() or {})[KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        version = description["format"]
+    except (OSError, safetensors.SafetensorError) as error:
+        raise RecordError(f"{path} is no policy file: {error}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise RecordError(
+            f"{path} was not written by pearl_bench, or its description is damaged "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    if version != FORMAT:
+        raise RecordError(
+            f"{path} has format {version}; this version reads format {FORMAT}. Use the "
+            "version that wrote it."
+        )
+    return tensors, description

@@ -1,0 +1,105 @@
+"""A meta-learner in one plain Gymnasium environment: it adapts, then acts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from pearl_bench.training.types import Adapter, Transition
+
+
+class Agent:
+    """A trained method on the one task of an environment.
+
+    ``play`` runs whole episodes. Who steps the environment himself calls ``act`` and,
+    after each step, ``observe``; and ``end_episode`` before the next reset. RL² decides
+    by what it has observed so far; the others go by it when they ``adapt``.
+
+    Args:
+        adapter: of N = 1 task, at its beginning.
+    """
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+        self._obs = np.empty(0, np.float32)
+        self._action = np.empty(0, np.float32)
+
+    def act(self, obs: np.ndarray, *, explore: bool = False) -> np.ndarray:
+        """Choose an action ``[A]`` in [-1, 1] for an observation ``[O]``.
+
+        Args:
+            obs: the current observation.
+            explore: act to find out about the task instead of acting well.
+        """
+        self._obs = np.asarray(obs, np.float32)
+        self._action = self._adapter.act(self._obs[None], explore=explore)[0]
+        return self._action
+
+    def observe(
+        self,
+        next_obs: np.ndarray,
+        reward: float,
+        *,
+        terminated: bool,
+        sparse_reward: float | None = None,
+    ) -> None:
+        """Take note of what the last action led to.
+
+        Args:
+            next_obs: ``[O]`` the observation after the step.
+            reward: of the step.
+            terminated: whether the state is terminal; a time limit is not.
+            sparse_reward: ``info["sparse_reward"]`` where there is one.
+        """
+        sparse = reward if sparse_reward is None else sparse_reward
+        self._adapter.observe(
+            Transition(
+                obs=self._obs[None],
+                action=self._action[None],
+                reward=np.array([reward]),
+                sparse_reward=np.array([sparse]),
+                next_obs=np.asarray(next_obs, np.float32)[None],
+                terminated=np.array([terminated]),
+                alive=np.array([True]),
+            )
+        )
+
+    def end_episode(self) -> None:
+        """Say that the environment is about to be reset."""
+        self._adapter.end_episode()
+
+    def adapt(self) -> None:
+        """Adapt to the task from everything observed so far."""
+        self._adapter.adapt()
+
+    def play(
+        self,
+        env: gymnasium.Env[Any, Any],
+        *,
+        explore: bool = False,
+        seed: int | None = None,
+    ) -> float:
+        """Play one episode to its end and return its undiscounted return.
+
+        The return is the sparse one where the environment's ``info`` tells it.
+
+        Args:
+            env: with the observations ``[O]`` and actions ``[A]`` of the family.
+            explore: as in ``act``.
+            seed: of the environment's start.
+        """
+        obs, _ = env.reset(seed=seed)
+        total, over = 0.0, False
+        while not over:
+            action = self.act(obs, explore=explore)
+            obs, reward, terminated, truncated, info = env.step(action)
+            sparse = info.get("sparse_reward")
+            self.observe(
+                obs, float(reward), terminated=terminated, sparse_reward=sparse
+            )
+            total += float(reward if sparse is None else sparse)
+            over = terminated or truncated
+        self.end_episode()
+        return total

@@ -1,0 +1,143 @@
+"""The Python interface: train, load, test, adapt, act; and the examples."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from raw_runs import train_small
+
+import pearl_bench
+import suites.gym
+from pearl_bench import registry
+from pearl_bench.config.types import ConfigError
+from pearl_bench.records.files import RecordError
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SMALL = ["suite=navigation", "families=point-robot", "budget=smoke"]
+
+
+def example(name: str):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module", params=list(registry.LEARNERS))
+def folder(request, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("raw")
+    return train_small(out, *SMALL, f"learners={request.param}")
+
+
+def test_a_policy_file_acts_as_the_run_does(folder):
+    run = pearl_bench.load(folder)
+    policy = pearl_bench.load(folder / "policy.safetensors")
+    assert policy.run == run.run
+    assert policy.learner.env_steps == run.learner.env_steps
+    assert policy.evaluate() == run.evaluate()
+    env = gymnasium.make(suites.gym.id_of(policy.family), task=3)
+    returns = [trained.adapt(env).play(env, seed=1) for trained in (run, policy)]
+    assert returns[0] == returns[1]
+
+
+def test_a_policy_file_is_small_and_saved_again_the_same(folder, tmp_path):
+    path = folder / "policy.safetensors"
+    assert path.stat().st_size < (folder / "checkpoint.pt").stat().st_size
+    pearl_bench.load(path).save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_an_agent_stepped_by_hand_equals_one_that_plays(folder):
+    trained = pearl_bench.load(folder)
+    env = gymnasium.make("pearl_bench/point-robot-v0", task=2)
+    played = trained.agent().play(env, explore=True, seed=5)
+    agent, total, over = trained.agent(), 0.0, False
+    obs, _ = env.reset(seed=5)
+    while not over:
+        obs, reward, terminated, truncated, info = env.step(
+            agent.act(obs, explore=True)
+        )
+        agent.observe(
+            obs,
+            float(reward),
+            terminated=terminated,
+            sparse_reward=info["sparse_reward"],
+        )
+        total += info["sparse_reward"]
+        over = terminated or truncated
+    assert total == played
+
+
+def test_damaged_policies_are_refused(folder, tmp_path):
+    whole = (folder / "policy.safetensors").read_bytes()
+    path = tmp_path / "policy.safetensors"
+    for size in (0, 4, 100, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(RecordError, match="no policy file"):
+            pearl_bench.load(path)
+    tensors = safetensors.torch.load(whole)
+    for metadata in (None, {"pearl_bench": "[]"}, {"pearl_bench": "{"}):
+        path.write_bytes(safetensors.torch.save(tensors, metadata))
+        with pytest.raises(RecordError, match="description is damaged"):
+            pearl_bench.load(path)
+    with safetensors.safe_open(folder / "policy.safetensors", "pt") as file:
+        described = json.loads(file.metadata()["pearl_bench"])
+
+    def changed(tensors=tensors, **values):
+        text = json.dumps(described | values)
+        path.write_bytes(safetensors.torch.save(tensors, {"pearl_bench": text}))
+        return path
+
+    assert pearl_bench.load(changed()).run == pearl_bench.load(folder).run
+    with pytest.raises(RecordError, match="has format 2"):
+        pearl_bench.load(changed(format=2))
+    with pytest.raises(RecordError, match="other tasks of point-robot"):
+        pearl_bench.load(changed(fingerprint="0" * 16))
+    with pytest.raises(RecordError, match="damaged description"):
+        pearl_bench.load(changed(env_steps=None))
+    with pytest.raises(ConfigError):
+        pearl_bench.load(changed(config="a: ["))
+    name = next(iter(tensors))
+    with pytest.raises(RecordError, match=f"{name} is missing"):
+        pearl_bench.load(changed({k: v for k, v in tensors.items() if k != name}))
+    with pytest.raises(RecordError, match="has the shape"):
+        pearl_bench.load(changed(tensors | {name: torch.zeros(1, 1, 1, 1)}))
+    with pytest.raises(RecordError, match="stray is unknown"):
+        pearl_bench.load(changed({**tensors, "stray": torch.zeros(1)}))
+
+
+def test_adapting_refuses_an_environment_of_other_sizes(folder):
+    env = gymnasium.make("pearl_bench/half-cheetah-vel-v0")
+    with pytest.raises(ValueError, match=r"those of the environment are \(20,\)"):
+        pearl_bench.load(folder).adapt(env)
+
+
+def test_training_again_returns_what_is_there(tmp_path):
+    words: dict[str, Any] = {"budget": "smoke", "out": tmp_path}
+    first = pearl_bench.train("promp", "point-robot", **words)
+    log = next(tmp_path.rglob("log.txt")).read_bytes()
+    again = pearl_bench.train("promp", "point-robot", **words)
+    assert next(tmp_path.rglob("log.txt")).read_bytes() == log
+    assert again.evaluate() == first.evaluate()
+    with pytest.raises(ConfigError, match="did you mean point-robot"):
+        pearl_bench.train("promp", "point-robt", **words)
+    with pytest.raises(ConfigError, match="inner_rate"):
+        pearl_bench.train("promp", "point-robot", settings={"inner_rat": 1}, **words)
+
+
+def test_examples(tmp_path, capsys):
+    policy = example("train").main(str(tmp_path), budget="smoke")
+    assert "mean return: -" in capsys.readouterr().out
+    total = example("adapt").main(str(policy), 5)
+    assert np.isfinite(total)
+    assert total < 0
+    last = example("load_curves").main()
+    assert last.loc["half-cheetah-vel", "return"].max() < 0
