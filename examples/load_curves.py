@@ -11,7 +11,7 @@ import pandas as pd
 
 
 def main(results: str = "results", suite: str = "locomotion") -> Any:
-    """Return a table with the return of the last episode at each run's last evaluation."""
+    """Return the last episode's return at each run's last evaluation."""
     folder = Path(results, suite)
     runs = pd.read_csv(folder / "runs.csv")
     exact: Any = {"float_precision": "round_trip"}  # every float to the same bits
