@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from raw_runs import published, rising, seeds
+from raw_runs import grid, published, rising, seeds
 
 from pearl_bench.analysis import comparison, crossings
 from pearl_bench.analysis.arms import OWN, REPORTED
@@ -12,10 +12,6 @@ from pearl_bench.analysis.crossings import Bound
 from pearl_bench.analysis.scores import load
 
 SUITE = "locomotion"
-
-
-def grid(until, every=1000):
-    return tuple(range(every, until + 1, every))
 
 
 @pytest.fixture

@@ -6,19 +6,16 @@ import sys
 
 import numpy as np
 import pytest
-from raw_runs import always, make_run
+import raw_runs
+from raw_runs import always
 
 import suites
 from pearl_bench.analysis.arms import OWN, REPORTED, Part
 from pearl_bench.analysis.scores import PublishedError, load
-from pearl_bench.records.published.publish import publish
 
 
 def published(tmp_path, *runs):
-    for i, run in enumerate(runs):
-        make_run(tmp_path / str(i), **run)
-        publish(tmp_path / str(i), tmp_path / "results", "locomotion")
-    return load(tmp_path / "results", "locomotion")
+    return load(raw_runs.published(tmp_path, *runs), "locomotion")
 
 
 def arms(found, family="half-cheetah-vel"):
@@ -381,7 +378,6 @@ def test_no_simulator_and_no_torch_is_imported(suite):
 
 
 def test_families_that_nobody_asked_for_are_left_out(tmp_path):
-    make_run(tmp_path / "raw", suite="ml10", family="ml10", success=always)
-    publish(tmp_path / "raw", tmp_path / "results", "ml10")
-    found = load(tmp_path / "results", "ml10")
+    run = {"family": "ml10", "success": always}
+    found = load(raw_runs.published(tmp_path, run, suite="ml10"), "ml10")
     assert [family.name for family in found.families] == ["ml10"]

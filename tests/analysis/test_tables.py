@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from raw_runs import always, published, rising, seeds
+from raw_runs import always, grid, published, rising, seeds
 
 from pearl_bench.analysis import tables
 from pearl_bench.analysis.scores import load
@@ -15,10 +15,6 @@ from pearl_bench.analysis.tables import table
 
 SUITE = "locomotion"
 RESULTS = Path(__file__).parents[2] / "results"
-
-
-def grid(until, every=1000):
-    return tuple(range(every, until + 1, every))
 
 
 def named(results, suite=SUITE):

@@ -148,6 +148,11 @@ def rising(slope: float) -> Callable[[int, int, int], float]:
     return lambda step, task, episode: -200 + slope * step / 1000 + episode
 
 
+def grid(until: int, every: int = 1000) -> tuple[int, ...]:
+    """Environment steps of evaluations at equal distances."""
+    return tuple(range(every, until + 1, every))
+
+
 def seeds(n: int, **run: object) -> list[dict[str, Any]]:
     """Runs that differ in the seed alone."""
     return [{"seed": seed, **run} for seed in range(n)]
