@@ -28,11 +28,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.machine.arithmetic import use_fastest_float32
+from pearl_bench.machine.arithmetic import one_thread, use_fastest_float32
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.machine.threads import available_cores
 from pearl_bench.pearl.collection import Block, EpisodeMeans
-from pearl_bench.pearl.learner import UPDATES_PER_SLICE
+from pearl_bench.pearl.learner import UPDATES_PER_SLICE, PearlLearner
 from pearl_bench.records.provenance import peak_memory_mib
 from pearl_bench.training.evaluate import evaluate
 from pearl_bench.training.rollout import run_episode
@@ -48,8 +48,8 @@ ON_POLICY = {
 """The methods whose whole iteration is timed, and the module that samples for each."""
 LEAST_ROUNDS = 4
 """Iterations that are timed at least, however long; the first never counts."""
-ROWS, WIDTH = 4096, 300
-"""Size of the hidden layers' product in PEARL's update: 16 tasks x 256, 300 wide."""
+SMALL_FAMILY, SMALL_BATCH = "half-cheetah-fwd-back", 64
+"""A small update of PEARL: 4 tasks x 64, with contexts as large as the paper's."""
 
 
 class Figure(NamedTuple):
@@ -98,7 +98,13 @@ def figures(seconds: float, float32_setting: str) -> Iterator[Figure]:
     """Yield every figure, each measured for about ``seconds``."""
     yield from engine_figures(seconds)
     for precision in ("float32", "bf16"):
-        yield update_figure(precision, seconds, float32_setting)
+        large = paper_learner("cpu", precision)
+        yield update_figure(large, precision, seconds, float32_setting)
+        small = paper_learner(
+            "cpu", precision, family=SMALL_FAMILY, batch_size=SMALL_BATCH
+        )
+        with one_thread():
+            yield update_figure(small, precision, seconds, float32_setting)
     yield from rollout_figures(seconds)
     for learner in ON_POLICY:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -119,37 +125,45 @@ def engine_figures(seconds: float) -> Iterator[Figure]:
             yield Figure(name, speed["engine"], "env steps/s", speed["share"], limit)
 
 
-def update_figure(precision: str, seconds: float, float32_setting: str) -> Figure:
-    """PEARL's gradient step at the paper's half-cheetah-vel size on the CPU.
+def update_figure(
+    learner: PearlLearner, precision: str, seconds: float, float32_setting: str
+) -> Figure:
+    """PEARL's gradient step on the CPU, against the product of its hidden layers' size.
 
-    Steps and products of the limiting size alternate; the best of each counts.
+    Steps and as much work in products alternate, equally exposed to whatever else runs;
+    the best of each counts.
     """
-    learner = paper_learner("cpu", precision)
     learner.collect()
-    spans = learner._spans(np.arange(learner.config.meta_batch))
+    config, threads = learner.config, torch.get_num_threads()
+    drawn = np.arange(config.meta_batch) % len(learner.family.train)
+    spans = learner._spans(drawn)
     with FlopCounterMode(display=False) as counter:
         learner.gradient_step(learner._sample(*spans))
     flops = counter.get_total_flops()
-    a, b = torch.randn(ROWS, WIDTH), torch.randn(WIDTH, WIDTH)
+    rows, width = config.meta_batch * config.batch_size, config.hidden_size
+    product_flops = 2 * rows * width * width
+    times = round(flops / product_flops)
+    a, b = torch.randn(rows, width), torch.randn(width, width)
     if precision == "bf16":
         a, b = a.bfloat16(), b.bfloat16()
 
     def step() -> None:
         learner.gradient_step(learner._sample(*spans))
 
-    def product() -> None:
-        for _ in range(10):
+    def products() -> None:
+        for _ in range(times):
             torch.mm(a, b)
 
-    step_s, product_s = fastest_of([step, product], seconds)
-    limit = 10 * 2 * ROWS * WIDTH * WIDTH / product_s
+    step_s, products_s = fastest_of([step, products], seconds)
+    limit = times * product_flops / products_s
     how = f"float32 by oneDNN: {float32_setting == 'medium'}"
     return Figure(
-        f"PEARL update, {precision}, {flops / 1e9:.1f} GFLOP",
+        f"PEARL update of {rows:,} transitions, {precision}, "
+        f"{flops / 1e9:.1f} GFLOP, threads: {threads}",
         1e3 * step_s,
         "ms",
         flops / step_s / limit,
-        f"{limit / 1e9:,.0f} GFLOP/s in {ROWS} x {WIDTH} x {WIDTH}"
+        f"{limit / 1e9:,.0f} GFLOP/s in {rows} x {width} x {width}"
         + (f" ({how})" if precision == "float32" else ""),
     )
 
@@ -281,8 +295,18 @@ def paper_learner(
     name: str = "pearl",
     family: str = "half-cheetah-vel",
     train_tasks: int | None = None,
+    **changes: Any,
 ) -> Any:
-    """Return a learner at the paper's setting, with the first of its train tasks."""
+    """Return a learner at the paper's setting, with the first of its train tasks.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        precision: of the method's arithmetic.
+        name: the method's.
+        family: the family's name.
+        train_tasks: how many of its train tasks; all if None.
+        changes: settings of the method that are not the paper's.
+    """
     words = ["suite=locomotion", "budget=paper"]
     threads = available_cores()
     run = configuration.run_config(
@@ -290,8 +314,9 @@ def paper_learner(
     )
     row = registry.family("locomotion", family)
     row = replace(row, train=row.train[:train_tasks])
+    config = replace(run.config, **changes)
     return registry.learner_class(name)(
-        run.config, row, seed=0, device=device, precision=precision, threads=threads
+        config, row, seed=0, device=device, precision=precision, threads=threads
     )
 
 
