@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from baselines.gradient_config import GradientConfig
+from pearl_bench.registry import CONF, Method
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,8 @@ class MamlTrpoConfig(GradientConfig):
     cg_iterations: int = 10
     line_search_tries: int = 15
     line_search_shrink: float = 0.8
+
+
+METHOD = Method(
+    MamlTrpoConfig, "baselines.maml_trpo:MamlTrpoLearner", CONF / "maml_trpo.yaml"
+)

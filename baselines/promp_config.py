@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from baselines.gradient_config import GradientConfig
 from pearl_bench.config.checks import MAY_BE_ZERO
+from pearl_bench.registry import CONF, Method
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,6 @@ class PrompConfig(GradientConfig):
     kl_weight: float = field(default=5e-4, metadata=MAY_BE_ZERO)
     adaptive_kl: bool = False
     kl_target: float = 1e-2
+
+
+METHOD = Method(PrompConfig, "baselines.promp:PrompLearner", CONF / "promp.yaml")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
+from pearl_bench.registry import CONF, Method
 
 
 @dataclass(frozen=True)
@@ -69,3 +70,6 @@ class Rl2Config:
         require_positive(self)
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")
+
+
+METHOD = Method(Rl2Config, "baselines.rl2:Rl2Learner", CONF / "rl2.yaml")

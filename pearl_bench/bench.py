@@ -7,7 +7,6 @@ bare ``mj_step`` for environments, a matrix product of the update's size for upd
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import math
@@ -16,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.command import Command
 from pearl_bench.machine.arithmetic import one_thread, use_fastest_float32
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.machine.threads import available_cores
@@ -70,26 +70,46 @@ class Figure(NamedTuple):
     limit: str = ""
 
 
-def main() -> int:
-    """Measure and print; ``--json`` prints one JSON object per figure instead."""
-    parser = argparse.ArgumentParser(prog="python -m pearl_bench.bench")
-    parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    parser.add_argument(
-        "--seconds", type=float, default=5.0, help="about how long per figure"
-    )
-    arguments = parser.parse_args()
+@dataclass(frozen=True)
+class SpeedConfig:
+    """How to measure.
+
+    Attributes:
+        seconds: about how long each figure is measured.
+        json: print one JSON object per figure.
+    """
+
+    seconds: float = 5.0
+    json: bool = False
+
+
+COMMAND = Command(
+    "bench",
+    SpeedConfig,
+    "Measures this machine against its own limits.",
+    "seconds=2",
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Carry out a command line; return the exit code."""
+    return COMMAND.carry_out(words, _measure)
+
+
+def _measure(words: Sequence[str]) -> int:
+    wanted = COMMAND.read(words)
     keep_pages()
     torch.set_num_threads(available_cores())
     setting = use_fastest_float32()
     table = Table("what", "speed", "share of limit", "limit")
-    for figure in figures(arguments.seconds, setting):
-        if arguments.json:
+    for figure in figures(wanted.seconds, setting):
+        if wanted.json:
             print(json.dumps(figure._asdict()), flush=True)
             continue
         share = "" if figure.share is None else f"{figure.share:.0%}"
         value = f"{figure.value:,.4g}" if figure.value < 100 else f"{figure.value:,.0f}"
         table.add_row(figure.name, f"{value} {figure.unit}", share, figure.limit)
-    if not arguments.json:
+    if not wanted.json:
         Console().print(table)
     return 0
 
@@ -335,4 +355,4 @@ def fastest_of(work: Sequence[Callable[[], None]], seconds: float) -> list[float
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,35 +1,52 @@
 """A short film of a trained method adapting, as an animated GIF.
 
-``python -m pearl_bench.clip run=<raw run folder>`` plays the run's meta-test once more
+``pearl-bench clip run=<raw run folder>`` plays the run's meta-test once more
 from its last checkpoint. Where all test tasks are filmed and nothing was learnt after
 the last evaluation, these are its very episodes.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pearl_bench import registry
+from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import load
-from pearl_bench.records.files import RecordError
 from pearl_bench.training.evaluate import EvalRow, evaluate
 from suites.base import BatchEnv, MetaTest, Step, Task, TaskFamily
 from suites.gym import Filmed, find_task
 
-USAGE = """\
-usage: python -m pearl_bench.clip run=FOLDER [out=clip.gif] [tasks=0,1]
 
-  run=    a raw run folder with a checkpoint
-  out=    the file to write (default: clip.gif in that folder)
-  tasks=  which tasks to film side by side (default: the first two test tasks)"""
+@dataclass(frozen=True)
+class ClipConfig:
+    """What to film.
+
+    Attributes:
+        run: a raw run folder with a checkpoint.
+        out: the file to write, a GIF; clip.gif in that folder if none.
+        tasks: which tasks to film side by side, by their index; the first two test
+            tasks if empty.
+    """
+
+    run: str
+    out: str | None = None
+    tasks: list[int] = field(default_factory=list)
+
+
+COMMAND = Command(
+    "clip",
+    ClipConfig,
+    "Films a trained method adapting, from its last checkpoint, as an animated GIF.",
+    "run=results/raw/locomotion/half-cheetah-fwd-back/pearl/seed=0",
+)
 SIDE, BAND = 200, 34
 """Pixels of one task's view, and of the line above it."""
 COLOURS = 48
@@ -120,20 +137,39 @@ def film(folder: Path, indices: Sequence[int]) -> tuple[Filming, list[EvalRow]]:
 
     Raises:
         RecordError: the folder holds no trained run.
-        ConfigError: there is no such task.
-        RuntimeError: there is no OpenGL library.
+        ConfigError: there is no such task, or its suite cannot be filmed here.
     """
     run, family, learner = load(folder)
     try:
         tasks = tuple(find_task(family, index) for index in indices)
     except ValueError as error:
         raise ConfigError(f"tasks=: {error}") from error
+    _require_camera(family)
     film = Filming(family)
     filmed = replace(
         family, test=tasks or family.test[:2], checked_train=(), make_batch=film
     )
     rows = evaluate(learner, filmed, seed=run.seed, threads=run.threads)
     return film, [row for row in rows if row.protocol == "suite"]
+
+
+def _require_camera(family: TaskFamily) -> None:
+    """Refuse a family that cannot be filmed, before anything is played.
+
+    Raises:
+        ConfigError: says why.
+    """
+    env = family.make_batch(family.test[:1], threads=1)
+    try:
+        if not isinstance(env, Filmed):
+            raise ConfigError(
+                f"{family.name} cannot be filmed: its environments have no camera"
+            )
+        env.camera(0).close()
+    except RuntimeError as error:  # no OpenGL library
+        raise ConfigError(str(error)) from error
+    finally:
+        env.close()
 
 
 def save(film: Filming, path: Path) -> None:
@@ -151,26 +187,36 @@ def save(film: Filming, path: Path) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Film a run; return 2 if that is not possible."""
-    given = dict(word.split("=", 1) for word in words if "=" in word)
-    unknown = given.keys() - {"run", "out", "tasks"}
-    if len(given) < len(words) or unknown or "run" not in given:
-        print(USAGE, file=sys.stderr)
-        return 2
-    folder = Path(given["run"]).expanduser()
-    out = Path(given.get("out", folder / "clip.gif")).expanduser()
-    try:
-        registry.verify()
-        indices = [int(index) for index in given.get("tasks", "").split(",") if index]
-        found, rows = film(folder, indices)
-    except (ConfigError, RecordError, RuntimeError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    """Carry out a command line; return the exit code."""
+    return COMMAND.carry_out(words, _clip)
+
+
+def _clip(words: Sequence[str]) -> int:
+    wanted = COMMAND.read(words)
+    folder = Path(wanted.run).expanduser()
+    out = Path(wanted.out or folder / "clip.gif").expanduser()
+    _require_writable(out)
+    found, rows = film(folder, wanted.tasks)
     save(found, out)
     for row in rows:
         print(f"task {row.task}, episode {row.episode}: return {row.total:.1f}")
     print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
     return 0
+
+
+def _require_writable(out: Path) -> None:
+    """Refuse a file that could not be written, before anything is played.
+
+    Raises:
+        ConfigError: says what is wrong with it.
+    """
+    if out.suffix.lower() != ".gif":
+        raise ConfigError(f"out={out}: a film is a GIF; take a name that ends in .gif")
+    if out.is_dir() or not out.parent.is_dir():
+        what = "is a folder" if out.is_dir() else f"there is no folder {out.parent}"
+        raise ConfigError(f"out={out}: {what}; name a file in a folder that exists")
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise ConfigError(f"out={out} cannot be written; name another file")
 
 
 if __name__ == "__main__":

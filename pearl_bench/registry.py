@@ -1,32 +1,38 @@
-"""Which methods and suites exist; the only importer of ``baselines`` and ``suites``.
+"""Which methods and suites exist, here and in installed packages; imports them by name.
 
-A new method is one file and one line of ``LEARNERS``. The table holds import paths
-instead of classes, so that planning a run does not wait for torch.
+A method is a ``Method`` beside its settings, and a line of ``LEARNERS``, or in another
+package an entry point of the group ``pearl_bench.learners`` with the same value. A
+suite is a function that returns it, and a line of ``suites.SUITES``, or an entry point
+of ``pearl_bench.suites``. Planning a run imports settings and task lists, no learner.
 """
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol, cast
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pearl_bench.training.types import MetaLearner
     from suites.base import Suite, TaskFamily
 
-LEARNERS: dict[str, tuple[str, str]] = {
-    "pearl": (
-        "pearl_bench.pearl.config:PearlConfig",
-        "pearl_bench.pearl.learner:PearlLearner",
-    ),
-    "maml_trpo": (
-        "baselines.maml_trpo_config:MamlTrpoConfig",
-        "baselines.maml_trpo:MamlTrpoLearner",
-    ),
-    "promp": ("baselines.promp_config:PrompConfig", "baselines.promp:PrompLearner"),
-    "rl2": ("baselines.rl2_config:Rl2Config", "baselines.rl2:Rl2Learner"),
+LEARNERS = {
+    "pearl": "pearl_bench.pearl.config:METHOD",
+    "maml_trpo": "baselines.maml_trpo_config:METHOD",
+    "promp": "baselines.promp_config:METHOD",
+    "rl2": "baselines.rl2_config:METHOD",
 }
-"""Name of a method: import paths of its settings (a frozen dataclass) and learner."""
+"""Name of each method of this distribution, and where its ``Method`` stands."""
+
+LEARNER_GROUP, SUITE_GROUP = "pearl_bench.learners", "pearl_bench.suites"
+"""Groups of entry points by which other packages add a method or a suite."""
+
+CONF = Path(__file__).with_name("conf")
+"""What differs from the methods' defaults, per family and per budget."""
 
 DISTRIBUTION = "pearl-bench"
 
@@ -35,21 +41,31 @@ class ForeignPackageError(ImportError):
     """``baselines`` or ``suites`` is somebody else's package of the same name."""
 
 
-class BuildLearner(Protocol):
-    """What a learner class is to the harness: a function that builds a learner."""
+class ExtensionError(ImportError):
+    """A method or a suite of an installed package cannot be used."""
 
-    def __call__(
-        self,
-        config: Any,
-        family: TaskFamily,
-        *,
-        seed: int,
-        device: str,
-        precision: str,
-        threads: int,
-    ) -> MetaLearner:
-        """Build a learner that has taken no step yet."""
-        ...
+
+@dataclass(frozen=True)
+class Method:
+    """What is known of a method before it trains.
+
+    Attributes:
+        settings: frozen dataclass of its settings, whose module does not import torch.
+        learner: import path ``module:Class`` of what ``BuildLearner`` describes.
+        conf: YAML file of what differs from the defaults, per family and per budget.
+        families: names of families or suites that it is for; all if empty.
+        reads_parameters: whether it reads ``Task.params``. It is then refused families
+            whose tasks have unequal numbers of them.
+        memory: ``(settings, family, steps) -> bytes``: about how much a run holds at
+            most, so that one that does not fit is refused; None if nobody knows.
+    """
+
+    settings: type
+    learner: str
+    conf: Path
+    families: tuple[str, ...] = ()
+    reads_parameters: bool = False
+    memory: Callable[[Any, TaskFamily, int], float] | None = None
 
 
 def verify() -> None:
@@ -78,18 +94,87 @@ def verify() -> None:
             )
 
 
+def learner_names() -> tuple[str, ...]:
+    """Return the names that ``learners`` takes; those of this distribution first."""
+    return (*LEARNERS, *_installed(LEARNER_GROUP))
+
+
+@cache
+def method(learner: str) -> Method:
+    """Return what is known of a method.
+
+    Raises:
+        KeyError: there is no such method.
+        ExtensionError: an installed package's cannot be imported, or is none.
+    """
+    if learner in LEARNERS:
+        return _find(LEARNERS[learner])
+    point = _installed(LEARNER_GROUP)[learner]
+    found = _load(point)
+    if not isinstance(found, Method):
+        raise ExtensionError(f"{_origin(point)}: it is {found!r}, not a Method")
+    return found
+
+
+def config_class(learner: str) -> type:
+    """Return the class of a learner's settings."""
+    return method(learner).settings
+
+
+def default_settings(learner: str) -> dict[str, Any]:
+    """Return a registered method's default settings, nothing of any other's."""
+    return asdict(config_class(learner)()) if learner in learner_names() else {}
+
+
+def learner_class(learner: str) -> Any:
+    """Return what builds a learner, a ``BuildLearner``; importing it takes seconds.
+
+    Raises:
+        ExtensionError: an installed package's cannot be imported.
+    """
+    path = method(learner).learner
+    if learner in LEARNERS:
+        return _find(path)
+    return _load(EntryPoint(learner, path, LEARNER_GROUP))
+
+
+def why_not(learner: str, suite_name: str, family: TaskFamily) -> str | None:
+    """Return why a method cannot be trained on a family; None if it can."""
+    asked = method(learner)
+    if asked.families and not {suite_name, family.name} & set(asked.families):
+        return f"it is for {', '.join(asked.families)}"
+    if asked.reads_parameters and family.param_dim is None:
+        counts = sorted({len(t.params) for t in (*family.train, *family.test)})
+        numbers = " or ".join(map(str, counts))
+        return f"it reads the tasks' parameters, of which each has {numbers}"
+    return None
+
+
 def suite_names() -> tuple[str, ...]:
-    """Return the names that ``suite`` takes."""
+    """Return the names that ``suite`` takes; those of this distribution first."""
     import suites  # noqa: PLC0415  (only once verify() has vouched for it)
 
-    return tuple(suites.SUITES)
+    return (*suites.SUITES, *_installed(SUITE_GROUP))
 
 
+@cache
 def suite(name: str) -> Suite:
-    """Return a suite with all its families."""
-    import suites  # noqa: PLC0415
+    """Return a suite with all its families.
 
-    return suites.load(name)
+    Raises:
+        ValueError: there is no such suite.
+        ExtensionError: an installed package's cannot be imported, or is none.
+    """
+    import suites  # noqa: PLC0415
+    from suites.base import Suite  # noqa: PLC0415
+
+    point = _installed(SUITE_GROUP).get(name)
+    if point is None:
+        return suites.load(name)
+    found = _load(point)()
+    if not isinstance(found, Suite) or found.name != name:
+        raise ExtensionError(f"{_origin(point)}: it is no suite of that name")
+    return found
 
 
 def family(suite_name: str, name: str) -> TaskFamily:
@@ -101,19 +186,44 @@ def family(suite_name: str, name: str) -> TaskFamily:
     return {family.name: family for family in suite(suite_name).families}[name]
 
 
-def config_class(learner: str) -> type:
-    """Return the class of a learner's settings."""
-    return _find(LEARNERS[learner][0])
+@cache
+def _installed(group: str) -> dict[str, EntryPoint]:
+    """Return what installed packages add to a group, by name.
+
+    Raises:
+        ExtensionError: a name is no name, or stands for two things.
+    """
+    import suites  # noqa: PLC0415
+
+    taken = LEARNERS if group == LEARNER_GROUP else suites.SUITES
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=group)):
+        # it becomes the name of folders and files, and begins words of commands
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", point.name):
+            raise ExtensionError(
+                f"{_origin(point)}: a name has small letters, digits, _ and - alone"
+            )
+        if point.name in taken or point.name in found:
+            raise ExtensionError(f"{_origin(point)}: the name is taken already")
+        found[point.name] = point
+    return found
 
 
-def default_settings(learner: str) -> dict[str, Any]:
-    """Return a registered method's default settings, nothing of any other's."""
-    return asdict(config_class(learner)()) if learner in LEARNERS else {}
+def _load(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:  # anything may go wrong in somebody else's module
+        raise ExtensionError(
+            f"{_origin(point)}: {type(error).__name__}: {error}"
+        ) from error
 
 
-def learner_class(learner: str) -> BuildLearner:
-    """Return what builds a learner; importing it may take seconds."""
-    return cast(BuildLearner, _find(LEARNERS[learner][1]))
+def _origin(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist else "an installed package"
+    return (
+        f"{package} adds {point.name} = {point.value} to {point.group}, which cannot "
+        "be used; mend that package or uninstall it"
+    )
 
 
 def _find(path: str) -> Any:

@@ -9,9 +9,9 @@ distributions are compared, never values. ``update=true`` writes the reference a
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -23,13 +23,13 @@ from pearl_bench.analysis import scores
 from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
 from pearl_bench.analysis.scores import PublishedError
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.help import wants_help
-from pearl_bench.config.types import BenchConfig, ConfigError
+from pearl_bench.config.command import Command
+from pearl_bench.config.types import KNOWN, OF_METHODS, BenchConfig, ConfigError
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
-from pearl_bench.records.files import RecordError, write_atomic
+from pearl_bench.records.files import write_atomic
 from pearl_bench.records.provenance import provenance
 from pearl_bench.records.published.publish import publish
 from pearl_bench.records.run_folder import RUN, read_run
@@ -48,41 +48,53 @@ LAST_SHARE = 1 / 3
 RESAMPLES = 200_000
 PUBLISHED = "published"
 """Where the curves of one command's runs are gathered, in the folder of the runs."""
-FIXED = ("suite", "budget", "steps", "device", "precision", "results", "dry")
-USAGE = f"""\
-usage: python -m pearl_bench.regress [key=value ...]
-
-Trains every method on {", ".join(FAMILIES)}
-at budget=regress and compares with the reference. Exit code: 0 none is worse, 1 one is
-or a run failed, 2 the command cannot be carried out.
-
-  update=     true: train the reference's seeds and write the reference anew
-  reference=  its folder (default: results/regress)
-  families=   some of the families above
-  learners=   some of the methods
-  seeds=      other seeds than those of the budget
-  jobs=       runs at the same time (default: 1)
-  out=        a folder that keeps the raw runs, so that the same line goes on where
-              it stopped, as long as the code is the same
-  <learner>.<setting>=  another setting, to see whether it makes the method worse"""
 
 
-class Words(NamedTuple):
-    """What one command asks for.
+def _families() -> tuple[str, ...]:
+    return (*FAMILIES,)
+
+
+@dataclass(frozen=True)
+class RegressConfig:
+    """What one check compares.
 
     Attributes:
-        update: write the reference instead of comparing with it.
-        reference: folder of the published reference.
-        out: folder of the raw runs; none: a temporary one.
-        families: what to train on.
-        others: words for ``configuration.load``.
+        update: train the reference's seeds and write the reference anew.
+        reference: folder of the reference.
+        families: some of the families; all if empty.
+        learners: some of the methods; all of this project's if empty.
+        seeds: other seeds than those of the budget.
+        jobs: runs at the same time.
+        out: a folder that keeps the raw runs, so that the same line goes on where it
+            stopped, as long as the code is the same; a temporary one if none.
+        settings: per method, other settings, to see whether they make it worse.
     """
 
-    update: bool
-    reference: Path
-    out: Path | None
-    families: tuple[str, ...]
-    others: tuple[str, ...]
+    update: bool = False
+    reference: str = "results/regress"
+    families: list[str] = field(default_factory=list, metadata={KNOWN: _families})
+    learners: list[str] = field(
+        default_factory=list, metadata={KNOWN: registry.learner_names}
+    )
+    seeds: list[int] = field(default_factory=list)
+    jobs: int = 1
+    out: str | None = None
+    settings: dict[str, dict[str, Any]] = field(
+        default_factory=dict, metadata={OF_METHODS: True}
+    )
+
+
+COMMAND = Command(
+    "regress",
+    RegressConfig,
+    f"""\
+Trains every method on {", ".join(FAMILIES)}
+at budget=regress and compares with the reference.
+
+Exit code: 0 none is worse, 1 one is or a run failed, 2 the command cannot be carried
+out.""",
+    "families=point-robot jobs=2",
+)
 
 
 class Comparison(NamedTuple):
@@ -107,23 +119,8 @@ class Comparison(NamedTuple):
 
 
 def main(words: Sequence[str]) -> int:
-    """Carry out a command line; return the exit code that ``USAGE`` describes."""
-    try:
-        registry.verify()
-        if wants_help(words):
-            print(USAGE)
-            return 0
-        return _carry_out(_parse(words), words)
-    except (
-        ConfigError,
-        RecordError,
-        PublishedError,
-        registry.ForeignPackageError,
-    ) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    """Carry out a command line; return the exit code that its help describes."""
+    return COMMAND.carry_out(words, _regress)
 
 
 def compare(reference: Sequence[Arm], current: Sequence[Arm]) -> Iterator[Comparison]:
@@ -177,70 +174,45 @@ def threshold(methods: int) -> float:
     return FALSE_ALARMS / (2 * methods * len(FAMILIES))
 
 
-def _parse(words: Sequence[str]) -> Words:
-    given: dict[str, str] = {}
-    others = []
-    for word in words:
-        key, _, value = word.removeprefix("--").partition("=")
-        if key in FIXED:
-            raise ConfigError(f"{key}= is the same in every regression check")
-        if key in ("update", "reference", "out", "families"):
-            given[key] = value
-        else:
-            others.append(word)
-    update = given.get("update", "false") or "true"  # --update
-    if update not in ("true", "false"):
-        raise ConfigError(f"update={update} is not allowed; it takes true or false")
-    families = tuple(filter(None, given.get("families", "").split(","))) or (*FAMILIES,)
-    for family in families:
-        if family not in FAMILIES:
-            known = ", ".join(FAMILIES)
-            raise ConfigError(f"families={family} is not checked; known are: {known}")
-    changing = [word for word in others if not word.startswith("jobs=")]
-    if update == "true" and (len(families) < len(FAMILIES) or changing):
-        raise ConfigError(
-            "update=true trains every method on every family by the reference's seeds "
-            "with the settings in conf/; leave the other words out"
-        )
-    return Words(
-        update == "true",
-        Path(given.get("reference", "results/regress")).expanduser(),
-        Path(given["out"]).expanduser() if "out" in given else None,
-        families,
-        tuple(others),
-    )
-
-
-def _carry_out(words: Words, command: Sequence[str]) -> int:
-    if words.update and _code(provenance("", [], gpu=None)) is None:
-        raise ConfigError(
-            "update=true takes code that git knows, so that the reference can say what "
-            "it was made with; commit first"
-        )
+def _regress(words: Sequence[str]) -> int:
+    wanted = COMMAND.read(words)
+    if wanted.update:
+        if wanted.families or wanted.learners or wanted.seeds or wanted.settings:
+            raise ConfigError(
+                "update=true trains every method on every family by the reference's "
+                "seeds with the settings in conf/; leave the other words out"
+            )
+        if _code(provenance("", [], gpu=None)) is None:
+            raise ConfigError(
+                "update=true takes code that git knows, so that the reference can say "
+                "what it was made with; commit first"
+            )
     threads.limit_spinning()
     board = Board()
-    suites = dict.fromkeys(FAMILIES[family] for family in words.families)
-    with _folder(words.out) as out:
-        benches = [_bench(words, suite, out) for suite in suites]
+    place = Path(wanted.reference).expanduser()
+    families = wanted.families or FAMILIES
+    suites = dict.fromkeys(FAMILIES[family] for family in families)
+    with _folder(wanted.out) as out:
+        benches = [_bench(wanted, suite, families, out) for suite in suites]
         runs = _plan(benches, out)
-        reference = [] if words.update else _reference(words.reference, benches)
+        reference = [] if wanted.update else _reference(place, benches)
         with board:
             failures, stopped = launch(
                 runs,
                 benches[0].jobs or 1,
                 board,
-                ["python", "-m", "pearl_bench.regress", *command],
+                ["python", "-m", "pearl_bench.regress", *words],
             )
         for folder, reason in failures.items():
             print(f"failed: {folder}: {reason}", file=sys.stderr)
-        if failures and words.out is None:
+        if failures and wanted.out is None:
             print("out=FOLDER would keep their logs", file=sys.stderr)
         if stopped is not None:
             return 128 + stopped
         if failures:
             return 1
-        if words.update:
-            _replace(words.reference, out, board)
+        if wanted.update:
+            _replace(place, out, board)
             return 0
         current = []
         for suite in suites:
@@ -250,29 +222,33 @@ def _carry_out(words: Words, command: Sequence[str]) -> int:
 
 
 @contextmanager
-def _folder(out: Path | None) -> Iterator[Path]:
+def _folder(out: str | None) -> Iterator[Path]:
     if out is not None:
-        yield out
+        yield Path(out).expanduser()
     else:
         with TemporaryDirectory(prefix="pearl_bench-regress-") as folder:
             yield Path(folder)
 
 
-def _bench(words: Words, suite: str, out: Path) -> BenchConfig:
-    families = [name for name in words.families if FAMILIES[name] == suite]
-    bench = configuration.load(
-        [
-            f"suite={suite}",
-            f"families={','.join(families)}",
-            "budget=regress",
-            "device=cpu",
-            f"out={out}",
-            *words.others,
-        ]
+def _bench(
+    wanted: RegressConfig, suite: str, families: Iterable[str], out: Path
+) -> BenchConfig:
+    bench = configuration.complete(
+        BenchConfig(
+            suite=suite,
+            families=[name for name in families if FAMILIES[name] == suite],
+            learners=wanted.learners or [*registry.LEARNERS],
+            seeds=[*REFERENCE_SEEDS] if wanted.update else wanted.seeds,
+            budget="regress",
+            jobs=wanted.jobs,
+            device="cpu",
+            out=str(out),
+            settings=wanted.settings,
+        )
     )
     if len(bench.seeds) < 2:
         raise ConfigError("seeds= takes two at least: one has no spread to compare by")
-    return replace(bench, seeds=[*REFERENCE_SEEDS]) if words.update else bench
+    return bench
 
 
 def _plan(benches: Sequence[BenchConfig], out: Path) -> list[Run]:

@@ -10,44 +10,35 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.help import help_text, wants_help
-from pearl_bench.config.types import BenchConfig, ConfigError
+from pearl_bench.config.command import Command
+from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution import engine, follow, local, trial
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import estimate, plan, wall_seconds
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
-from pearl_bench.records.files import RecordError
+
+COMMAND = Command(
+    "run",
+    BenchConfig,
+    """\
+Plans suite x learner x seed, runs what is missing, publishes the curves. The same
+line again resumes where it stopped. Lists: families=a,b seeds=0,1
+
+Exit code: 0 all done, 1 a run failed, 2 the command cannot be carried out,
+128 + n stopped by signal n.""",
+    configuration.EXAMPLE,
+)
 
 
 def main(words: Sequence[str]) -> int:
-    """Run a command line.
-
-    Returns:
-        The exit code: 0 all done, 1 a run failed, 2 the command cannot be carried
-        out, 128 + n stopped by signal n.
-    """
-    try:
-        registry.verify()
-        if wants_help(words):
-            print(help_text())
-            return 0
-        return _carry_out(configuration.load(words), words)
-    except (
-        ConfigError,
-        RecordError,
-        engine.EngineError,
-        registry.ForeignPackageError,
-    ) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    """Carry out a command line; return the exit code that its help describes."""
+    return COMMAND.carry_out(words, _run)
 
 
-def _carry_out(bench: BenchConfig, words: Sequence[str]) -> int:
+def _run(words: Sequence[str]) -> int:
+    bench = configuration.load(words)
     mirror.require(bench.mirror)
     threads.limit_spinning()
     board = Board()

@@ -1,7 +1,7 @@
 """Records posterior sampling in the plane, from checkpoints of PEARL.
 
-``python -m pearl_bench.trace results/raw/navigation/sparse-point-robot/pearl/seed=0``
-plays every test task of a run once more and publishes the paths, and how wide the
+``pearl-bench trace run=results/raw/navigation/sparse-point-robot/pearl/seed=0`` plays
+ every test task of a run once more and publishes the paths, and how wide the
 posterior was, as ``results/<suite>/trajectories.csv``.
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pearl_bench.config import types
+from pearl_bench.config.command import Command
+from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import load
 from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.records.files import RecordError
@@ -26,7 +28,27 @@ TRACE_STREAM = 2
 """Key that separates this module's random stream from all others of a seed."""
 WHOLE = 4
 """Test tasks of which every step is kept; of the others the last of each episode."""
-USAGE = "usage: python -m pearl_bench.trace RUN_FOLDER ... [results=results]"
+
+
+@dataclass(frozen=True)
+class TraceConfig:
+    """What to record.
+
+    Attributes:
+        run: raw run folders with a checkpoint.
+        results: folder where the paths are published.
+    """
+
+    run: list[str]
+    results: str = "results"
+
+
+COMMAND = Command(
+    "trace",
+    TraceConfig,
+    "Records posterior sampling in the plane, from checkpoints of PEARL.",
+    "run=results/raw/navigation/sparse-point-robot/pearl/seed=0",
+)
 
 Row = dict[str, str]
 
@@ -101,20 +123,19 @@ def _values(place: np.ndarray, task: Task, total: float, width: float) -> Row:
 
 
 def main(words: Sequence[str]) -> int:
-    """Trace run folders and publish; return 2 if that is not possible."""
-    folders = [Path(word) for word in words if "results=" not in word[:8]]
-    results = [word[8:] for word in words if word.startswith("results=")] or ["results"]
-    if not folders:
-        print(USAGE, file=sys.stderr)
-        return 2
-    try:
-        for folder in folders:
-            suite, rows = trace(folder)
-            path = publish_trajectories(Path(results[-1]), suite, rows)
-            print(f"wrote {path}: {len(rows)} rows of {rows[0]['run']}")
-    except (RecordError, types.ConfigError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    """Carry out a command line; return the exit code."""
+    return COMMAND.carry_out(words, _trace)
+
+
+def _trace(words: Sequence[str]) -> int:
+    wanted = COMMAND.read(words)
+    if not wanted.run:
+        raise ConfigError(f"run= names no folder; give one, such as {COMMAND.example}")
+    results = Path(wanted.results).expanduser()
+    for folder in wanted.run:
+        suite, rows = trace(Path(folder).expanduser())
+        path = publish_trajectories(results, suite, rows)
+        print(f"wrote {path}: {len(rows)} rows of {rows[0]['run']}")
     return 0
 
 

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -176,6 +177,12 @@ class TaskFamily:
     package: str = ""
     package_test: bool = False
 
+    @property
+    def param_dim(self) -> int | None:
+        """P, the numbers in each task's ``params``; None where tasks differ in it."""
+        sizes = {len(task.params) for task in (*self.train, *self.test)}
+        return sizes.pop() if len(sizes) == 1 else None
+
     def meta_tested(self, goals: int | None, *, package: bool) -> TaskFamily:
         """Return the family with another meta-test.
 
@@ -226,8 +233,11 @@ class Suite:
         families: all there are.
         default: names of those that run when none is named; all if None, and if there
             are none, the user has to name some.
+        conf: YAML file of what methods need to know of these families, as in their
+            own files, under each method's name; those of this project say it there.
     """
 
     name: str
     families: tuple[TaskFamily, ...]
     default: tuple[str, ...] | None = None
+    conf: Path | None = None

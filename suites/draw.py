@@ -6,6 +6,7 @@ which would make it another family, and Meta-World's take minutes.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,8 +15,8 @@ from suites import locomotion, navigation, tasks
 from suites.metaworld import tasks as metaworld_tasks
 
 
-def main(names: Sequence[str]) -> int:
-    """Draw tasks and write the files that are shipped; return 2 for an unknown name."""
+def main(words: Sequence[str]) -> None:
+    """Draw tasks and write the files that are shipped."""
     write: dict[str, Callable[[], None]] = {
         row.name: partial(tasks.write, row.name, row.tasks)
         for row in (*locomotion.ROWS, *navigation.ROWS)
@@ -23,16 +24,15 @@ def main(names: Sequence[str]) -> int:
     write |= {
         name: partial(metaworld_tasks.write, name) for name in metaworld_tasks.SEEDS
     }
-    if unknown := set(names) - write.keys():
-        print(
-            f"no task list {', '.join(sorted(unknown))}; they are: {', '.join(write)}",
-            file=sys.stderr,
-        )
-        return 2
+    parser = argparse.ArgumentParser(prog="python -m suites.draw", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(write)}")
+    names = parser.parse_args(words).names
+    if unknown := sorted(set(names) - write.keys()):
+        known = ", ".join(write)
+        parser.error(f"no task list {', '.join(unknown)}; they are: {known}")
     for name in names or write:
         write[name]()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -15,7 +15,7 @@ Without the import, put the module before the name:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -45,6 +45,7 @@ class Camera(Protocol):
         ...
 
 
+@runtime_checkable
 class Filmed(BatchEnv, Protocol):
     """A batch whose environments can be seen."""
 

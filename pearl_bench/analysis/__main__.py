@@ -8,51 +8,84 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pearl_bench import registry
 from pearl_bench.analysis.check import check
 from pearl_bench.analysis.report import write
-from pearl_bench.analysis.scores import PublishedError
+from pearl_bench.config.command import Command
+from pearl_bench.config.types import KNOWN
 
-USAGE = """\
-usage: python -m pearl_bench.analysis suite=NAME [results=results] [html=true]
-       python -m pearl_bench.analysis check [results=results]"""
 SHOWN = 20
 """Problems that are named; the others are counted."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Carry out a command line.
+@dataclass(frozen=True)
+class AnalysisConfig:
+    """What to draw.
 
-    Returns:
-        The exit code: 1 if the check found problems, 2 if the command cannot be
-        carried out.
+    Attributes:
+        suite: the suite whose figures and tables are drawn.
+        results: folder of the published results.
+        html: write report.html as well, one page that needs no network.
     """
-    checking = words[:1] == ["check"]
-    given = {"results": "results", "html": "false"}
-    for word in words[checking:]:
-        key, _, given[key] = word.partition("=")
-    suite = given.pop("suite", "")
-    results = Path(given.pop("results"))
-    html = given.pop("html")
-    if given or bool(suite) == checking or html not in ("true", "false"):
-        print(USAGE, file=sys.stderr)
-        return 2
-    if checking:
-        return _check(results)
-    try:
-        written = write(results, suite, html=html == "true")
-    except PublishedError as error:
-        print(error, file=sys.stderr)
-        return 2
+
+    suite: str = field(metadata={KNOWN: registry.suite_names})
+    results: str = "results"
+    html: bool = False
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """What to check.
+
+    Attributes:
+        results: folder of the published results, of all suites.
+    """
+
+    results: str = "results"
+
+
+ANALYSIS = Command(
+    "analysis",
+    AnalysisConfig,
+    "Draws what is published of a suite: figures, tables and, if asked, a page.\n"
+    "`pearl-bench check` checks the published files.",
+    "suite=locomotion",
+)
+CHECK = Command(
+    "check",
+    CheckConfig,
+    """\
+Checks the published files of all suites.
+
+Exit code: 0 they are as they should be, 1 there are problems, 2 the command cannot be
+carried out.""",
+    "results=results",
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Carry out a command line; return the exit code that its help describes."""
+    if words[:1] == ["check"]:
+        return CHECK.carry_out(words[1:], _check)
+    return ANALYSIS.carry_out(words, _draw)
+
+
+def _draw(words: Sequence[str]) -> int:
+    wanted = ANALYSIS.read(words)
+    results = Path(wanted.results).expanduser()
+    written = write(results, wanted.suite, html=wanted.html)
     for path in written:
         print(f"wrote {path}")
     if not written:
-        print(f"figures and tables in {results / suite} are up to date")
+        print(f"figures and tables in {results / wanted.suite} are up to date")
     return 0
 
 
-def _check(results: Path) -> int:
+def _check(words: Sequence[str]) -> int:
+    results = Path(CHECK.read(words).results).expanduser()
     problems = check(results)
     for problem in problems[:SHOWN]:
         print(problem, file=sys.stderr)

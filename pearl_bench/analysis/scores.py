@@ -12,6 +12,7 @@ import numpy as np
 
 from pearl_bench import registry
 from pearl_bench.analysis.arms import Arm, Measure, Part, Point, Row, RunCurve, group
+from pearl_bench.config.errors import UserError
 from pearl_bench.records import schema
 from pearl_bench.records.schema import CURVES, TRAJECTORIES_FILE
 from pearl_bench.records.table import Table
@@ -21,7 +22,7 @@ RUNS = "runs.csv"
 REMEDY = "python -m pearl_bench.analysis check names the line."
 
 
-class PublishedError(RuntimeError):
+class PublishedError(UserError):
     """There are no published curves, or they do not fit together."""
 
 

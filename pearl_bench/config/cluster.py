@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from pearl_bench.config.types import BenchConfig, ConfigError
 from pearl_bench.config.words import show
@@ -32,18 +31,15 @@ OWN_OPTIONS = ("-a", "--array", "-J", "--job-name", "-o", "--output", "--wrap")
 """Options of sbatch by which the command finds its jobs again."""
 
 
-def on_engine(bench: BenchConfig, given: Collection[str]) -> BenchConfig:
+def on_engine(bench: BenchConfig) -> BenchConfig:
     """Return what a command asks for as its engine needs it.
-
-    Args:
-        bench: what it asks for.
-        given: the words that were typed.
 
     Raises:
         ConfigError: the engine does not take a word, or not with that value.
     """
+    usual = {item.name: item.default for item in fields(BenchConfig)}
     for word, why in REFUSED[bench.engine].items():
-        if word in given:
+        if getattr(bench, word) != usual[word]:
             value = show(getattr(bench, word))
             raise ConfigError(
                 f"{word}={value} is not allowed with engine={bench.engine}: {why}"

@@ -1,55 +1,78 @@
-"""Every word with its type, default and meaning."""
+"""Every word of a command with its type, default and meaning."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
 
 from pearl_bench import registry
-from pearl_bench.config.types import BenchConfig, MetaTestConfig
+from pearl_bench.config.types import KNOWN, OF_METHODS
 from pearl_bench.config.words import default_of, type_name, types_of
 
 
 def wants_help(words: Sequence[str]) -> bool:
-    """Whether the command line asks for ``help_text``."""
+    """Whether a command line asks for ``help_text``."""
     return not {"-h", "--help", "help", "help=true"}.isdisjoint(words)
 
 
-def help_text() -> str:
-    """Return every word with its type, default and meaning."""
-    lines = [
-        "usage: python -m pearl_bench.run suite=NAME [key=value ...]",
-        "",
-        "Plans suite x learner x seed, runs what is missing, publishes the curves.",
-        "The same line again resumes where it stopped. Lists: families=a,b seeds=0,1",
-        "",
-        f"suites: {', '.join(registry.suite_names())}",
-        f"learners: {', '.join(registry.LEARNERS)}",
-        "",
-        *_describe(BenchConfig, "", leave_out={"settings", "meta_test"}),
-        *_describe(MetaTestConfig, "meta_test."),
+def help_text(name: str, cls: type, purpose: str, example: str) -> str:
+    """Return what a command does, and every word with type, default and meaning.
+
+    Args:
+        name: of the command.
+        cls: dataclass of its words.
+        purpose: what it does.
+        example: words to type.
+    """
+    needed = [
+        f"{item.name}=..."
+        for item in fields(cls)
+        if item.default is MISSING and item.default_factory is MISSING
     ]
-    for learner in registry.LEARNERS:
-        lines += [
-            "",
-            f"Settings of {learner}; conf/{learner}.yaml sets them per family and",
-            "budget, and a word given here beats it:",
-            "",
-            *_describe(registry.config_class(learner), f"{learner}."),
-        ]
+    lines = [
+        f"usage: pearl-bench {' '.join([name, *needed])} [key=value ...]",
+        "",
+        *purpose.splitlines(),
+        "",
+        f"For example: pearl-bench {name} {example}".rstrip(),
+        "",
+    ]
+    for item in fields(cls):
+        if KNOWN in item.metadata:
+            lines.append(f"{item.name}: {', '.join(item.metadata[KNOWN]())}")
+    lines += ["", *_describe(cls)] if lines[-1] else _describe(cls)
+    for item in fields(cls):
+        if OF_METHODS in item.metadata:
+            for learner in registry.learner_names():
+                method = registry.method(learner)
+                lines += [
+                    "",
+                    f"Settings of {learner}; {method.conf.name} sets them per family",
+                    "and budget, and a word given here beats it:",
+                    "",
+                    *_describe(method.settings, f"{learner}."),
+                ]
     return "\n".join(lines)
 
 
-def _describe(cls: type, prefix: str, leave_out: Iterable[str] = ()) -> list[str]:
+def _describe(cls: type, prefix: str = "") -> Iterator[str]:
     meanings = _meanings(cls)
-    lines = []
+    nested: list[tuple[type, str]] = []
+    of_methods = {item.name for item in fields(cls) if OF_METHODS in item.metadata}
     for key, hint in types_of(cls).items():
-        if key not in leave_out:
-            lines.append(f"  {prefix}{key}=  {type_name(hint)}{default_of(cls, key)}")
-            lines += textwrap.wrap(
-                meanings[key], 78, initial_indent=" " * 6, subsequent_indent=" " * 6
-            )
-    return lines
+        if is_dataclass(hint):
+            nested.append((typing.cast(Any, hint), f"{prefix}{key}."))
+        elif key not in of_methods:
+            any_name = ".<name>" if typing.get_origin(hint) is dict else ""
+            type_and_default = f"{type_name(hint)}{default_of(cls, key)}"
+            yield f"  {prefix}{key}{any_name}=  {type_and_default}"
+            for line in textwrap.wrap(meanings.get(key, ""), 72):
+                yield f"      {line}"
+    for inner, inner_prefix in nested:
+        yield from _describe(inner, inner_prefix)
 
 
 def _meanings(cls: type) -> dict[str, str]:

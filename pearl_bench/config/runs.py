@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from pearl_bench import registry
 from pearl_bench.config.cluster import on_engine
+from pearl_bench.config.conf import of_budget, read_text, read_yaml, settings_of
 from pearl_bench.config.types import (
     FREE_ON_RESUME,
     BenchConfig,
@@ -20,9 +21,15 @@ from pearl_bench.config.types import (
     MetaTestConfig,
     RunConfig,
 )
-from pearl_bench.config.words import build, check_names, parse, show, suggest, types_of
+from pearl_bench.config.words import (
+    build,
+    check_names,
+    read,
+    show,
+)
+from suites.base import TaskFamily
 
-CONF = Path(__file__).parents[1] / "conf"
+EXAMPLE = "suite=locomotion"
 
 
 def load(words: Sequence[str]) -> BenchConfig:
@@ -31,28 +38,24 @@ def load(words: Sequence[str]) -> BenchConfig:
     Raises:
         ConfigError: a word is not understood or not allowed; the message says why.
     """
-    given = parse(words)
-    known = list(registry.LEARNERS)
-    settings = {k: v for k, v in given.items() if k in known}
-    plain = {k: v for k, v in given.items() if k not in known}
-    if "suite" not in plain:
-        suites = ", ".join(registry.suite_names())
-        raise ConfigError(f"suite= is missing; the suites are: {suites}")
-    check_names("suite", [plain["suite"]], registry.suite_names())
-    meta_test = build(MetaTestConfig, plain.get("meta_test", {}), prefix="meta_test.")
-    nested = {"settings": settings, "meta_test": asdict(meta_test)}
-    bench = build(BenchConfig, plain | nested)
+    return complete(read(BenchConfig, words, EXAMPLE))
 
-    check_names("learners", bench.learners, known)
-    filled = {
-        "families": _families(bench),
-        "task": [],
-        "learners": bench.learners or known,
-        "seeds": bench.seeds or _of_budget(bench.budget)["seeds"],
-    }
-    bench = BenchConfig(**(vars(bench) | filled))
 
-    for learner, keys in settings.items():
+def complete(bench: BenchConfig) -> BenchConfig:
+    """Return what a command asks for with families, learners and seeds filled in.
+
+    Raises:
+        ConfigError: something is not allowed; the message says why.
+    """
+    families = _families(bench)
+    bench = replace(
+        bench,
+        families=[family.name for family in families],
+        task=[],
+        learners=_learners(bench, families),
+        seeds=bench.seeds or of_budget(bench.budget)["seeds"],
+    )
+    for learner, keys in bench.settings.items():
         if learner not in bench.learners:
             raise ConfigError(
                 f"{learner}.{next(iter(keys))}= is given, but "
@@ -64,7 +67,7 @@ def load(words: Sequence[str]) -> BenchConfig:
         value = getattr(bench, key)
         if value is not None and value <= 0:
             raise ConfigError(f"{key}={value}: it must be positive")
-    return on_engine(bench, plain)
+    return on_engine(bench)
 
 
 def run_config(
@@ -75,10 +78,10 @@ def run_config(
     Raises:
         ConfigError: ``conf/`` or a word has an unknown key or a value not allowed.
     """
-    settings = _from_conf(learner, bench.suite, family, bench.budget)
+    settings = settings_of(learner, bench.suite, family, bench.budget)
     meta_test = bench.meta_test
     if meta_test.goals is None:
-        goals = _of_budget(bench.budget).get("goals", {}).get(bench.suite)
+        goals = of_budget(bench.budget).get("goals", {}).get(bench.suite)
         meta_test = replace(meta_test, goals=goals)
     found = {key: settings.pop(key, None) for key in ("steps", "eval_every")}
     words = {"steps": bench.steps, "eval_every": bench.eval_every}
@@ -86,8 +89,9 @@ def run_config(
     for key, value in found.items():
         if not isinstance(value, int) or value <= 0:
             raise ConfigError(
-                f"{CONF / learner}.yaml: {key} is {value} for {family} in budget "
-                f"{bench.budget}; it must be a positive integer"
+                f"{registry.method(learner).conf}: {key} is {value} for {family} in "
+                f"budget {bench.budget}; it must be a positive integer. Mend that, or "
+                f"give {key}="
             )
     return RunConfig(
         suite=bench.suite,
@@ -118,9 +122,9 @@ def usual_settings(
 
     They are nothing for a method or a budget that this version does not know.
     """
-    if learner not in registry.LEARNERS or budget not in typing.get_args(Budget):
+    if not _is_known(learner, budget):
         return {}
-    chosen = _from_conf(learner, suite, family, typing.cast(Budget, budget))
+    chosen = settings_of(learner, suite, family, typing.cast(Budget, budget))
     usual = registry.default_settings(learner)
     return {key: chosen.get(key, value) for key, value in usual.items()}
 
@@ -130,9 +134,13 @@ def usual_steps(learner: str, suite: str, family: str, budget: str) -> int | Non
 
     They are None for a method or a budget that this version does not know.
     """
-    if learner not in registry.LEARNERS or budget not in typing.get_args(Budget):
+    if not _is_known(learner, budget):
         return None
-    return _from_conf(learner, suite, family, typing.cast(Budget, budget)).get("steps")
+    return settings_of(learner, suite, family, typing.cast(Budget, budget)).get("steps")
+
+
+def _is_known(learner: str, budget: str) -> bool:
+    return learner in registry.learner_names() and budget in typing.get_args(Budget)
 
 
 def to_yaml(run: RunConfig) -> str:
@@ -150,7 +158,7 @@ def from_yaml(text: str) -> RunConfig:
     Raises:
         ConfigError: the text is not a run's.
     """
-    data = _read_yaml(text, "config.yaml")
+    data = read_yaml(text, "config.yaml")
     try:
         settings = data.pop("config")
         config = build(registry.config_class(data["learner"]), settings)
@@ -169,12 +177,12 @@ def differences(path: Path, run: RunConfig) -> dict[str, tuple[object, object]]:
     Raises:
         ConfigError: the file is missing or is not a configuration.
     """
-    stored = _read_yaml(_read_text(path), path)
+    stored = read_yaml(read_text(path), path)
     # a setting that did not exist yet had what has become its default
     usual = registry.default_settings(run.learner)
     stored["config"] = usual | (stored.get("config") or {})
     old, new = (
-        _flat(data, run.learner) for data in (stored, _read_yaml(to_yaml(run), path))
+        _flat(data, run.learner) for data in (stored, read_yaml(to_yaml(run), path))
     )
     return {
         key: (old.get(key), new.get(key))
@@ -183,10 +191,11 @@ def differences(path: Path, run: RunConfig) -> dict[str, tuple[object, object]]:
     }
 
 
-def _families(bench: BenchConfig) -> list[str]:
+def _families(bench: BenchConfig) -> list[TaskFamily]:
     """Return the families that were named, or the suite's choice."""
     suite = registry.suite(bench.suite)
-    known = [family.name for family in suite.families]
+    families = {family.name: family for family in suite.families}
+    known = list(families)
     if bench.task and bench.families:
         raise ConfigError("task= is another word for families=; give one of them")
     check_names("task", bench.task, known)
@@ -197,9 +206,9 @@ def _families(bench: BenchConfig) -> list[str]:
             f"suite={bench.suite} has a family for each of {len(known)} tasks; name "
             f"some, such as task={known[0]}. They are: {', '.join(known)}"
         )
-    chosen = named or list(suite.default or known)
+    chosen = [families[name] for name in named or suite.default or known]
     if bench.meta_test.protocol == "metaworld":
-        without = [f.name for f in suite.families if not f.package and f.name in chosen]
+        without = [family.name for family in chosen if not family.package]
         if without:
             raise ConfigError(
                 f"meta_test.protocol=metaworld: the package has no evaluation of "
@@ -208,54 +217,24 @@ def _families(bench: BenchConfig) -> list[str]:
     return chosen
 
 
-def _from_conf(learner: str, suite: str, family: str, budget: Budget) -> dict[str, Any]:
-    """Merge the entries of ``conf/<learner>.yaml`` that concern a family.
+def _learners(bench: BenchConfig, families: Sequence[TaskFamily]) -> list[str]:
+    """Return the methods that were named, or all that are for any of the families.
 
-    They are ``*``, then the suite's, then the family's, of the budget paper and then of
-    the one asked for.
+    Raises:
+        ConfigError: a method that was named is not for one of the families.
     """
-    path = CONF / f"{learner}.yaml"
-    conf = _read_yaml(_read_text(path), path)
-    allowed = {"steps", "eval_every", *types_of(registry.config_class(learner))}
-    budgets = typing.get_args(Budget)
-    for name, entries in conf.items():
-        if name not in budgets:
-            raise ConfigError(f"{path}: unknown budget {name}{suggest(name, budgets)}")
-        for entry, values in (entries or {}).items():
-            for key in values or {}:
-                if key not in allowed:
-                    raise ConfigError(
-                        f"{path}: unknown key {name}.{entry}.{key}"
-                        f"{suggest(key, allowed)}"
-                    )
-    merged: dict[str, Any] = {}
-    for name in dict.fromkeys(["paper", budget]):
-        entries = conf.get(name) or {}
-        for entry in dict.fromkeys(["*", suite, family]):
-            merged |= entries.get(entry) or {}
-    return merged
-
-
-def _of_budget(budget: Budget) -> dict[str, Any]:
-    path = CONF / "budgets.yaml"
-    return _read_yaml(_read_text(path), path)[budget]
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-
-
-def _read_yaml(text: str, where: object) -> dict[str, Any]:
-    try:
-        data = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
-    except Exception as error:  # the YAML parser's errors are not omegaconf's
-        raise ConfigError(f"{where} is not valid YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{where} must hold a mapping")
-    return typing.cast(dict[str, Any], data)
+    fit = []
+    for learner in bench.learners or registry.learner_names():
+        reasons = [registry.why_not(learner, bench.suite, one) for one in families]
+        for family, reason in zip(families, reasons, strict=True):
+            if reason and bench.learners:
+                raise ConfigError(
+                    f"{learner} cannot be trained on {family.name}: {reason}; take "
+                    "other learners= or families="
+                )
+        if None in reasons:
+            fit.append(learner)
+    return fit
 
 
 def _flat(data: dict[str, Any], learner: str) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pearl_bench import registry
+from pearl_bench.config.errors import UserError
+
 Budget = Literal["smoke", "regress", "quick", "paper"]
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -20,8 +23,11 @@ FREE_ON_RESUME = frozenset(
 )
 """Keys of RunConfig that say where and how long a run runs, not what it computes."""
 
+KNOWN, OF_METHODS = "known", "of_methods"
+"""Metadata of words; pearl_bench/config/words.py says what they mean."""
 
-class ConfigError(ValueError):
+
+class ConfigError(UserError, ValueError):
     """The command line, ``conf/`` or a stored run cannot be used as it is."""
 
 
@@ -53,7 +59,7 @@ class BenchConfig:
         suite: the suite of task families to train on.
         families: some of the suite's families; all if empty, or the suite's choice.
         task: another word for families, for suites that have one family per task.
-        learners: the methods to train; all if empty.
+        learners: the methods to train; all that are for the families if empty.
         seeds: numbers of the seeds, one run each; the budget's if empty.
         budget: how long and how carefully: seconds (smoke; regress, which learns
             something), minutes, or the paper's setting.
@@ -87,10 +93,12 @@ class BenchConfig:
         settings: per method, the words that start with its name.
     """
 
-    suite: str
+    suite: str = field(metadata={KNOWN: registry.suite_names})
     families: list[str] = field(default_factory=list)
     task: list[str] = field(default_factory=list)
-    learners: list[str] = field(default_factory=list)
+    learners: list[str] = field(
+        default_factory=list, metadata={KNOWN: registry.learner_names}
+    )
     seeds: list[int] = field(default_factory=list)
     budget: Budget = "quick"
     steps: int | None = None
@@ -113,7 +121,9 @@ class BenchConfig:
     checkpoint_minutes: float = 5.0
     mirror: MirrorKind = "none"
     meta_test: MetaTestConfig = field(default_factory=MetaTestConfig)
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = field(
+        default_factory=dict, metadata={OF_METHODS: True}
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,10 @@
-"""``key=value`` words made into checked values."""
+"""``key=value`` words made into checked dataclasses, for every command alike.
+
+The words of a command are the fields of a frozen dataclass. A field that is a dataclass
+itself, or a mapping, is a prefix: ``meta_test.goals=``, ``label.<name>=``. Metadata of
+a field say more: ``KNOWN`` how to list the names that it takes, ``OF_METHODS`` that the
+settings of each registered method are words, under the method's name.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import difflib
 import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, TypeVar
 
@@ -14,32 +20,88 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pearl_bench import registry
-from pearl_bench.config.types import BenchConfig, ConfigError, MetaTestConfig
+from pearl_bench.config.types import KNOWN, OF_METHODS, ConfigError
+
+LARGEST = 10**15
+"""Integers beyond it are no plan: a core counts to it in a fortnight at best."""
 
 T = TypeVar("T")
 
 
-def parse(words: Sequence[str]) -> dict[str, Any]:
-    """Split the words into keys, each of a known name; lists and none are made so."""
-    hints = types_of(BenchConfig)
-    del hints["settings"], hints["meta_test"]
-    nested = {learner: registry.config_class(learner) for learner in registry.LEARNERS}
-    for prefix, cls in {"meta_test": MetaTestConfig, **nested}.items():
-        hints |= {f"{prefix}.{key}": hint for key, hint in types_of(cls).items()}
+def read(cls: type[T], argv: Sequence[str], example: str) -> T:
+    """Return a command's words as its dataclass.
+
+    Args:
+        cls: the dataclass.
+        argv: the words.
+        example: words that the command takes, for messages.
+
+    Raises:
+        ConfigError: a word is not understood or not allowed, or one is missing; the
+            message says which, what is allowed and what may have been meant.
+    """
+    given = parse(cls, argv, example)
+    items = _fields(cls)
+    for key, item in items.items():
+        if key not in given and _default(item) is MISSING:
+            known = item.metadata.get(KNOWN)
+            names = f"{key} may be: {', '.join(known())}" if known else example
+            raise ConfigError(f"{key}= is missing; {names}")
+        if key in given and KNOWN in item.metadata:
+            names = [given[key]] if isinstance(given[key], str) else given[key]
+            check_names(key, names, item.metadata[KNOWN]())
+    return build(cls, given)
+
+
+def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
+    """Split words into keys, each of a known name; lists and none are made so.
+
+    Returns:
+        What was given, nested as the dataclass is.
+    """
+    known = vocabulary(cls)
+    free = {key for key, hint in types_of(cls).items() if _takes_any_name(hint)}
     given: dict[str, Any] = {}
-    for word in words:
+    for word in argv:
         key, equals, text = word.lstrip("-").partition("=")
         if not equals or word.startswith("-"):
-            example = f"{key}={text or '...'}" if key in hints else "suite=locomotion"
-            raise ConfigError(f"{word!r} is not a key=value word, such as {example}")
-        if key not in hints:
-            raise ConfigError(f"unknown word {key}={suggest(key, hints)}")
-        prefix, _, name = key.rpartition(".")
-        target = given.setdefault(prefix, {}) if prefix else given
-        if name in target:
+            such = f"{key}={text or '...'}" if key in known else example
+            raise ConfigError(f"{word!r} is not a key=value word, such as {such}")
+        prefix, _, name = key.partition(".")
+        if prefix in free and name:
+            place, hint = (prefix, name), str
+        elif key in known:
+            place, hint = known[key]
+        else:
+            raise ConfigError(f"unknown word {key}={suggest(key, known)}")
+        target = given
+        for step in place[:-1]:
+            target = target.setdefault(step, {})
+        if place[-1] in target:
             raise ConfigError(f"{key}= is given twice")
-        target[name] = _value(text, hints[key])
+        target[place[-1]] = _value(text, hint)
     return given
+
+
+def vocabulary(cls: type) -> dict[str, tuple[tuple[str, ...], Any]]:
+    """Return every word of a command: its place in the dataclass and its type."""
+    words: dict[str, tuple[tuple[str, ...], Any]] = {}
+    items = _fields(cls)
+    for key, hint in types_of(cls).items():
+        if is_dataclass(hint):
+            nested = types_of(typing.cast(type, hint))
+            words |= {f"{key}.{name}": ((key, name), h) for name, h in nested.items()}
+        elif OF_METHODS in items[key].metadata:
+            for learner in registry.learner_names():
+                for name, setting in types_of(registry.config_class(learner)).items():
+                    words[f"{learner}.{name}"] = ((key, learner, name), setting)
+        elif not _takes_any_name(hint):
+            words[key] = ((key,), hint)
+    return words
+
+
+def _takes_any_name(hint: Any) -> bool:
+    return typing.get_origin(hint) is dict and typing.get_args(hint)[1] is str
 
 
 def _value(text: str, hint: Any) -> Any:
@@ -48,8 +110,12 @@ def _value(text: str, hint: Any) -> Any:
         return None
     if typing.get_origin(hint) in (list, tuple):
         items = text.removeprefix("[").removesuffix("]").split(",")
-        return [item.strip() for item in items if item.strip()]
+        return [_value(item.strip(), options[0]) for item in items if item.strip()]
     if hint is int or int in options:
+        try:
+            return int(text)
+        except ValueError:
+            pass
         try:
             number = float(text)  # 1e6 is how people write a million steps
         except ValueError:
@@ -59,9 +125,18 @@ def _value(text: str, hint: Any) -> Any:
 
 
 def build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
-    """Make a dataclass of ``values`` with every type checked."""
+    """Make a dataclass of ``values`` with every type checked.
+
+    Raises:
+        ConfigError: names the key, begun with ``prefix``.
+    """
+    values = dict(values)
+    for key, hint in types_of(cls).items():
+        if is_dataclass(hint) and isinstance(values.get(key), Mapping):
+            nested = build(typing.cast(type, hint), values[key], f"{prefix}{key}.")
+            values[key] = asdict(nested)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(cls), dict(values))
+        merged = OmegaConf.merge(OmegaConf.structured(cls), values)
         result = typing.cast(T, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         key = (error.full_key or "").partition("[")[0]
@@ -75,8 +150,15 @@ def build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     except ValueError as error:  # the dataclass's own check; it begins with the key
         raise ConfigError(f"{prefix}{error}") from error
     for key, value in vars(result).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{prefix}{key}={value} is not allowed; it is not finite")
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ConfigError(
+                    f"{prefix}{key}={number} is not allowed; it is not finite"
+                )
+            if isinstance(number, int) and abs(number) > LARGEST:
+                raise ConfigError(
+                    f"{prefix}{key}= is too large to plan; take at most {LARGEST:.0e}"
+                )
     return result
 
 
@@ -112,8 +194,18 @@ def types_of(cls: type) -> dict[str, Any]:
 
 def default_of(cls: type, key: str) -> str:
     """Return a field's default in words; empty if it has none."""
-    item = next(item for item in fields(cls) if item.name == key)
-    return "" if item.default is MISSING else f" (default: {show(item.default)})"
+    default = _default(_fields(cls)[key])
+    return "" if default in (MISSING, [], {}) else f" (default: {show(default)})"
+
+
+def _fields(cls: Any) -> dict[str, Field[Any]]:
+    return {item.name: item for item in fields(cls)}
+
+
+def _default(item: Field[Any]) -> Any:
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return item.default
 
 
 def show(value: object) -> str:
@@ -132,9 +224,13 @@ def type_name(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, options))
     if typing.get_origin(hint) in (list, tuple):
+        if choices := typing.get_args(options[0]):
+            return f"some of {', '.join(map(str, choices))}, comma between"
         return (
             "names, comma between" if options[0] is str else "integers, comma between"
         )
+    if _takes_any_name(hint):
+        return "text for each"
     if NoneType in options:
         return f"{type_name(options[0])} or none"
     return names.get(hint, getattr(hint, "__name__", str(hint)))

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from pearl_bench.config.errors import UserError
 from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution.plan import Run
 
 
-class EngineError(RuntimeError):
+class EngineError(UserError):
     """A cluster does not do what it was asked to; the message is its own sentence."""
 
 

@@ -82,6 +82,9 @@ def plan(bench: BenchConfig) -> list[Run]:
         )
         for family in bench.families
         for learner in bench.learners
+        if not registry.why_not(
+            learner, bench.suite, registry.family(bench.suite, family)
+        )
         for seed in bench.seeds
     ]
     if bench.engine == "local" and any(run.pending for run in runs):

@@ -25,7 +25,7 @@ from pearl_bench.records.provenance import provenance
 from pearl_bench.records.run_folder import RunRecord
 
 if TYPE_CHECKING:
-    from pearl_bench.training.types import MetaLearner
+    from pearl_bench.training.types import BuildLearner, MetaLearner
     from suites.base import TaskFamily
 from pearl_bench.execution.signals import StopRequest
 
@@ -117,8 +117,9 @@ def build_learner(run: RunConfig, family: TaskFamily) -> MetaLearner:
     Raises:
         ConfigError: the method does not allow a setting.
     """
+    build: BuildLearner = registry.learner_class(run.learner)
     try:
-        return registry.learner_class(run.learner)(
+        return build(
             run.config,
             family,
             seed=run.seed,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
+from pearl_bench.registry import CONF, Method
 
 ContextSampler = Literal["recent", "whole-buffer", "rl-batch"]
 
@@ -94,3 +95,8 @@ class PearlConfig:
                 "recurrent needs an ordered context; context_sampler may "
                 "be recent or whole-buffer, not rl-batch"
             )
+
+
+METHOD = Method(
+    PearlConfig, "pearl_bench.pearl.learner:PearlLearner", CONF / "pearl.yaml"
+)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pearl_bench.config.errors import UserError
 
-class RecordError(RuntimeError):
+
+class RecordError(UserError):
     """A run's folder cannot be used as it is; the message says what to do."""
 
 

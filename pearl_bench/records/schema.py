@@ -10,8 +10,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from pearl_bench.config.command import Command
+from pearl_bench.config.types import ConfigError
+from pearl_bench.records.files import write_atomic
 from pearl_bench.records.table import (
     COMMIT,
     COUNT,
@@ -377,16 +381,37 @@ def with_tables(readme: str) -> str:
     return readme
 
 
+@dataclass(frozen=True)
+class SchemaConfig:
+    """What to bring up to date.
+
+    Attributes:
+        file: a text with markers, such as results/README.md.
+    """
+
+    file: str = "results/README.md"
+
+
+COMMAND = Command(
+    "schema",
+    SchemaConfig,
+    "Takes changed descriptions of columns over into the README of the results.",
+    "file=results/README.md",
+)
+
+
 def main(words: Sequence[str]) -> int:
-    """Bring the tables of a README up to date."""
-    if len(words) != 1:
-        print(
-            "usage: python -m pearl_bench.records.schema results/README.md",
-            file=sys.stderr,
-        )
-        return 2
-    path = Path(words[0])
-    path.write_text(with_tables(path.read_text()))
+    """Carry out a command line; return the exit code."""
+    return COMMAND.carry_out(words, _describe)
+
+
+def _describe(words: Sequence[str]) -> int:
+    path = Path(COMMAND.read(words).file)
+    try:
+        text = with_tables(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"file={path}: {error}") from error
+    write_atomic(path, text.encode())
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from suites.base import Task
+from suites.base import Task, TaskFamily
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,4 +142,21 @@ class MetaLearner(Protocol):
         Raises:
             ValueError: a tensor is missing, unknown or of another shape.
         """
+        ...
+
+
+class BuildLearner(Protocol):
+    """What a learner class is to the harness: a function that builds a learner."""
+
+    def __call__(
+        self,
+        config: Any,
+        family: TaskFamily,
+        *,
+        seed: int,
+        device: str,
+        precision: str,
+        threads: int,
+    ) -> MetaLearner:
+        """Build a learner that has taken no step yet."""
         ...

@@ -7,9 +7,11 @@ workers reach together is wall-clock time and needs the machine for itself.
 
 from __future__ import annotations
 
+import argparse
 import resource
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
@@ -92,8 +94,12 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m suites.metaworld.speed", description=__doc__
+    )
+    parser.parse_args(words)
     print("class, package steps/s, ours, ratio, ms per reset: package, first, later")
     for name in CLASSES:
         found = one_core(name)
@@ -110,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

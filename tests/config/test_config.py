@@ -4,12 +4,12 @@ import dataclasses
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from pearl_bench import registry
 from pearl_bench.config import runs as config
+from pearl_bench.config.conf import conf_of
 from pearl_bench.config.runs import load, run_config
 from pearl_bench.config.types import BenchConfig, ConfigError
 
@@ -63,7 +63,7 @@ def test_nothing_writes_to_a_configuration():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "suite= is missing; the suites are: locomotion, navigation"),
+        ("", "suite= is missing; suite may be: locomotion, navigation"),
         ("suite=locmotion", "suite=locmotion is unknown; did you mean locomotion?"),
         ("suit=navigation", "unknown word suit=; did you mean suite?"),
         ("suite=navigation families=point-robo", "did you mean point-robot?"),
@@ -80,6 +80,9 @@ def test_nothing_writes_to_a_configuration():
         ("suite=navigation jobs=1.5", "jobs=1.5 is not allowed; it takes an integer"),
         ("suite=navigation jobs=some", "jobs=some is not allowed"),
         ("suite=navigation jobs=0", "jobs=0: it must be positive"),
+        ("suite=navigation jobs=1e300", "jobs= is too large to plan; take at"),
+        ("suite=navigation steps=1e308 eval_every=1", "steps= is too large"),
+        ("suite=navigation seeds=0,1e99", "seeds= is too large to plan"),
         ("suite=navigation steps=-3", "steps=-3: it must be positive"),
         ("suite=navigation checkpoint_minutes=0", "it must be positive"),
         ("suite=navigation checkpoint_minutes=nan", "it is not finite"),
@@ -113,6 +116,7 @@ def test_mistakes_are_named(words, message):
         ("pearl.meta_batch=some", "pearl.meta_batch=some is not allowed"),
         ("pearl.discount=nan", "pearl.discount=nan is not allowed"),
         ("pearl.discount=1.5", "must not exceed 1"),
+        ("pearl.hidden_size=1e20", "pearl.hidden_size= is too large to plan"),
         ("pearl.context_sampler=old", "it takes one of recent, whole-buffer, rl-batch"),
     ],
 )
@@ -172,10 +176,10 @@ class TestConf:
 
     @pytest.fixture
     def conf(self, tmp_path, monkeypatch):
-        for file in config.CONF.glob("*.yaml"):
-            (tmp_path / file.name).write_text(file.read_text())
-        monkeypatch.setattr(config, "CONF", tmp_path)
-        return tmp_path / "pearl.yaml"
+        path = tmp_path / "pearl.yaml"
+        method = dataclasses.replace(registry.method("pearl"), conf=path)
+        monkeypatch.setattr(registry, "method", lambda learner: method)
+        return path
 
     def test_later_layers_win(self, conf):
         conf.write_text(
@@ -241,9 +245,10 @@ def test_every_family_has_settings_in_every_budget(suite, learner, budget):
 
 
 def test_conf_names_no_family_that_does_not_exist():
-    conf = config._read_yaml((config.CONF / "pearl.yaml").read_text(), "pearl.yaml")
     known = {name for names in FAMILIES for name in names} | {"*"}
-    assert {entry for entries in conf.values() for entry in entries} <= known
+    for learner in registry.LEARNERS:
+        conf = conf_of(learner, registry.suite("navigation"))
+        assert {entry for entries in conf.values() for entry in entries} <= known
 
 
 class TestMetaWorldWords:
@@ -317,4 +322,3 @@ def test_configuration_loads_without_torch():
         "sys.exit(bool({'torch', 'mujoco', 'pandas'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    assert Path(config.CONF).is_dir()

@@ -25,7 +25,7 @@ SPEEDS = {"collection, 30 tasks": 25_000, "evaluation, 30 tasks": 25_000}
 @pytest.mark.slow
 def test_every_target_is_reached():
     done = subprocess.run(
-        [sys.executable, "-m", "pearl_bench.bench", "--json"],
+        [sys.executable, "-m", "pearl_bench.bench", "json=true"],
         capture_output=True,
         text=True,
         check=True,

@@ -44,7 +44,7 @@ def test_film_shows_the_last_evaluation(folder, monkeypatch, capsys):
 
 def test_mistakes_are_named(folder, tmp_path, capsys):
     assert clip.main([]) == 2
-    assert "usage: python -m pearl_bench.clip" in capsys.readouterr().err
+    assert "run= is missing; run=results/raw/" in capsys.readouterr().err
     assert clip.main([f"run={tmp_path}"]) == 2
     assert "holds no run: there is no config.yaml" in capsys.readouterr().err
     assert clip.main([f"run={folder}", "tasks=7"]) == 2

@@ -114,9 +114,9 @@ class TestWords:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["families=ant-goal-2d"], "families=ant-goal-2d is not checked; known"),
-            (["budget=paper"], "budget= is the same in every regression check"),
-            (["update=yes"], "update=yes is not allowed; it takes true or false"),
+            (["families=ant-goal-2d"], "families=ant-goal-2d is unknown; known are: "),
+            (["budget=paper"], "unknown word budget="),
+            (["update=maybe"], "update=maybe is not allowed; it takes true or false"),
             (["update=true", "seeds=1"], "leave the other words out"),
             (["learners=perl"], "perl"),
             (["seeds=3"], "seeds= takes two at least"),
@@ -150,9 +150,8 @@ class TestWords:
         assert scores.startswith("run,family,")
 
     def test_a_reference_may_take_several_jobs(self):
-        words = regress._parse(["update=true", "jobs=2"])
-        assert words.update
-        assert words.others == ("jobs=2",)
+        words = regress.COMMAND.read(["update=true", "jobs=2"])
+        assert (words.update, words.jobs) == (True, 2)
 
     def test_other_tasks_do_not_compare(self, tmp_path, capsys):
         arms(tmp_path, 10, (100, 101))  # of a fingerprint that was made up

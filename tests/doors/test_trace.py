@@ -40,7 +40,7 @@ def trained(tmp_path_factory):
         capture_output=True,
     )
     raw = out / "navigation" / "sparse-point-robot" / "pearl" / "seed=0"
-    assert main([str(raw), f"results={results}"]) == 0
+    assert main([f"run={raw}", f"results={results}"]) == 0
     return raw, results
 
 
@@ -87,7 +87,7 @@ def test_the_same_checkpoint_gives_the_same_file(trained):
     raw, results = trained
     path = results / "navigation" / schema.TRAJECTORIES_FILE
     before = path.read_bytes()
-    assert main([str(raw), f"results={results}"]) == 0
+    assert main([f"run={raw}", f"results={results}"]) == 0
     assert path.read_bytes() == before
 
 
@@ -103,7 +103,7 @@ def test_other_runs_are_kept(trained, tmp_path):
         writer = csv.DictWriter(file, schema.TRAJECTORIES.names, lineterminator="\n")
         writer.writeheader()
         writer.writerow(other)
-    assert main([str(raw), f"results={tmp_path}"]) == 0
+    assert main([f"run={raw}", f"results={tmp_path}"]) == 0
     rows = rows_of(tmp_path)
     assert rows[0] == other
     assert len(rows) == 1 + ROWS_OF_A_RUN
@@ -167,11 +167,11 @@ def test_damaged_paths_are_refused(trained, tmp_path):
 def test_what_cannot_be_traced_is_said(trained, tmp_path, capsys):
     raw, _ = trained
     assert main([]) == 2
-    assert "usage:" in capsys.readouterr().err
-    assert main([str(tmp_path), f"results={tmp_path}"]) == 2
+    assert "run= is missing" in capsys.readouterr().err
+    assert main([f"run={tmp_path}", f"results={tmp_path}"]) == 2
     without = tmp_path / "seed=0"
     shutil.copytree(raw, without, ignore=shutil.ignore_patterns("*.pt"))
-    assert main([str(without), f"results={tmp_path}"]) == 2
+    assert main([f"run={without}", f"results={tmp_path}"]) == 2
     assert "has no checkpoint" in capsys.readouterr().err
     suite, rows = trace(raw)
     assert (suite, len(rows)) == ("navigation", ROWS_OF_A_RUN)
@@ -181,5 +181,5 @@ def test_what_cannot_be_traced_is_said(trained, tmp_path, capsys):
 def test_only_pearl_is_traced(tmp_path, capsys):
     words = ["suite=navigation", "families=point-robot", "learners=promp"]
     raw = train_small(tmp_path / "raw", *words, "budget=smoke")
-    assert main([str(raw), f"results={tmp_path}"]) == 2
+    assert main([f"run={raw}", f"results={tmp_path}"]) == 2
     assert "only PEARL has a posterior" in capsys.readouterr().err

@@ -1,0 +1,87 @@
+"""A command: its words, its help, and what the shell hears when it ends."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pearl_bench import registry
+from pearl_bench.config import help as helping
+from pearl_bench.config import words as reading
+from pearl_bench.config.errors import UserError, in_words
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Command(Generic[T]):
+    """One command, typed ``pearl-bench <name>`` or ``python -m pearl_bench.<name>``.
+
+    Attributes:
+        name: see above.
+        words: frozen dataclass of its words, with a sentence each under ``Attributes``.
+        purpose: what it does, and its exit codes where they say more than usual.
+        example: words to type, shown where none can be read.
+    """
+
+    name: str
+    words: type[T]
+    purpose: str
+    example: str
+
+    def read(self, argv: Sequence[str]) -> T:
+        """Return what ``key=value`` words ask for.
+
+        Raises:
+            ConfigError: a word is not understood or not allowed; the message says why.
+        """
+        return reading.read(self.words, argv, self.example)
+
+    def help_text(self) -> str:
+        """Return every word with its type, default and meaning."""
+        return helping.help_text(self.name, self.words, self.purpose, self.example)
+
+    def carry_out(self, argv: Sequence[str], do: Callable[[Sequence[str]], int]) -> int:
+        """Do what a command line asks for, or show the help if it asks for that.
+
+        Args:
+            argv: the words.
+            do: carries them out; returns the exit code.
+
+        Returns:
+            The exit code; 2 and a sentence on standard error where ``do`` raises what
+            a user can mend, 130 after Ctrl-C, 141 if nobody reads the output any more.
+        """
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # a terminal that knows no ² or a path that is no UTF-8 stops no command
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            registry.verify()
+            if helping.wants_help(argv):
+                print(self.help_text())
+                code = 0
+            else:
+                code = do(argv)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # what is still buffered would fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+        except OSError as error:
+            print(in_words(error), file=sys.stderr)
+            return 2
+        except (
+            UserError,
+            registry.ExtensionError,
+            registry.ForeignPackageError,
+        ) as error:
+            print(error, file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        return code

@@ -1,0 +1,36 @@
+"""Errors that a user can mend, and the operating system's errors as sentences."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+REMEDIES = {
+    errno.ENOSPC: "free some space, or name another folder",
+    errno.EDQUOT: "free some of your quota, or name another folder",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f), or name another folder",
+    errno.EACCES: "change its rights, or name another",
+    errno.EPERM: "change its rights, or name another",
+    errno.EROFS: "name another folder",
+    errno.ENAMETOOLONG: "take a shorter name",
+    errno.ELOOP: "mend the links, or name another",
+    errno.ENOTDIR: "name a folder",
+    errno.EEXIST: "name another, or move it away",
+    errno.EISDIR: "name a file",
+    errno.ENOENT: "look at the name",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENOMEM: "close other programs, or ask for less",
+}
+"""What to do about an error of the operating system."""
+
+
+class UserError(Exception):
+    """Something that the user can mend: the message says what is wrong and how."""
+
+
+def in_words(error: OSError) -> str:
+    """Return an error of the operating system as a sentence: what, and what to do."""
+    what = os.strerror(error.errno) if error.errno else str(error)
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"{where}{what}" + (f"; {remedy}" if remedy else "")

@@ -1,0 +1,158 @@
+"""Any frozen dataclass as the words of a command, and how a command ends."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from pearl_bench.config.command import Command
+from pearl_bench.config.errors import UserError
+from pearl_bench.config.types import KNOWN, ConfigError
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A prefix.
+
+    Attributes:
+        depth: how deep,
+            in metres.
+    """
+
+    depth: int = 3
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a command of the tests takes.
+
+    Attributes:
+        place: where.
+        parts: which.
+        format: kinds of file.
+        width: in inches.
+        label: names of things.
+        nested: the words that start with nested.
+    """
+
+    place: str = field(metadata={KNOWN: lambda: ("here", "there")})
+    parts: list[int] = field(default_factory=list)
+    format: list[Literal["pdf", "png"]] = field(default_factory=lambda: ["pdf"])
+    width: float | None = None
+    label: dict[str, str] = field(default_factory=dict)
+    nested: Nested = field(default_factory=Nested)
+
+
+COMMAND = Command("try", Words, "Tries\nthings.", "place=here")
+
+
+def test_every_kind_of_field_is_a_word():
+    words = (
+        "place=there parts=1,2e3 format=png,pdf width=2.5 label.a.b=x=y nested.depth=1"
+    )
+    assert COMMAND.read(words.split()) == Words(
+        "there", [1, 2000], ["png", "pdf"], 2.5, {"a.b": "x=y"}, Nested(1)
+    )
+    assert COMMAND.read(["place=here", "width=none"]) == Words("here")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "place= is missing; place may be: here, there"),
+        ("place=her", "place=her is unknown; did you mean here?"),
+        ("place", "'place' is not a key=value word, such as place=..."),
+        ("here", "'here' is not a key=value word, such as place=here"),
+        ("place=here widht=1", "unknown word widht=; did you mean width?"),
+        ("place=here label=x", "unknown word label="),
+        ("place=here label.a=x label.a=y", "label.a= is given twice"),
+        ("place=here nested.dept=1", "did you mean nested.depth?"),
+        ("place=here nested.depth=x", "nested.depth=x is not allowed; it takes an int"),
+        ("place=here format=gif", "it takes some of pdf, png, comma between"),
+        ("place=here width=inf", "width=inf is not allowed; it is not finite"),
+        (f"place=here parts=1,{'9' * 400}", "parts= is too large to plan"),
+    ],
+)
+def test_mistakes_are_named(words, message):
+    with pytest.raises(ConfigError) as error:
+        COMMAND.read(words.split())
+    assert message in str(error.value)
+
+
+def test_the_help_shows_types_defaults_and_meanings(capsys):
+    for word in ("--help", "-h", "help"):
+        assert COMMAND.carry_out([word], lambda _: 1) == 0
+        assert capsys.readouterr().out == (
+            "usage: pearl-bench try place=... [key=value ...]\n\nTries\nthings.\n\n"
+            "For example: pearl-bench try place=here\n\nplace: here, there\n\n"
+            "  place=  text\n      where.\n"
+            "  parts=  integers, comma between\n      which.\n"
+            "  format=  some of pdf, png, comma between (default: pdf)\n"
+            "      kinds of file.\n"
+            "  width=  a number or none (default: none)\n      in inches.\n"
+            "  label.<name>=  text for each\n      names of things.\n"
+            "  nested.depth=  an integer (default: 3)\n      how deep, in metres.\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("this; do that"), 2, "this; do that\n"),
+        (OSError(errno.ENOSPC, "", "x.csv"), 2, "x.csv: No space left on device; free"),
+        (
+            PermissionError(errno.EACCES, "", b"raw"),
+            2,
+            "raw: Permission denied; change",
+        ),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_a_user_can_mend_ends_a_command_with_a_sentence(error, code, said, capsys):
+    def do(_):
+        raise error
+
+    assert COMMAND.carry_out([], do) == code
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_an_error_of_the_program_is_no_sentence():
+    with pytest.raises(ZeroDivisionError):
+        COMMAND.carry_out([], lambda _: 1 // 0)
+
+
+def test_a_reader_may_go_away():
+    """As with ``| head -1``: the rest of the help goes nowhere, without a word."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "pearl_bench.run", "--help"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_text_that_the_screen_does_not_know_is_shown_all_the_same():
+    code = (
+        "import sys; from test_words import COMMAND\n"
+        "sys.exit(COMMAND.carry_out([], lambda _: print('RL² \\udcff')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        cwd=os.path.dirname(__file__),
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout == b"RL\\xb2 \\udcff\n"
+    assert done.stderr == b""
