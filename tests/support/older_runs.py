@@ -39,7 +39,7 @@ OF_A_MACHINE = (
 
 ROUNDING_PACKAGES = ("torch", "numpy", "mujoco")
 ROUNDING_FLAGS = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd")
-TIMEOUT = 300
+TIMEOUT = 600
 
 
 def start(folder: Path, words: Sequence[str]) -> subprocess.Popen[str]:
