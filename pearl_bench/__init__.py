@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +13,21 @@ if TYPE_CHECKING:
     from pearl_bench.execution.trained import train as train
     from pearl_bench.training.agent import Agent as Agent
     from pearl_bench.training.evaluate import EvalRow as EvalRow
+
+if sys.platform == "win32":  # no fcntl, no fork
+    _sentence = (
+        "pearl_bench runs on Linux and macOS. On Windows install it in WSL: "
+        "https://learn.microsoft.com/windows/wsl/install"
+    )
+    if sys.argv[0] == "-m" or "pearl-bench" in sys.argv[0]:  # a command
+        print(_sentence, file=sys.stderr)
+        raise SystemExit(2)
+    raise ImportError(_sentence)
+
+try:
+    __version__ = version("pearl-bench")
+except PackageNotFoundError:  # the source, not installed
+    __version__ = "unknown"
 
 _PUBLIC = {
     "train": "pearl_bench.execution.trained",

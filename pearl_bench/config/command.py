@@ -54,34 +54,39 @@ class Command(Generic[T]):
             do: carries them out; returns the exit code.
 
         Returns:
-            The exit code; 2 and a sentence on standard error where ``do`` raises what
-            a user can mend, 130 after Ctrl-C, 141 if nobody reads the output any more.
+            The exit code, as of ``guarded``.
         """
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # a terminal that knows no ² or a path that is no UTF-8 stops no command
-            sys.stdout.reconfigure(errors="backslashreplace")
-        try:
-            registry.verify()
-            if helping.wants_help(argv):
-                print(self.help_text())
-                code = 0
-            else:
-                code = do(argv)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # what is still buffered would fail again when Python ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 128 + signal.SIGPIPE
-        except OSError as error:
-            print(in_words(error), file=sys.stderr)
-            return 2
-        except (
-            UserError,
-            registry.ExtensionError,
-            registry.ForeignPackageError,
-        ) as error:
-            print(error, file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
-        return code
+
+        def show() -> int:
+            print(self.help_text())
+            return 0
+
+        return guarded(show if helping.wants_help(argv) else lambda: do(argv))
+
+
+def guarded(do: Callable[[], int]) -> int:
+    """Return the exit code of what is done, or of how it ends.
+
+    It is 2, with a sentence on standard error, where ``do`` raises what a user can
+    mend, 130 after Ctrl-C, and 141 if nobody reads the output any more.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal that knows no ² or a path that is no UTF-8 stops no command
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        registry.verify()
+        code = do()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still buffered would fail again when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        print(in_words(error), file=sys.stderr)
+        return 2
+    except (UserError, registry.ExtensionError, registry.ForeignPackageError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return code

@@ -47,7 +47,7 @@ def read(cls: type[T], argv: Sequence[str], example: str) -> T:
             known = item.metadata.get(KNOWN)
             names = f"{key} may be: {', '.join(known())}" if known else example
             raise ConfigError(f"{key}= is missing; {names}")
-        if key in given and KNOWN in item.metadata:
+        if given.get(key) is not None and KNOWN in item.metadata:
             names = [given[key]] if isinstance(given[key], str) else given[key]
             check_names(key, names, item.metadata[KNOWN]())
     return build(cls, given)
