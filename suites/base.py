@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -92,6 +92,15 @@ class BatchEnv(Protocol):
         """Apply ``[N, A]`` actions in [-1, 1] to the active (``[N]`` bool) rows."""
         ...
 
+    def distance(self) -> np.ndarray | None:
+        """Return what ``TaskFamily.distance`` says, None if the family measures none.
+
+        Returns:
+            ``[N]`` float64 as of now, since each row's last reset. Rows that are not
+            stepped any more keep theirs; after a breakdown it means nothing.
+        """
+        ...
+
     def close(self) -> None:
         """Release the threads."""
         ...
@@ -122,6 +131,10 @@ class ScoreRange:
     high_is: str
 
 
+LEAST_PLAYED = 20
+"""Times that tasks are played in a meta-test, all together, at the least."""
+
+
 @dataclass(frozen=True)
 class MetaTest:
     """The meta-test protocol of a family.
@@ -129,15 +142,30 @@ class MetaTest:
     Attributes:
         exploration_episodes: K, episodes before the first adaptation.
         test_episodes: episodes after it; the last one is the reported one.
+        repetitions: how often each task is played, from the beginning each time.
+        unadapted: whether an episode 0 is played besides: without chance in the
+            actions, before any experience, and unknown to the adaptation.
     """
 
     exploration_episodes: int = 2
     test_episodes: int = 1
+    repetitions: int = 1
+    unadapted: bool = True
 
     @property
     def episodes(self) -> int:
-        """Episodes per task."""
+        """Episodes of a repetition that follow each other; episode 0 is none."""
         return self.exploration_episodes + self.test_episodes
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of all episodes of a repetition, episode 0 included."""
+        return range(0 if self.unadapted else 1, self.episodes + 1)
+
+
+def repetitions_for(tasks: Sequence[Task]) -> int:
+    """Return how often to play each of some test tasks to come to LEAST_PLAYED."""
+    return -(-LEAST_PLAYED // len(tasks))
 
 
 @dataclass(frozen=True)
@@ -156,6 +184,9 @@ class TaskFamily:
         source: where the definition comes from.
         make_batch: builds N environments.
         meta_test: how the family is evaluated.
+        distance: what the batch's ``distance`` is, empty where it is None: ``covered``,
+            metres from the start of the episode along the task's direction (forwards
+            where a task has none); ``remaining``, length from the goal.
         checked_train: training tasks that are meta-tested beside ``test``.
         package: what the package whose tasks they are calls them, if it has an
             evaluator of its own.
@@ -173,6 +204,7 @@ class TaskFamily:
     source: str
     make_batch: MakeBatch
     meta_test: MetaTest = MetaTest()
+    distance: Literal["", "covered", "remaining"] = ""
     checked_train: tuple[Task, ...] = ()
     package: str = ""
     package_test: bool = False
@@ -183,15 +215,24 @@ class TaskFamily:
         sizes = {len(task.params) for task in (*self.train, *self.test)}
         return sizes.pop() if len(sizes) == 1 else None
 
-    def meta_tested(self, goals: int | None, *, package: bool) -> TaskFamily:
+    def meta_tested(
+        self, goals: int | None, *, package: bool, repetitions: int | None
+    ) -> TaskFamily:
         """Return the family with another meta-test.
 
         Args:
             goals: take the first tasks of each group only, and at most as many training
                 tasks; all if None.
             package: run the evaluator of the tasks' package too.
+            repetitions: how often each task is played; None for once and without
+                episode 0, as before there were repetitions.
         """
-        family = replace(self, package_test=package)
+        meta_test = replace(
+            self.meta_test,
+            repetitions=repetitions or 1,
+            unadapted=repetitions is not None,
+        )
+        family = replace(self, package_test=package, meta_test=meta_test)
         if goals is None:
             return family
         return replace(

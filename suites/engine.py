@@ -137,7 +137,7 @@ class MujocoBatch:
             for d in data
             for view in (d.qpos, d.qvel, *(reader(d) for reader in readers))
         ]
-        self._now, self._before = self._buffer(), self._buffer()
+        self._now, self._before, self._start = (self._buffer() for _ in range(3))
         self.set_state(
             np.tile(self._model.qpos0, (self.num_envs, 1)),
             np.zeros((self.num_envs, self._model.nv)),
@@ -206,6 +206,9 @@ class MujocoBatch:
             data.qvel[:] = qvel[i]
             mujoco.mj_forward(model, data)
         self._gather()
+        self._start[0].reshape(self.num_envs, -1)[chosen] = self._now[0].reshape(
+            self.num_envs, -1
+        )[chosen]
         return self._row.observe(self._now[1]).astype(np.float32)
 
     def step(self, action: np.ndarray, active: np.ndarray | None = None) -> Step:
@@ -242,6 +245,10 @@ class MujocoBatch:
             reward[~active] = 0
             terminated[~active] = False
         return Step(obs, reward, reward, terminated, unstable, success=None)
+
+    def distance(self) -> np.ndarray:
+        """Return each row's distance ``[N]``, of the kind that the family has."""
+        return self._row.distance(self._start[1], self._now[1], self._params)
 
     def _check_open(self) -> None:
         if not self.simulations:

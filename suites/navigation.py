@@ -84,6 +84,7 @@ class PointRobot:
             source="katerakelly/oyster@44e20fd rlkit/envs/point_robot.py",
             make_batch=self.make_batch,
             meta_test=self.meta_test,
+            distance="remaining",
         )
 
 
@@ -158,7 +159,7 @@ class PointBatch:
         action = np.asarray(action, np.float64)
         check_actions(action, self._position.shape, active)
         self._position[active] += MAX_MOVE * action[active].clip(-1, 1)
-        distance = np.linalg.norm(self._position - self._goal, axis=1)
+        distance = self.distance()
         reward = np.where(active, -distance, 0.0)
         sparse_reward = reward
         if self._sparse:
@@ -172,6 +173,10 @@ class PointBatch:
             unstable=np.zeros(self.num_envs, bool),
             success=None,
         )
+
+    def distance(self) -> np.ndarray:
+        """Return each point's distance to its goal, ``[N]``."""
+        return np.linalg.norm(self._position - self._goal, axis=1)
 
     def camera(self, index: int) -> PlaneCamera:
         """Return a camera on one point."""

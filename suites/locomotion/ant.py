@@ -47,6 +47,18 @@ def goal_reward(
     return -distance - 0.1 * np.square(u).sum(1) - contact_cost(now)
 
 
+def distance_along(start: State, now: State, params: np.ndarray) -> np.ndarray:
+    """Way of the torso along the task's angle since the start (m)."""
+    way = now.torso - start.torso
+    return way[:, 0] * np.cos(params[:, 0]) + way[:, 1] * np.sin(params[:, 0])
+
+
+def distance_to_goal(start: State, now: State, params: np.ndarray) -> np.ndarray:
+    """Distance of the torso to the task's goal (x, y) in the 2-norm (m)."""
+    del start
+    return np.hypot(*(now.torso[:, :2] - params).T)
+
+
 def fallen(now: State) -> np.ndarray:
     """Torso below 0.2 m or above 1 m."""
     z = now.qpos[:, 2]

@@ -42,6 +42,17 @@ def velocity_reward(
     return -np.abs(velocity(before, now) - params[:, 0]) - control_cost(u)
 
 
+def distance_forwards(start: State, now: State, params: np.ndarray) -> np.ndarray:
+    """Way forwards since the start (m)."""
+    del params
+    return now.qpos[:, 0] - start.qpos[:, 0]
+
+
+def distance_along(start: State, now: State, params: np.ndarray) -> np.ndarray:
+    """Way along the task's direction (-1 or 1) since the start (m)."""
+    return params[:, 0] * distance_forwards(start, now, params)
+
+
 def draw_directions(generator: np.random.RandomState, n: int) -> np.ndarray:
     """Backwards and forwards; ``[2, 1]``."""
     del generator

@@ -28,6 +28,12 @@ def reward(before: State, now: State, u: np.ndarray, params: np.ndarray) -> np.n
     return 0.25 * forward - 0.1 * np.square(u).sum(1) - impact + 5.0
 
 
+def distance_along(start: State, now: State, params: np.ndarray) -> np.ndarray:
+    """Way of the centre of mass along the task's angle since the start (m)."""
+    way = now.com - start.com
+    return way[:, 0] * np.cos(params[:, 0]) + way[:, 1] * np.sin(params[:, 0])
+
+
 def fallen(now: State) -> np.ndarray:
     """Torso below 1 m or above 2 m."""
     z = now.qpos[:, 2]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from suites.base import ScoreRange, Task, TaskFamily
+from suites.base import MetaTest, ScoreRange, Task, TaskFamily, repetitions_for
 from suites.tasks import TaskList, read
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ class LocomotionRow:
         reward: ``(before, now, u [N, A], params [N, P]) -> [N]``, where u are the
             controls, in units of the model.
         terminated: ``(now) -> [N]`` bool.
+        distance: ``(start, now, params [N, P]) -> [N]`` how far it has come since the
+            episode's start, or has still to go.
+        distance_is: which of the two; see ``TaskFamily.distance``.
         tasks: how the tasks are drawn.
         score: the range that normalises returns.
         source: where the definition comes from.
@@ -88,6 +91,8 @@ class LocomotionRow:
     observe: Callable[[State], np.ndarray]
     reward: Callable[[State, State, np.ndarray, np.ndarray], np.ndarray]
     terminated: Callable[[State], np.ndarray]
+    distance: Callable[[State, State, np.ndarray], np.ndarray]
+    distance_is: Literal["covered", "remaining"]
     tasks: TaskList
     score: ScoreRange
     source: str
@@ -114,6 +119,8 @@ class LocomotionRow:
             score=self.score,
             source=self.source,
             make_batch=self.make_batch,
+            meta_test=MetaTest(repetitions=repetitions_for(test)),
+            distance=self.distance_is,
         )
 
 

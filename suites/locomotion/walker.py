@@ -46,6 +46,12 @@ def reward(before: State, now: State, u: np.ndarray, params: np.ndarray) -> np.n
     return velocity + 1.0 - 1e-3 * np.square(u).sum(1)
 
 
+def distance_forwards(start: State, now: State, params: np.ndarray) -> np.ndarray:
+    """Way forwards since the start (m)."""
+    del params
+    return now.qpos[:, 0] - start.qpos[:, 0]
+
+
 def fallen(now: State) -> np.ndarray:
     """Torso not between 0.8 m and 2 m, or pitched by a radian or more."""
     z, pitch = now.qpos[:, 1], now.qpos[:, 2]

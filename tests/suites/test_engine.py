@@ -110,6 +110,50 @@ def test_reset_of_some_rows(name):
     np.testing.assert_array_equal(some[~rows], before[~rows])
 
 
+def along(name: str, params: np.ndarray) -> np.ndarray:
+    """Return the direction of each task ``[N, 2]``; forwards where it has none."""
+    if name in ("ant-fwd-back", "humanoid-direc-2d"):
+        return np.stack([np.cos(params[:, 0]), np.sin(params[:, 0])], axis=1)
+    forwards = params[:, 0] if name == "half-cheetah-fwd-back" else np.ones(len(params))
+    return np.stack([forwards, np.zeros(len(params))], axis=1)
+
+
+def place(name: str, batch: MujocoBatch) -> np.ndarray:
+    """Return where each robot is in the plane ``[N, 2]``."""
+    if name == "humanoid-direc-2d":
+        return np.array([data.subtree_com[0][:2] for _, data in batch.simulations])
+    return np.array([data.xpos[1][:2] for _, data in batch.simulations])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_distance_is_covered_along_the_task_or_left_to_the_goal(name):
+    n, family = 4, FAMILIES[name]
+    batch = make(name, n)
+    params = np.array([family.train[i % len(family.train)].params for i in range(n)])
+    batch.reset(np.random.default_rng(0))
+    start = place(name, batch)
+    active = np.array([True, True, False, True])
+    for action in actions(name, n, 40):
+        batch.step(action, active)
+    now, found = place(name, batch), batch.distance()
+    if family.distance == "remaining":
+        expected = np.linalg.norm(params - now, axis=1)
+    else:
+        expected = ((now - start) * along(name, params)).sum(1)
+        assert found[2] == 0.0  # it stood still
+    # one of them is read a substep later than the other
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.05)
+    assert np.abs(found[active]).max() > 0.1
+
+    again = np.array([False, True, False, False])
+    batch.reset(np.random.default_rng(1), again)
+    after = batch.distance()
+    np.testing.assert_array_equal(after[~again], found[~again])
+    if family.distance == "covered":
+        assert after[1] == 0.0
+    batch.close()
+
+
 @pytest.mark.parametrize(
     ("name", "position", "velocity"),
     [
