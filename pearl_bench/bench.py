@@ -34,7 +34,7 @@ from pearl_bench.machine.threads import available_cores
 from pearl_bench.pearl.collection import Block, EpisodeMeans
 from pearl_bench.pearl.learner import UPDATES_PER_SLICE, PearlLearner
 from pearl_bench.records.provenance import peak_memory_mib
-from pearl_bench.training.evaluate import evaluate
+from pearl_bench.training.evaluate import episodes_due, evaluate
 from pearl_bench.training.rollout import run_episode
 from suites.speed import bare, measure
 
@@ -203,7 +203,7 @@ def rollout_figures(seconds: float) -> Iterator[Figure]:
 
     collect_s, test_s = fastest_of([collect, meta_test], seconds)
     yield Figure("collection, 30 tasks", steps / collect_s, "env steps/s")
-    steps = len(family.test) * family.meta_test.episodes * family.horizon
+    steps = episodes_due(learner, family) * family.horizon
     yield Figure("evaluation, 30 tasks", steps / test_s, "env steps/s")
 
 

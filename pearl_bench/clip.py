@@ -1,8 +1,9 @@
 """A short film of a trained method adapting, as an animated GIF.
 
-``pearl-bench clip run=<raw run folder>`` plays the run's meta-test once more
-from its last checkpoint. Where all test tasks are filmed and nothing was learnt after
-the last evaluation, these are its very episodes.
+``pearl-bench clip run=<raw run folder>`` plays the run's meta-test once more from its
+last checkpoint, episode 0 aside and each task once. Where all test tasks are filmed,
+the run plays each once too, and nothing was learnt after the last evaluation, these are
+its very episodes.
 """
 
 from __future__ import annotations
@@ -106,6 +107,10 @@ class FilmedBatch:
             self._film.frames.append(self._picture(self._film.family.meta_test))
         return step
 
+    def distance(self) -> np.ndarray | None:
+        """Return what the environments say."""
+        return self._env.distance()
+
     def close(self) -> None:
         """Release cameras and environments."""
         for camera in self._cameras:
@@ -147,7 +152,11 @@ def film(folder: Path, indices: Sequence[int]) -> tuple[Filming, list[EvalRow]]:
     _require_camera(family)
     film = Filming(family)
     filmed = replace(
-        family, test=tasks or family.test[:2], checked_train=(), make_batch=film
+        family,
+        test=tasks or family.test[:2],
+        checked_train=(),
+        make_batch=film,
+        meta_test=replace(family.meta_test, repetitions=1, unadapted=False),
     )
     rows = evaluate(learner, filmed, seed=run.seed, threads=run.threads)
     return film, [row for row in rows if row.protocol == "suite"]

@@ -79,10 +79,14 @@ def run_config(
         ConfigError: ``conf/`` or a word has an unknown key or a value not allowed.
     """
     settings = settings_of(learner, bench.suite, family, bench.budget)
-    meta_test = bench.meta_test
+    meta_test, usual = bench.meta_test, of_budget(bench.budget)
     if meta_test.goals is None:
-        goals = of_budget(bench.budget).get("goals", {}).get(bench.suite)
+        goals = usual.get("goals", {}).get(bench.suite)
         meta_test = replace(meta_test, goals=goals)
+    if meta_test.repetitions is None:
+        of_family = registry.family(bench.suite, family).meta_test.repetitions
+        repetitions = usual.get("repetitions", of_family)
+        meta_test = replace(meta_test, repetitions=repetitions)
     found = {key: settings.pop(key, None) for key in ("steps", "eval_every")}
     words = {"steps": bench.steps, "eval_every": bench.eval_every}
     found |= {key: value for key, value in words.items() if value is not None}
@@ -146,7 +150,8 @@ def _is_known(learner: str, budget: str) -> bool:
 def to_yaml(run: RunConfig) -> str:
     """Return a run's ``config.yaml``; what its meta-test leaves as it is, it omits."""
     data, usual = asdict(run), asdict(MetaTestConfig())
-    data["meta_test"] = dict(data["meta_test"].items() - usual.items())
+    words = data["meta_test"]
+    data["meta_test"] = {k: words[k] for k in words if words[k] != usual[k]}
     if not data["meta_test"]:
         del data["meta_test"]
     return OmegaConf.to_yaml(OmegaConf.create(data))
@@ -165,6 +170,16 @@ def from_yaml(text: str) -> RunConfig:
     except KeyError as error:
         raise ConfigError(f"config.yaml: the key {error} is missing") from None
     return replace(build(RunConfig, data | {"config": None}), config=config)
+
+
+def stored_repetitions(path: Path) -> int | None:
+    """Return ``meta_test.repetitions`` of a stored ``config.yaml``.
+
+    Raises:
+        ConfigError: the file is missing or is not a configuration.
+    """
+    words = read_yaml(read_text(path), path).get("meta_test") or {}
+    return build(MetaTestConfig, words, prefix="meta_test.").repetitions
 
 
 def differences(path: Path, run: RunConfig) -> dict[str, tuple[object, object]]:

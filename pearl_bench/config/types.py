@@ -38,17 +38,24 @@ class MetaTestConfig:
     Attributes:
         goals: of each class of tasks only the first ones; the budget's if none, which
             for the budget paper are all.
+        repetitions: how often each test task is played, with a start, an exploration
+            and an adaptation of its own each time; the budget's if none, or else the
+            family's. A run that goes on keeps its own: one that was begun before there
+            were any plays each task once, and no episode 0.
         protocol: metaworld lets the package of that name evaluate as well; its numbers
             are too high (pearl_bench/training/package_test.py says why).
     """
 
     goals: int | None = None
+    repetitions: int | None = None
     protocol: Literal["suite", "metaworld"] = "suite"
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a number of goals below one."""
-        if self.goals is not None and self.goals < 1:
-            raise ValueError(f"goals must be positive, not {self.goals}")
+        """Raise ValueError for a number below one."""
+        for key in ("goals", "repetitions"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key} must be positive, not {value}")
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def plan(bench: BenchConfig) -> list[Run]:
         _look_up(
             configuration.run_config(bench, family, learner, seed, threads=threads),
             Path(bench.out).expanduser(),
+            keep_repetitions=bench.meta_test.repetitions is None,
         )
         for family in bench.families
         for learner in bench.learners
@@ -149,12 +150,17 @@ def resolve_device(asked: Device) -> Literal["cpu", "cuda"]:
     return "cpu"
 
 
-def _look_up(wanted: RunConfig, out: Path) -> Run:
+def _look_up(wanted: RunConfig, out: Path, *, keep_repetitions: bool) -> Run:
+    """Look a run up in the store; keep the repetitions that it was begun with."""
     folder = out.joinpath(
         wanted.suite, wanted.family, wanted.learner, f"seed={wanted.seed}"
     )
     found = record.status(folder)
     if found.state != "missing":
+        if keep_repetitions:
+            kept = configuration.stored_repetitions(folder / record.CONFIG)
+            meta_test = replace(wanted.meta_test, repetitions=kept)
+            wanted = replace(wanted, meta_test=meta_test)
         _check_same(wanted, folder)
     state = found.state
     if state == "done" and found.env_steps < wanted.steps:

@@ -96,7 +96,11 @@ def train_run(
 def meta_tested(family: TaskFamily, run: RunConfig) -> TaskFamily:
     """Return the family with the meta-test that the run asks for."""
     words = run.meta_test
-    return family.meta_tested(words.goals, package=words.protocol == "metaworld")
+    return family.meta_tested(
+        words.goals,
+        package=words.protocol == "metaworld",
+        repetitions=words.repetitions,
+    )
 
 
 def prepare(run: RunConfig) -> None:

@@ -243,6 +243,13 @@ class PearlLearner(Learner):
         noise = torch.Generator(self.device).manual_seed(seed)
         return self._adapter(len(tasks), noise, deterministic=True)
 
+    def unadapted(self, tasks: Sequence[Task]) -> PearlAdapter:
+        """Return an adapter whose z is the prior's mean."""
+        adapter = self.adapter(tasks, 0)
+        mean = adapter.belief.mean
+        adapter.believe(Belief(mean, torch.zeros_like(mean)))
+        return adapter
+
     def _adapter(
         self, tasks: int, noise: torch.Generator, *, deterministic: bool
     ) -> PearlAdapter:

@@ -16,7 +16,7 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +39,11 @@ CONFIG, RUN, TRAIN, EVAL, LOCK = (
 TEXT_COLUMNS = ("protocol", "split", "group")
 
 EVAL_COLUMNS = schema.EVAL.names
+
+MAY_BE_EMPTY = {column.name for column in schema.EVAL.columns if column.may_be_empty}
+
+LATER_COLUMNS = {"repetition", "distance"}
+"""Of eval.csv; a file of a version that knew none of them goes on without."""
 
 
 class FolderInUse(RecordError):  # noqa: N818 (a state, not a fault)
@@ -253,14 +258,14 @@ class RunRecord:
         self._append(TRAIN, None, [row])
 
     def append_eval(self, rows: Sequence[Mapping[str, float | str]]) -> None:
-        """Append one evaluation: a row with ``EVAL_COLUMNS`` per task and episode.
+        """Append one evaluation: a row with ``EVAL_COLUMNS`` per episode.
 
-        ``success`` is an empty string where the family has none.
+        Empty strings stand where the schema allows it.
 
         Raises:
             RecordError: other columns, or a value that is no number.
         """
-        self._append(EVAL, EVAL_COLUMNS, rows)
+        self._append(EVAL, EVAL_COLUMNS, rows, LATER_COLUMNS)
 
     def progress(self, env_steps: int, seconds: float) -> None:
         """Note that a checkpoint has been written.
@@ -299,6 +304,7 @@ class RunRecord:
         name: str,
         columns: Sequence[str] | None,
         rows: Sequence[Mapping[str, float | str]],
+        later: Collection[str] = (),
     ) -> None:
         if not self._rewound:
             raise RecordError(f"{self.folder}: rewind to the checkpoint before adding")
@@ -312,7 +318,7 @@ class RunRecord:
             if not header:
                 writer.writerow(columns)
             for row in rows:
-                if row.keys() != set(columns):
+                if row.keys() - (set(later) - set(columns)) != set(columns):
                     raise RecordError(
                         f"{path}: the columns are {', '.join(columns)}; a row lacks "
                         f"{sorted(set(columns) - row.keys())} and has "
@@ -335,7 +341,7 @@ class RunRecord:
 def _text(path: Path, row: Mapping[str, float | str], column: str) -> str:
     """Write a value so that reading it back gives the same number."""
     value = row[column]
-    if value == "" and column == "success":
+    if value == "" and column in MAY_BE_EMPTY:
         return ""
     if isinstance(value, str) and column in TEXT_COLUMNS:
         return value

@@ -76,11 +76,13 @@ SPLIT = Column(
 )
 EPISODE = Column(
     "episode",
-    ORDINAL,
+    COUNT,
     "",
-    "position within a task: 1 comes before any adaptation, the last is the reported "
-    "one; on Meta-World the mean over the last `test_episodes` is. Of the protocol "
-    "`metaworld` those that its evaluator counts, all after the adaptation",
+    "position within a task: 0 is played without chance in the actions before any "
+    "experience, and the adaptation does not know of it (PEARL takes the prior's mean; "
+    "runs of older versions have none); 1 comes before any adaptation, the last is the "
+    "reported one; on Meta-World the mean over the last `test_episodes` is. Of the "
+    "protocol `metaworld` those that its evaluator counts, all after the adaptation",
 )
 FINGERPRINT = Column(
     "fingerprint",
@@ -109,14 +111,14 @@ CURVES = Table(
             "return",
             REAL,
             "reward",
-            "undiscounted return of that episode, mean over the tasks; of the sparse "
-            "reward where a family has one",
+            "undiscounted return of that episode, mean over the tasks and their "
+            "repetitions; of the sparse reward where a family has one",
         ),
         Column(
             "success",
             SHARE,
             "0 to 1",
-            "share of tasks in which the episode succeeded; empty where the family has "
+            "share of such episodes that succeeded; empty where the family has "
             "no success",
             may_be_empty=True,
         ),
@@ -288,6 +290,13 @@ EVAL = Table(
             "the task's class; empty where the family has none",
             may_be_empty=True,
         ),
+        Column(
+            "repetition",
+            ORDINAL,
+            "",
+            "how often the task has been begun: each time with a start, exploration "
+            "and adaptation of its own. Files of older versions lack the column: 1",
+        ),
         EPISODE,
         Column("return", REAL, "reward", "undiscounted return of the episode"),
         Column("length", COUNT, "steps", "environment steps of the episode"),
@@ -300,13 +309,23 @@ EVAL = Table(
         ),
         Column("unstable", choice("0", "1"), "", "whether the simulation broke down"),
         Column(
+            "distance",
+            REAL,
+            "length",
+            "at the end of the episode. Locomotion: metres from its start along the "
+            "task's direction (forwards, where a task has none); of ant-goal-2d and "
+            "the point robots what is left to the goal. Empty after a breakdown, and "
+            "where a family has none; files of older versions lack the column",
+            may_be_empty=True,
+        ),
+        Column(
             "wall_s",
             POSITIVE,
             "seconds",
             "training time when the evaluation ended, over all sessions",
         ),
     ),
-    key=("env_steps", "protocol", "split", "task", "episode"),
+    key=("env_steps", "protocol", "split", "task", "repetition", "episode"),
 )
 """``eval.csv`` of a raw run folder."""
 
@@ -319,7 +338,8 @@ RUN_KEYS: dict[str, str] = {
     "peak_memory_mib": "largest resident memory of the process, in MiB",
     "fingerprint": "of the family's tasks, as in `runs.csv`",
     "meta_test": "of each part of an evaluation: protocol, split, number of tasks, "
-    "episodes before and after the first adaptation",
+    "episodes before and after the first adaptation; `repetitions` of each task if "
+    "they are several, and `unadapted` if there is an episode 0",
     "sessions": "a record of each start or resume, with the keys below",
 }
 """Keys of ``run.json`` of a raw run folder."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_bench.training.types import Metrics, NonFiniteLoss
-from suites.base import TaskFamily
+from pearl_bench.training.types import Adapter, Metrics, NonFiniteLoss
+from suites.base import Task, TaskFamily
 
 
 class Learner(ABC):
@@ -76,6 +77,14 @@ class Learner(ABC):
             turn[i] = seen[group]
             seen[group] += 1
         return order[turn.argsort(kind="stable")]
+
+    def unadapted(self, tasks: Sequence[Task]) -> Adapter:
+        """Return an adapter that draws nothing while it does not explore."""
+        return self.adapter(tasks, 0)
+
+    @abstractmethod
+    def adapter(self, tasks: Sequence[Task], seed: int) -> Adapter:
+        """Return a fresh adapter for N tasks; its randomness comes from ``seed``."""
 
     def check_finite(self, metrics: Metrics) -> None:
         """Refuse what is no number.

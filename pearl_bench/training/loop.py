@@ -10,7 +10,7 @@ from pearl_bench.execution.console import Progress
 from pearl_bench.records import checkpoint
 from pearl_bench.records.run_folder import RunRecord
 from pearl_bench.training.evaluate import evaluate, reported_return
-from pearl_bench.training.types import MetaLearner, Metrics
+from pearl_bench.training.types import MetaLearner, Metrics, StopRequested
 from suites.base import TaskFamily
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def train(
         run: steps, evaluation interval, checkpoint interval.
         record: the run's folder; its rows after the checkpoint are taken back.
         progress: told after every slice of work.
-        stop: polled after every slice; true ends the run with a checkpoint.
+        stop: polled after every slice, and at every step of a meta-test, which the run
+            plays anew when it goes on; true ends the run with a checkpoint.
 
     Returns:
         Whether the steps were reached.
@@ -91,7 +92,7 @@ class _Loop:
         self.seconds = 0.0
         self.test_return: float | None = None
         self.evaluated_at = 0
-        self.row_due = False
+        self.row_due = self.meta_test_due = False
         self._resume()
         self.learnt = learner.env_steps
         self.iteration_updates = learner.updates_due
@@ -106,6 +107,12 @@ class _Loop:
                 self.means.add(metrics, self.learner.updates_done - before)
             elif self.row_due:
                 self._end_iteration()
+            elif self.meta_test_due:
+                try:
+                    self._meta_test(stop)
+                except StopRequested:
+                    self._save()
+                    return False
             else:
                 self.learnt = self.learner.env_steps
                 self.means.add(self.learner.collect(), 1)
@@ -128,11 +135,11 @@ class _Loop:
         self.progress.update(steps, self.learner.updates_done, self.test_return)
 
     def _finished(self) -> bool:
-        iteration_ended = not (self.learner.updates_due or self.row_due)
-        return iteration_ended and self.learner.env_steps >= self.run.steps
+        due = self.learner.updates_due or self.row_due or self.meta_test_due
+        return not due and self.learner.env_steps >= self.run.steps
 
     def _end_iteration(self) -> None:
-        """Write the iteration's row and evaluate if it is due."""
+        """Write the iteration's row, and say whether a meta-test is due."""
         steps = self.learner.env_steps
         self._tick()
         self.record.append_train(
@@ -146,35 +153,25 @@ class _Loop:
         self.means = _Means()
         self.row_due = False
         every = self.run.eval_every
-        if steps // every > self.evaluated_at // every or steps >= self.run.steps:
-            rows = evaluate(
-                self.learner,
-                self.family,
-                seed=self.run.seed,
-                threads=self.run.threads,
-            )
-            self.test_return = reported_return(rows)
-            self.evaluated_at = steps
-            self._tick()
-            wall = round(self.seconds, 3)
-            self.record.append_eval(
-                [
-                    {
-                        "env_steps": steps,
-                        "protocol": row.protocol,
-                        "split": row.split,
-                        "task": row.task,
-                        "group": row.group,
-                        "episode": row.episode,
-                        "return": row.total,
-                        "length": row.length,
-                        "success": "" if row.success is None else int(row.success),
-                        "unstable": int(row.unstable),
-                        "wall_s": wall,
-                    }
-                    for row in rows
-                ]
-            )
+        passed = steps // every > self.evaluated_at // every
+        self.meta_test_due = passed or steps >= self.run.steps
+
+    def _meta_test(self, stop: Callable[[], bool]) -> None:
+        """Evaluate the learner and write the rows."""
+        steps = self.learner.env_steps
+        rows = evaluate(
+            self.learner,
+            self.family,
+            seed=self.run.seed,
+            threads=self.run.threads,
+            stop=stop,
+        )
+        self.test_return = reported_return(rows)
+        self.evaluated_at = steps
+        self.meta_test_due = False
+        self._tick()
+        wall_s = round(self.seconds, 3)
+        self.record.append_eval([row.in_file(steps, wall_s) for row in rows])
 
     def _tick(self) -> None:
         """Add the time since the last tick to the run's seconds."""
@@ -193,6 +190,7 @@ class _Loop:
                 "test_return": self.test_return,
                 "evaluated_at": self.evaluated_at,
                 "row_due": self.row_due,
+                "meta_test_due": self.meta_test_due,
                 "position": self.record.position(),
             },
         )
@@ -210,4 +208,6 @@ class _Loop:
         self.test_return = state["test_return"]
         self.evaluated_at = state["evaluated_at"]
         self.row_due = state["row_due"]
+        # older versions took no checkpoint between a row and its meta-test
+        self.meta_test_due = state.get("meta_test_due", False)
         self.record.rewind(state["position"])

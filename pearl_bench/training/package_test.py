@@ -9,7 +9,7 @@ no estimate of the share of goals solved, and stand under a protocol of their ow
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import metaworld
@@ -19,7 +19,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.evaluation import metalearning_evaluation
 
 from pearl_bench.training.evaluate import PACKAGE_ENVIRONMENTS, EvalRow, Part
-from pearl_bench.training.types import Adapter, MetaLearner, Transition
+from pearl_bench.training.types import Adapter, MetaLearner, StopRequested, Transition
 from suites.base import Task, TaskFamily
 from suites.metaworld.accelerate import accelerated
 from suites.metaworld.tasks import SEEDS
@@ -51,6 +51,7 @@ class PackageAgent:
         family: whose classes are played.
         envs: the package's environments.
         seeds: one per repetition.
+        stop: polled at every step.
     """
 
     adapter: Adapter
@@ -61,11 +62,13 @@ class PackageAgent:
         family: TaskFamily,
         envs: SyncVectorEnv,
         seeds: Sequence[int],
+        stop: Callable[[], bool] | None,
     ) -> None:
         self.learner = learner
         self.family = family
         self.envs = envs
         self.seeds = iter(seeds)
+        self.stop = stop
         names = {cls.__name__: name for name, cls in ALL_V3_ENVIRONMENTS.items()}
         self.groups = [names[name] for name in envs.get_attr("task_name")]
         self.adapted = False
@@ -107,6 +110,8 @@ class PackageAgent:
         """Nothing: episodes end one by one, what an adapter knows goes on."""
 
     def _act(self, observations: np.ndarray, *, explore: bool) -> np.ndarray:
+        if self.stop is not None and self.stop():
+            raise StopRequested
         self.obs = observations.astype(np.float32)
         self.action = self.adapter.act(self.obs, explore=explore)
         return self.action
@@ -147,7 +152,11 @@ class PackageAgent:
 
 
 def play(
-    learner: MetaLearner, family: TaskFamily, part: Part, seeds: Sequence[int]
+    learner: MetaLearner,
+    family: TaskFamily,
+    part: Part,
+    seeds: Sequence[int],
+    stop: Callable[[], bool] | None,
 ) -> list[EvalRow]:
     """Let the package evaluate a learner.
 
@@ -157,8 +166,10 @@ def play(
         part: as many repetitions as it has tasks of each class. A row stands for an
             episode that was counted in a repetition; its task is but a label.
         seeds: one per repetition.
+        stop: polled at every step.
 
     Raises:
+        StopRequested: ``stop`` said so.
         RuntimeError: the package's numbers are not those of the episodes it is known to
             count, so its evaluator has changed.
     """
@@ -171,7 +182,7 @@ def play(
         total_tasks_per_cls=GOALS,
         max_episode_steps=family.horizon,
     )
-    agent = PackageAgent(learner, family, cast(SyncVectorEnv, envs), seeds)
+    agent = PackageAgent(learner, family, cast(SyncVectorEnv, envs), seeds, stop)
     labels: dict[str, list[Task]] = {}
     for task in part.tasks:
         labels.setdefault(task.group, []).append(task)
@@ -205,11 +216,13 @@ def _rows(part: Part, task: Task, ended: Sequence[_Ended]) -> list[EvalRow]:
             part.split,
             task.index,
             task.group,
+            1,
             number,
             episode.total,
             episode.length,
             episode.success,
             unstable=False,
+            distance=None,
         )
         for number, episode in enumerate(of_class[: part.meta_test.test_episodes], 1)
     ]

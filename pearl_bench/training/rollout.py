@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from pearl_bench.machine.arithmetic import for_small_products
-from pearl_bench.training.types import Adapter, Transition
+from pearl_bench.training.types import Adapter, StopRequested, Transition
 from suites.base import BatchEnv
 
 
@@ -21,6 +22,8 @@ class Episode(NamedTuple):
         total: ``[N]`` undiscounted return, sparse where the family has such a reward.
         success: ``[N]`` whether any step succeeded, None without a notion of success.
         unstable: ``[N]`` whether the simulation broke down.
+        distance: ``[N]`` at the end, see ``TaskFamily.distance``; NaN after a
+            breakdown. None if the family measures none.
     """
 
     steps: Transition
@@ -28,6 +31,7 @@ class Episode(NamedTuple):
     total: np.ndarray
     success: np.ndarray | None
     unstable: np.ndarray
+    distance: np.ndarray | None
 
     def rows(self, i: int) -> Transition:
         """Return environment i's transitions ``[T_i, ...]`` that carry data."""
@@ -44,6 +48,7 @@ def run_episode(
     *,
     explore: bool,
     active: np.ndarray | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Episode:
     """Run one episode in every active environment, to its end or the horizon.
 
@@ -54,6 +59,10 @@ def run_episode(
         rng: draws the initial states.
         explore: whether actions are sampled.
         active: ``[N]`` bool, environments to run; all if None.
+        stop: polled at every step; true abandons the episode.
+
+    Raises:
+        StopRequested: ``stop`` said so.
     """
     num_envs = env.num_envs
     alive = np.ones(num_envs, dtype=bool) if active is None else active.copy()
@@ -64,6 +73,8 @@ def run_episode(
     steps: list[Transition] = []
     obs = env.reset(rng)
     for _ in range(horizon):
+        if stop is not None and stop():
+            raise StopRequested
         action = adapter.act(obs, explore=explore)
         step = env.step(action, alive)
         length += alive
@@ -86,10 +97,14 @@ def run_episode(
         obs = step.obs
         if not alive.any():
             break
+    distance = env.distance()
+    if distance is not None:
+        distance = np.where(unstable, np.nan, distance)
     return Episode(
         Transition(*(np.stack(field) for field in zip(*steps, strict=True))),
         length,
         total,
         success,
         unstable,
+        distance,
     )

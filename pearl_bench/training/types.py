@@ -28,6 +28,10 @@ class NonFiniteLoss(ArithmeticError):  # noqa: N818
     """A loss became NaN or infinite; the message names the loss and the step."""
 
 
+class StopRequested(Exception):  # noqa: N818 (no error)
+    """Work that can be repeated was abandoned, since the run is to stop."""
+
+
 class Transition(NamedTuple):
     """One step of N environments (``[N, ...]``) or T steps of them (``[T, N, ...]``).
 
@@ -115,6 +119,14 @@ class MetaLearner(Protocol):
 
     def adapter(self, tasks: Sequence[Task], seed: int) -> Adapter:
         """Return a fresh adapter for N tasks; its randomness comes from ``seed``."""
+        ...
+
+    def unadapted(self, tasks: Sequence[Task]) -> Adapter:
+        """Return an adapter whose actions know no chance while it does not explore.
+
+        It stands for what the method does before any experience: PEARL with the prior's
+        mean for z.
+        """
         ...
 
     def estimate_seconds(self, env_steps: int) -> float:

@@ -11,7 +11,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as config
 from pearl_bench.config.conf import conf_of
 from pearl_bench.config.runs import load, run_config
-from pearl_bench.config.types import BenchConfig, ConfigError
+from pearl_bench.config.types import BenchConfig, ConfigError, MetaTestConfig
 
 PEARL = registry.config_class("pearl")
 
@@ -268,6 +268,7 @@ class TestMetaWorldWords:
             (["task=push-v3"], "did you mean push"),
             (["task=push", "families=reach"], "give one of them"),
             (["task=push", "meta_test.goals=0"], "meta_test.goals must be positive"),
+            (["task=push", "meta_test.repetitions=0"], "repetitions must be positive"),
             (["task=push", "meta_test.goal=1"], "did you mean meta_test.goals?"),
             (["task=push", "meta_test.goals=many"], "takes an integer or none"),
             (["task=push", "meta_test.protocol=own"], "takes one of suite, metaworld"),
@@ -295,12 +296,27 @@ class TestMetaWorldWords:
         words = ["suite=ml1", "task=push", "meta_test.goals=3"]
         run = run_config(load(words), "push", "rl2", 0, threads=1)
         assert config.from_yaml(config.to_yaml(run)) == run
-        assert "meta_test:\n  goals: 3\n" in config.to_yaml(run)
+        assert "meta_test:\n  goals: 3\n  repetitions: 1\n" in config.to_yaml(run)
         run = run_config(
             load([*words[:2], "budget=paper"]), "push", "rl2", 0, threads=1
         )
         assert config.from_yaml(config.to_yaml(run)) == run
-        assert "meta_test" not in config.to_yaml(run)
+        assert config.to_yaml(run).endswith("meta_test:\n  repetitions: 1\n")
+        older = dataclasses.replace(run, meta_test=MetaTestConfig())
+        assert "meta_test" not in config.to_yaml(older)
+        assert config.from_yaml(config.to_yaml(older)) == older
+
+    def test_repetitions_are_the_words_the_budgets_or_the_familys(self):
+        def repetitions(family, *words):
+            bench = load(["suite=locomotion", f"task={family}", *words])
+            run = run_config(bench, family, "rl2", 0, threads=1)
+            return run.meta_test.repetitions
+
+        assert repetitions("ant-fwd-back") == 10
+        assert repetitions("walker-2d-params", "budget=paper") == 2
+        assert repetitions("ant-goal-2d") == 1
+        assert repetitions("ant-fwd-back", "budget=regress") == 1
+        assert repetitions("ant-fwd-back", "meta_test.repetitions=4") == 4
 
 
 def test_yaml_gives_the_same_run_back():

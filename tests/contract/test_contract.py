@@ -30,11 +30,13 @@ def smoke_run(learner: str, suite: str, family: str):
 def few_tasks(suite: str, name: str) -> TaskFamily:
     """The family with few tasks and, if they are long, short episodes: to be quick."""
     family = registry.family(suite, name)
+    repetitions = min(2, family.meta_test.repetitions)
     return replace(
         family,
         train=family.train[:4],
         test=family.test[:4],
         checked_train=family.checked_train[:1],
+        meta_test=replace(family.meta_test, repetitions=repetitions),
         horizon=family.horizon if family.horizon <= 200 else 40,
     )
 
@@ -66,14 +68,26 @@ def test_trains_evaluates_and_continues_exactly(learner, suite, name):
 
     state = copy.deepcopy(ours.state_dict())
     rows = evaluate(ours, family, seed=3, threads=1)
-    assert [(row.protocol, row.split, row.task, row.episode) for row in rows] == [
-        (part.protocol, part.split, task.index, number)
+    found = [(r.protocol, r.split, r.task, r.repetition, r.episode) for r in rows]
+    assert found == [
+        (part.protocol, part.split, task.index, repetition, number)
         for part in parts(ours, family)
         for task in part.tasks
-        for number in range(1, part.meta_test.episodes + 1)
+        for repetition in range(1, part.meta_test.repetitions + 1)
+        for number in part.meta_test.numbers
     ]
-    assert all(0 < row.length <= family.horizon for row in rows)
     assert not any(row.unstable for row in rows)
+    measured = [row.distance for row in rows if row.protocol != "metaworld"]
+    if family.distance:
+        assert np.isfinite(np.array(measured, float)).all()
+    else:
+        assert set(measured) == {None}
+    one, other = (ours.unadapted(family.test) for _ in range(2))
+    obs = np.ones((len(family.test), family.obs_dim), np.float32)
+    chosen = one.act(obs, explore=False)
+    np.testing.assert_array_equal(chosen, other.act(obs, explore=False))
+    np.testing.assert_allclose(chosen, np.tile(chosen[:1], (len(obs), 1)), atol=1e-6)
+    assert all(0 < row.length <= family.horizon for row in rows)
 
     theirs = build(learner, run, family, seed=1)
     theirs.load_state_dict(state)

@@ -31,7 +31,8 @@ def test_film_shows_the_last_evaluation(folder, monkeypatch, capsys):
     last = [
         f"task {row['task']}, episode {row['episode']}: "
         f"return {float(row['return']):.1f}"
-        for row in rows[-6:]
+        for row in rows[-8:]
+        if row["episode"] != "0"
     ]
     assert capsys.readouterr().out.splitlines()[:6] == last
     with Image.open(folder / "clip.gif") as film:

@@ -9,7 +9,7 @@ import torch
 from pearl_bench import registry
 from pearl_bench.config import runs as config
 from pearl_bench.config.runs import load
-from pearl_bench.config.types import ConfigError
+from pearl_bench.config.types import ConfigError, MetaTestConfig
 from pearl_bench.execution import trial
 from pearl_bench.execution.plan import (
     Cost,
@@ -126,6 +126,23 @@ def test_other_tasks_of_the_same_name_are_refused(words):
         plan(load(words))
 
 
+def test_a_run_goes_on_with_the_repetitions_that_it_was_begun_with(words):
+    (run,) = plan(load([*words, "meta_test.repetitions=3"]))
+    assert run.config.meta_test.repetitions == 3
+    keep(run, "stopped", 400)
+    (again,) = plan(load(words))
+    assert again.config == run.config
+    with pytest.raises(ConfigError, match="repetitions: 3 there, 1 now"):
+        plan(load([*words, "meta_test.repetitions=1"]))
+    # of a version that knew of none
+    older = dataclasses.replace(run.config, meta_test=MetaTestConfig())
+    (run.folder / "config.yaml").write_text(config.to_yaml(older))
+    (again,) = plan(load(words))
+    assert again.config == older
+    with pytest.raises(ConfigError, match="repetitions: None there, 1 now"):
+        plan(load([*words, "meta_test.repetitions=1"]))
+
+
 def test_runs_that_differ_in_the_seed_are_measured_once(words):
     words.append("seeds=0,1,2")
     runs = plan(load(words))
@@ -148,7 +165,7 @@ def test_the_cost_of_a_meta_test_counts_all_its_parts(words, learner):
     bench = load(words)
     run = config.run_config(bench, "point-robot", learner, 0, threads=1)
     own = run.config.episodes if learner == "rl2" else 0
-    assert trial.measure(run).test_steps == 20 * 20 * (3 + own)
+    assert trial.measure(run).test_steps == 20 * 20 * (4 + own)
 
 
 def test_wall_time_of_jobs_in_order(words):

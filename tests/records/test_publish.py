@@ -70,6 +70,41 @@ def test_means_over_tasks(out, results):
     }
 
 
+def test_means_over_repetitions(out, results):
+    make_run(out, steps=(1000,), repetitions=10, unadapted=True, unstable=1)
+    publish(out, results, "locomotion", silent)
+    rows = rows_of(results / "locomotion" / "pearl.csv")
+    assert [row["episode"] for row in rows] == ["0", "1", "2", "3"]
+    for row in rows:
+        value = 1000 / 7 + 0.05 + 10 * int(row["episode"])
+        assert float(row["return"]) == pytest.approx(value)
+        assert (row["tasks"], row["unstable"]) == ("2", "20")
+
+
+def test_a_repetition_that_is_missing_is_an_error(out, results):
+    folder = make_run(out, repetitions=2)
+    edit(folder, 9, ",101,,1,2,", ",101,,3,2,")
+    with pytest.raises(StoreError, match="other tasks or episodes"):
+        publish(out, results, "locomotion", silent)
+
+
+def test_rows_of_versions_without_repetitions_are_read(out, results):
+    folder = make_run(out)
+    publish(out, results, "locomotion", silent)
+    published = (results / "locomotion" / "pearl.csv").read_bytes()
+    path = folder / "eval.csv"
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    dropped = [lines[0].index(name) for name in ("repetition", "distance")]
+    path.write_text(
+        "".join(
+            ",".join(cell for i, cell in enumerate(line) if i not in dropped) + "\n"
+            for line in lines
+        )
+    )
+    publish(out, results / "again", "locomotion", silent)
+    assert (results / "again/locomotion/pearl.csv").read_bytes() == published
+
+
 def test_a_run_says_where_it_comes_from(out, results):
     make_run(out, success="")
     make_run(out, commit="b" * 40, steps=(), status="stopped")  # a second session
@@ -219,18 +254,19 @@ def edit(folder: Path, line: int, old: str, new: str) -> None:
     ("line", "old", "new", "message"),
     [
         (1, "length", "len", r"line 1: the columns are"),
-        (5, ",200,", ",200", r"line 5: not enough values"),
-        (5, ",200,", ",20,0,", r"line 5: too many values"),
-        (5, "\n", "", r"line 5: too many values"),
+        (5, ",200,", ",200", r"line 5: 12 values; 13 are due"),
+        (5, ",200,", ",20,0,", r"line 5: 14 values; 13 are due"),
+        (5, "\n", "", r"line 5: 25 values; 13 are due"),
         (6, "1000,", "x,", r"line 6: invalid literal"),
         (6, "1000,", "1000.0,", r"line 6: invalid literal"),
         (2, "152.85714285714286", "nan", r"line 2: return is nan"),
         (9, "2000,", "2001,", r"line 8: .* at 2000 .* has 1 of 6 rows of suite test"),
-        (9, ",100,,2,", ",100,,1,", r"line 8: .* has other tasks or episodes"),
-        (9, ",100,,2,", ",102,,2,", r"line 8: .* has other tasks or episodes"),
-        (9, ",100,,2,", ",100,,4,", r"line 8: .* has other tasks or episodes"),
+        (9, ",100,,1,2,", ",100,,1,1,", r"line 8: .* has other tasks or episodes"),
+        (9, ",100,,1,2,", ",102,,1,2,", r"line 8: .* has other tasks or episodes"),
+        (9, ",100,,1,2,", ",100,,2,2,", r"line 8: .* has other tasks or episodes"),
+        (9, ",100,,1,2,", ",100,,1,4,", r"line 8: .* has other tasks or episodes"),
         (9, ",suite,", ",mine,", r"line 8: .* has 5 of 6 rows of suite test"),
-        (19, "3000,suite,test,101,,3", "", r"line 19: not enough"),
+        (19, "3000,suite,test,101,,1,", "", r"line 19: 7 values; 13 are due"),
     ],
 )
 def test_a_malformed_file_is_named_with_the_line(out, results, line, old, new, message):

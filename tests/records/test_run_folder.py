@@ -29,11 +29,13 @@ def eval_rows(env_steps: int) -> list[dict[str, float | str]]:
             "split": "test",
             "task": task,
             "group": "",
+            "repetition": 1,
             "episode": episode,
             "return": env_steps / 3 - 0.1 * task,
             "length": 200,
             "success": "",
             "unstable": 0,
+            "distance": "",
             "wall_s": 1.5,
         }
         for task in (7, 8)
@@ -58,7 +60,9 @@ def test_rows_read_back_to_the_same_numbers(tmp_path):
     assert lines[-1] == "9,2"
     text = (tmp_path / "eval.csv").read_text()
     assert text.splitlines()[0] == ",".join(EVAL_COLUMNS)
-    assert text.splitlines()[1] == f"6,suite,test,7,,1,{2.0 - 0.1 * 7!r},200,,0,1.5"
+    assert text.splitlines()[1] == (
+        f"6,suite,test,7,,1,1,{2.0 - 0.1 * 7!r},200,,0,,1.5"
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "", None, "1", 1j])
@@ -74,6 +78,17 @@ def test_what_is_no_number_is_not_recorded(tmp_path, value):
         with pytest.raises(RecordError, match=r"train\.csv: loss is"):
             run.append_train({"env_steps": 1, "loss": value})
         assert run.position()["eval.csv"] == before["eval.csv"]  # none of the batch
+
+
+def test_a_file_of_an_older_version_keeps_its_columns(tmp_path):
+    older = [n for n in EVAL_COLUMNS if n not in ("repetition", "distance")]
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        (tmp_path / "eval.csv").write_text(",".join(older) + "\n")
+        run.append_eval(eval_rows(6))
+    lines = (tmp_path / "eval.csv").read_text().splitlines()
+    assert lines[0] == ",".join(older)
+    assert lines[1] == f"6,suite,test,7,,1,{2.0 - 0.1 * 7!r},200,,0,1.5"
 
 
 def test_columns_are_fixed_by_the_first_row(tmp_path):

@@ -79,7 +79,12 @@ def test_families_and_splits():
 def test_meta_test_protocols():
     protocols = {name: family.meta_test for name, family in FAMILIES.items()}
     assert protocols.pop("sparse-point-robot") == MetaTest(5, 15)
-    assert set(protocols.values()) == {MetaTest(2, 1)}
+    repetitions = {name: test.repetitions for name, test in protocols.items()}
+    assert {name for name in repetitions if repetitions[name] == 10} == set(SHARED)
+    assert repetitions["walker-2d-params"] == 2
+    for name, meta_test in protocols.items():
+        assert meta_test == MetaTest(2, 1, repetitions[name])
+        assert repetitions[name] * len(FAMILIES[name].test) >= 20
 
 
 @pytest.mark.parametrize("name", SPLITS)

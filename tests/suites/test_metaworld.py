@@ -112,13 +112,13 @@ def test_fingerprints_are_pinned(name):
 
 
 def test_quick_protocol_keeps_the_first_goals_of_each_class():
-    family = FAMILIES["ml10"].meta_tested(2, package=False)
+    family = FAMILIES["ml10"].meta_tested(2, package=False, repetitions=1)
     assert len(family.test) == 10
     assert family.test[:2] == FAMILIES["ml10"].test[:2]
     assert family.test[2] == FAMILIES["ml10"].test[50]
     assert len(family.checked_train) == 20
     whole = FAMILIES["ml10"]
-    assert whole.meta_tested(None, package=False) == whole
+    assert whole.meta_tested(None, package=False, repetitions=1) == whole
 
 
 @pytest.mark.parametrize(
@@ -369,12 +369,15 @@ class ScriptedLearner:
         del seed
         return ScriptedAdapter(tasks, self.solvable)
 
+    def unadapted(self, tasks):
+        return self.adapter(tasks, 0)
+
 
 def success_by_group(family, solvable) -> dict[str, float]:
     learner = cast(MetaLearner, ScriptedLearner(solvable))
     rows = evaluate(learner, family, seed=0, threads=1)
     tested = [row for row in rows if row.split == "test"]
-    assert len(tested) == len(family.test) * family.meta_test.episodes
+    assert len(tested) == len(family.test) * len(family.meta_test.numbers)
     last = [row for row in tested if row.episode == family.meta_test.episodes]
     groups = sorted({row.group for row in last})
     return {
@@ -447,7 +450,7 @@ class FirstOnlyLearner(ScriptedLearner):
 
 
 def test_the_packages_evaluation_stands_under_its_own_name():
-    family = FAMILIES["reach"].meta_tested(1, package=True)
+    family = FAMILIES["reach"].meta_tested(1, package=True, repetitions=1)
     quick = MetaTest(exploration_episodes=1, test_episodes=3)
     family = replace(family, horizon=200, meta_test=quick, checked_train=())
     learner = cast(MetaLearner, FirstOnlyLearner())
@@ -463,7 +466,7 @@ def test_the_packages_evaluation_stands_under_its_own_name():
 
 
 def test_the_packages_evaluation_is_refused_if_it_counts_otherwise(monkeypatch):
-    family = FAMILIES["reach"].meta_tested(1, package=True)
+    family = FAMILIES["reach"].meta_tested(1, package=True, repetitions=1)
     family = replace(family, horizon=5, checked_train=())
 
     def kinder(*args, **kwargs):
@@ -479,11 +482,12 @@ def test_the_packages_evaluation_is_refused_if_it_counts_otherwise(monkeypatch):
 def test_the_plan_counts_what_the_package_plays():
     learner = cast(MetaLearner, ScriptedLearner(set()))
     suite, package = (
-        FAMILIES["ml10"].meta_tested(2, package=package) for package in (False, True)
+        FAMILIES["ml10"].meta_tested(2, package=package, repetitions=1)
+        for package in (False, True)
     )
-    assert episodes_due(learner, suite) == (10 + 20) * 13
+    assert episodes_due(learner, suite) == (10 + 20) * 14
     # two repetitions, 20 environments
-    assert episodes_due(learner, package) == (10 + 20 + 2 * 20) * 13
+    assert episodes_due(learner, package) == (10 + 20) * 14 + 2 * 20 * 13
 
 
 # Defects of the installed package; when one is gone, so is our reason ----------------

@@ -43,6 +43,8 @@ def make_run(
     tasks: int = 2,
     episodes: int = 3,
     tested: int = 1,
+    repetitions: int = 1,
+    unadapted: bool = False,
     returns: Callable[[int, int, int], float] = some_return,
     success: str | Callable[[int], int] = "",
     unstable: int = 0,
@@ -57,7 +59,8 @@ def make_run(
 ) -> Path:
     """Write a run with one evaluation at each of ``steps``; return its folder.
 
-    The last ``tested`` episodes are test episodes; ``own`` and ``package`` are the
+    The last ``tested`` episodes are test episodes; each task is played ``repetitions``
+    times; ``unadapted`` adds an episode 0; ``own`` and ``package`` are the
     episodes of two more protocols, explored and counted. A success is of an episode.
     """
     parts = {"suite": (episodes - tested, tested)}
@@ -101,6 +104,8 @@ def make_run(
                 "exploration_episodes": explored,
                 "test_episodes": played,
             }
+            | ({"repetitions": repetitions} if repetitions > 1 else {})
+            | ({"unadapted": True} if unadapted else {})
             for protocol, (explored, played) in parts.items()
         ],
     }
@@ -115,16 +120,19 @@ def make_run(
                         "split": "test",
                         "task": 100 + task,
                         "group": "" if groups is None else groups[task],
+                        "repetition": repetition,
                         "episode": episode,
                         "return": returns(step, task, episode),
                         "length": 200,
                         "success": success(episode) if callable(success) else success,
                         "unstable": unstable,
+                        "distance": "",
                         "wall_s": step / 100,
                     }
                     for protocol, (explored, played) in parts.items()
                     for task in range(tasks)
-                    for episode in range(1, explored + played + 1)
+                    for repetition in range(1, repetitions + 1)
+                    for episode in range(0 if unadapted else 1, explored + played + 1)
                 ]
             )
         run._run["peak_memory_mib"] = 100.0  # not this process's

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pearl_bench.training.evaluate import EvalRow, evaluate, reported_return
-from pearl_bench.training.types import Metrics, Transition
-from suites.base import Task
+from pearl_bench import registry
+from pearl_bench.records import schema
+from pearl_bench.training.evaluate import EvalRow, evaluate, parts, reported_return
+from pearl_bench.training.types import Metrics, StopRequested, Transition
+from suites.base import MetaTest, Task
 
 
 class GoToGoal:
@@ -59,8 +61,18 @@ class ByHand:
         self.seed = seed
         return self.last
 
+    def unadapted(self, tasks: Sequence[Task]) -> GoToGoal:
+        self.inexperienced = GoToGoal(tasks)
+        return self.inexperienced
+
     def estimate_seconds(self, env_steps: int) -> float:
         raise AssertionError("evaluation must not train")
+
+    def policy_state(self) -> dict[str, Any]:
+        return {}
+
+    def load_policy_state(self, state: dict[str, Any]) -> None:
+        assert not state
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -76,21 +88,25 @@ def compact(diary: list[str]) -> str:
 def test_two_exploration_episodes_then_the_reported_one(families):
     family, learner = families["point-robot"], ByHand()
     rows = evaluate(learner, family, seed=0, threads=1)
-    assert len(rows) == 20 * 3
+    assert len(rows) == 20 * 4
     assert compact(learner.last.diary) == "end end adapt end adapt"
     assert learner.last.diary.count("step") == 3 * family.horizon
     horizon = family.horizon
     assert learner.last.explored == [True] * 2 * horizon + [False] * horizon
+    # episode 0 is another adapter's, which neither explores nor adapts
+    assert learner.inexperienced.diary == ["step"] * horizon
+    assert learner.inexperienced.explored == [False] * horizon
     by_episode = [np.mean([r.total for r in rows if r.episode == k]) for k in (1, 2, 3)]
     assert max(by_episode[:2]) < by_episode[2] - 8
     assert reported_return(rows) == by_episode[2]
-    assert [row.task for row in rows[::3]] == [task.index for task in family.test]
+    assert [row.task for row in rows[::4]] == [task.index for task in family.test]
+    assert [row.episode for row in rows[:4]] == [0, 1, 2, 3]
 
 
 def test_sparse_navigation_explores_five_episodes_and_reports_the_twentieth(families):
     family, learner = families["sparse-point-robot"], ByHand()
     rows = evaluate(learner, family, seed=0, threads=1)
-    assert len(rows) == 20 * 20
+    assert len(rows) == 20 * 21
     diary = compact(learner.last.diary).split()
     assert diary[:6] == ["end"] * 5 + ["adapt"]
     assert diary[6:] == ["end", "adapt"] * 15
@@ -104,8 +120,8 @@ def test_a_learners_own_setting_is_played_beside_the_suites(families):
     alone = evaluate(ByHand(), family, seed=0, threads=1)
     learner = ByHand(own_exploration=4)
     rows = evaluate(learner, family, seed=0, threads=1)
-    assert rows[:12] == alone  # whatever else is played
-    own = rows[12:]
+    assert rows[:16] == alone  # whatever else is played
+    own = rows[16:]
     assert {(row.protocol, row.split) for row in own} == {("own", "test")}
     assert [(row.task, row.episode) for row in own] == [
         (task.index, k) for task in family.test for k in range(1, 6)
@@ -119,11 +135,11 @@ def test_checked_training_tasks_are_rows_of_their_own(families):
     family = families["point-robot"]
     few = replace(family, test=family.test[:2], checked_train=family.train[:3])
     rows = evaluate(ByHand(), few, seed=0, threads=1)
-    splits = [(row.split, row.task) for row in rows[::3]]
+    splits = [(row.split, row.task) for row in rows[::4]]
     assert splits == [("test", task.index) for task in few.test] + [
         ("train", task.index) for task in few.checked_train
     ]
-    assert reported_return(rows) == np.mean([r.total for r in rows[2:6:3]])
+    assert reported_return(rows) == np.mean([r.total for r in rows[3:8:4]])
 
 
 def test_chance_comes_from_the_seed_and_the_step_count_alone(families):
@@ -144,7 +160,123 @@ def test_chance_comes_from_the_seed_and_the_step_count_alone(families):
 
 def test_the_reported_return_is_the_last_episodes_mean():
     rows = [
-        EvalRow("suite", "test", task, "", episode, float(total), 20, None, False)
-        for task, episode, total in [(0, 1, 9), (0, 2, 1), (1, 1, 9), (1, 2, 4)]
+        EvalRow(
+            "suite", "test", task, "", k, episode, float(total), 20, None, False, None
+        )
+        for task, k, episode, total in [
+            (0, 1, 1, 9),
+            (0, 1, 2, 1),
+            (0, 2, 2, 3),
+            (1, 1, 1, 9),
+            (1, 1, 2, 4),
+            (1, 2, 2, 6),
+        ]
     ]
-    assert reported_return(rows) == 2.5
+    assert reported_return(rows) == 3.5
+
+
+def test_repetitions_have_starts_and_exploration_of_their_own(families):
+    family = families["point-robot"]
+    once = replace(family, test=family.test[:2])
+    thrice = replace(once, meta_test=MetaTest(repetitions=3))
+    rows = evaluate(ByHand(), thrice, seed=0, threads=1)
+    assert [(row.task, row.repetition, row.episode) for row in rows] == [
+        (task.index, repetition, episode)
+        for task in once.test
+        for repetition in (1, 2, 3)
+        for episode in range(4)
+    ]
+    # side by side, and each from a start of its own
+    assert len({row.total for row in rows}) == len(rows)
+    reported = [row.total for row in rows if row.episode == 3]
+    assert reported_return(rows) == np.mean(reported)
+    own = evaluate(ByHand(own_exploration=4), thrice, seed=0, threads=1)[len(rows) :]
+    assert [(row.repetition, row.episode) for row in own[:15]] == [
+        (repetition, episode) for repetition in (1, 2, 3) for episode in range(1, 6)
+    ]
+
+
+def test_more_than_fit_side_by_side_are_all_played(families, monkeypatch):
+    family = replace(families["point-robot"], meta_test=MetaTest(repetitions=2))
+    monkeypatch.setattr("pearl_bench.training.evaluate.SIDE_BY_SIDE", 15)
+    rows = evaluate(ByHand(), family, seed=0, threads=1)
+    assert len(rows) == 20 * 2 * 4
+    assert len({(row.task, row.repetition, row.episode) for row in rows}) == len(rows)
+
+
+def test_what_was_there_before_repetitions_is_played_as_it_was(families):
+    """One repetition without episode 0 are the episodes of an evaluation with it."""
+    family = families["ant-goal-2d"]
+    family = replace(family, test=family.test[:3], horizon=10)
+    older = family.meta_tested(None, package=False, repetitions=None)
+    now = family.meta_tested(None, package=False, repetitions=1)
+    config = registry.config_class("rl2")(hidden_size=8)
+    learner = registry.learner_class("rl2")(
+        config, family, seed=0, device="cpu", precision="float32", threads=1
+    )
+    before = evaluate(learner, older, seed=0, threads=1)
+    after = evaluate(learner, now, seed=0, threads=1)
+    first = [row for row in after if row.protocol == "suite" and row.episode]
+    assert first == [row for row in before if row.protocol == "suite"]
+    descriptions = [part.describe() for part in parts(learner, older)]
+    assert {"repetitions", "unadapted"}.isdisjoint(set().union(*descriptions))
+
+
+@pytest.mark.parametrize("polls", [0, 5, 70])
+def test_a_stop_within_an_evaluation_abandons_it(families, polls):
+    asked = iter(range(polls))
+    family = families["point-robot"]
+    with pytest.raises(StopRequested):
+        evaluate(
+            ByHand(),
+            family,
+            seed=0,
+            threads=1,
+            stop=lambda: next(asked, None) is None,
+        )
+    whole = evaluate(ByHand(), family, seed=0, threads=1, stop=lambda: False)
+    assert whole == evaluate(ByHand(), family, seed=0, threads=1)
+
+
+def test_distances_are_the_goals(families):
+    family = families["point-robot"]
+    rows = evaluate(ByHand(), replace(family, test=family.test[:4]), seed=0, threads=1)
+    ends = [row.distance for row in rows if row.episode == 3]
+    assert ends == pytest.approx([0.0] * 4, abs=1e-7)
+    # a point that stands still returns its distance in each of 20 steps
+    for row in rows:
+        if row.episode == 1:
+            assert row.distance == pytest.approx(-row.total / 20, abs=1e-9)
+
+
+def test_rows_in_files_have_the_columns_of_the_schema():
+    row = EvalRow(
+        protocol="suite",
+        split="test",
+        task=3,
+        group="",
+        repetition=2,
+        episode=1,
+        total=1.5,
+        length=20,
+        success=None,
+        unstable=True,
+        distance=None,
+    )
+    found = row.in_file(100, 2.5)
+    assert tuple(found) == schema.EVAL.names
+    assert found == {
+        "env_steps": 100,
+        "protocol": "suite",
+        "split": "test",
+        "task": 3,
+        "group": "",
+        "repetition": 2,
+        "episode": 1,
+        "return": 1.5,
+        "length": 20,
+        "success": "",
+        "unstable": True,
+        "distance": "",
+        "wall_s": 2.5,
+    }

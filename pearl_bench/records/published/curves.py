@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pearl_bench.records.published.identity import Row, StoreError, title
-from pearl_bench.records.run_folder import EVAL, EVAL_COLUMNS, read_run
+from pearl_bench.records.run_folder import (
+    EVAL,
+    EVAL_COLUMNS,
+    LATER_COLUMNS,
+    read_run,
+)
 
 ALL = "all"
 """The group of all tasks of a split."""
@@ -24,6 +29,7 @@ class _Episode(NamedTuple):
     split: str
     task: int
     group: str
+    repetition: int
     episode: int
     total: float
     success: float | None
@@ -31,7 +37,7 @@ class _Episode(NamedTuple):
 
 
 def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> list[Row]:
-    """Average the raw rows of each evaluation over its tasks."""
+    """Average the raw rows of each evaluation over tasks and repetitions."""
     path = folder / EVAL
     due = {
         (part["protocol"], part["split"]): part
@@ -59,9 +65,9 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> list[Row]:
             why = complaint or f"after those at {previous}"
             raise StoreError(
                 f"{path}, line {rows[0].line}: {title(run)} at {env_steps} "
-                f"environment steps has {why}. Due are tasks x episodes rows of each "
-                "protocol, of the same tasks each time, later than the rows before. "
-                "Restore the file, or move the folder away."
+                f"environment steps has {why}. Due are tasks x repetitions x "
+                "episodes rows of each protocol, of the same tasks each time, later "
+                "than the rows before. Restore the file, or move the folder away."
             )
         previous = env_steps
         for (protocol, split), found in by_part.items():
@@ -91,14 +97,16 @@ def _incomplete(
         if key not in due:
             return f"{len(rows)} rows of an unknown part, {name}"
         part = due[key]
-        episodes = part["exploration_episodes"] + part["test_episodes"]
-        found = {(row.task, row.episode) for row in rows}
+        last = part["exploration_episodes"] + part["test_episodes"]
+        episodes = range(0 if part.get("unadapted") else 1, last + 1)
+        repetitions = range(1, part.get("repetitions", 1) + 1)
+        found = {(row.task, row.repetition, row.episode) for row in rows}
         known = tasks.setdefault(key, {row.task for row in rows})
-        product = {(t, k) for t in known for k in range(1, episodes + 1)}
-        wanted = part["tasks"] * episodes
+        complete = set(product(known, repetitions, episodes))
+        wanted = part["tasks"] * len(repetitions) * len(episodes)
         if len(rows) != wanted:
             return f"{len(rows)} of {wanted} rows of {name}"
-        if len(product) != wanted or found != product:
+        if len(complete) != wanted or found != complete:
             return f"other tasks or episodes than are due in {name}"
     return ""
 
@@ -110,7 +118,7 @@ def _point(
     episode: int,
     rows: Sequence[_Episode],
 ) -> Row:
-    """Return the published row of one episode, a mean over tasks."""
+    """Return the published row of one episode, a mean over tasks and repetitions."""
     successes = [row.success for row in rows if row.success is not None]
     return {
         "run": run["run"],
@@ -121,7 +129,7 @@ def _point(
         "episode": str(episode),
         "return": _mean([row.total for row in rows]),
         "success": _mean(successes) if successes else "",
-        "tasks": str(len(rows)),
+        "tasks": str(len({row.task for row in rows})),
         "unstable": str(sum(row.unstable for row in rows)),
         "fingerprint": run["fingerprint"],
     }
@@ -133,32 +141,37 @@ def _raw_rows(path: Path, say: Callable[[str], None]) -> Iterator[_Episode]:
     lines = text.split("\n")
     if lines.pop():
         say(f"{path}: line {len(lines) + 1}, the last, is cut off and left out")
-    if lines and lines[0] != ",".join(EVAL_COLUMNS):
+    header = lines[0].split(",") if lines else list(EVAL_COLUMNS)
+    older = [name for name in EVAL_COLUMNS if name not in LATER_COLUMNS]
+    if header not in (list(EVAL_COLUMNS), older):
         raise StoreError(
             f"{path}, line 1: the columns are {lines[0]}; expected are "
             f"{','.join(EVAL_COLUMNS)}"
         )
     for number, line in enumerate(lines[1:], start=2):
         try:
-            cells = line.split(",")
-            steps, protocol, split, task, group, episode, total, *rest = cells
-            _, success, unstable, _ = rest
+            values = line.split(",")
+            if len(values) != len(header):
+                raise ValueError(f"{len(values)} values; {len(header)} are due")
+            cells = dict(zip(header, values, strict=True))
+            success = cells["success"]
             row = _Episode(
                 line=number,
-                env_steps=int(steps),
-                protocol=protocol,
-                split=split,
-                task=int(task),
-                group=group,
-                episode=int(episode),
-                total=float(total),
+                env_steps=int(cells["env_steps"]),
+                protocol=cells["protocol"],
+                split=cells["split"],
+                task=int(cells["task"]),
+                group=cells["group"],
+                repetition=int(cells.get("repetition", 1)),
+                episode=int(cells["episode"]),
+                total=float(cells["return"]),
                 success=float(success) if success else None,
-                unstable=int(unstable),
+                unstable=int(cells["unstable"]),
             )
         except ValueError as error:
             raise StoreError(f"{path}, line {number}: {error}: {line!r}") from error
         if not math.isfinite(row.total):
-            raise StoreError(f"{path}, line {number}: return is {total}")
+            raise StoreError(f"{path}, line {number}: return is {row.total}")
         yield row
 
 

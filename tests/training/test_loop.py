@@ -1,0 +1,69 @@
+"""The training loop: what a stop leaves behind, and how a run goes on from there."""
+
+import csv
+import json
+
+import pytest
+from raw_runs import Silent
+
+from pearl_bench.config import runs as configuration
+from pearl_bench.execution.plan import plan
+from pearl_bench.execution.work import train_run
+
+WORDS = (
+    "suite=navigation",
+    "families=point-robot",
+    "learners=rl2",
+    "budget=smoke",
+    "steps=640",
+    "eval_every=320",
+    "device=cpu",
+    "jobs=64",
+)
+EPISODES = 20 * (4 + 2)  # suite with episode 0, own
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return [
+            {key: value for key, value in row.items() if key != "wall_s"}
+            for row in csv.DictReader(file)
+        ]
+
+
+def train(out, stop_at=None):
+    """Train until a poll of ``stop``; return the folder and how often it was polled."""
+    (run,) = plan(configuration.load([*WORDS, f"out={out}"]))
+    polls = 0
+
+    def stop():
+        nonlocal polls
+        polls += 1
+        return stop_at is not None and polls >= stop_at
+
+    train_run(run.config, run.folder, Silent(), stop, ["run"])
+    return run.folder, polls
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.6, 0.99])
+def test_a_stop_within_a_meta_test_is_answered_at_once(whole, tmp_path, share):
+    """At any poll it is the last; what was trained is kept, the meta-test repeated."""
+    stop_at = int(share * whole[1])
+    folder, polls = train(tmp_path, stop_at)
+    assert polls == stop_at  # or one more, if it was between two slices
+    run = json.loads((folder / "run.json").read_text())
+    assert run["status"] == "stopped"
+    # only whole meta-tests are recorded
+    if (folder / "eval.csv").stat().st_size:
+        assert len(rows(folder / "eval.csv")) % EPISODES == 0
+    trained = len(rows(folder / "train.csv"))
+    train(tmp_path)
+    assert rows(folder / "eval.csv") == rows(whole[0] / "eval.csv")
+    assert rows(folder / "train.csv") == rows(whole[0] / "train.csv")
+    assert 0 < trained <= len(rows(folder / "train.csv"))
+    assert len(rows(folder / "eval.csv")) == 2 * EPISODES
