@@ -99,12 +99,13 @@ class _Follower:
     def submit(self, runs: Sequence[Run], command: Sequence[str]) -> None:
         """Submit the runs that are not with the cluster yet, and watch all of them."""
         with self._alone(runs[0].folder.parents[2]):
-            found = self._ask(lambda: living(self._engine, runs))
-            while found is None and not self._stop():
-                time.sleep(1)
+            found = None
+            while found is None:
+                if self._stop():
+                    return
                 found = self._ask(lambda: living(self._engine, runs))
-            if found is None:
-                return
+                if found is None:
+                    time.sleep(1)
             for run in runs:
                 if run.folder in found:
                     self._watched.append(_Watch(run, found[run.folder], fresh=False))
@@ -256,8 +257,9 @@ class _Watch:
             self._progress = self._screen.enter_context(board.run(self.run))
             self.shown = True
         for message in news:
-            self._reason = message.get("failed", self._reason)
-            self._done = message.get("done", self._done)
+            # What a session has told holds until another one begins.
+            self._reason = message.get("failed", "")
+            self._done = message.get("done", False)
         if self._progress is not None:
             # The last counters only: speeds are taken from when they are heard.
             for message in [m for m in news if "env_steps" in m][-1:]:

@@ -24,7 +24,7 @@ from pearl_bench.records.run_folder import FolderInUse, read_run, status
 STOPPED = 75
 """Exit code of a run that stopped with a checkpoint and is to go on from it."""
 
-LOCK_SECONDS = 300.0
+LOCK_SECONDS, RETRY_SECONDS = 300.0, 15.0
 """How long a folder may seem to be in use by a node that has died."""
 
 IDLE_SESSIONS, IDLE_SECONDS = 2, 30.0
@@ -82,7 +82,7 @@ def _train(
             if time.monotonic() > deadline:
                 raise
             progress.say(f"{error} Trying again.")
-            time.sleep(5)
+            time.sleep(RETRY_SECONDS)
     return False
 
 

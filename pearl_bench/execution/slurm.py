@@ -47,6 +47,14 @@ ENDED = frozenset(
 )
 """States that a job does not leave, unless Slurm itself requeues it."""
 
+TOO_MUCH = (
+    "BadConstraints",
+    "PartitionConfig",
+    "PartitionNodeLimit",
+    "PartitionTimeLimit",
+)
+"""Reasons for which Slurm lets a job wait for ever, where it could have refused it."""
+
 SCRIPT = Path(__file__).with_suffix(".sh")
 
 
@@ -61,7 +69,8 @@ class _Task(NamedTuple):
     def job(self) -> Job:
         if self.state == "PENDING":
             reason = "" if self.reason == "None" else f" ({self.reason})"
-            return Job(False, f"waiting{reason}")
+            hopeless = ", for more than there is" if self.reason in TOO_MUCH else ""
+            return Job(False, f"waiting{reason}{hopeless}")
         return Job(True, self.state.lower())
 
 
@@ -71,7 +80,7 @@ class Slurm:
     name = "slurm"
 
     def __init__(self, bench: BenchConfig) -> None:
-        for program in ("sbatch", "squeue", "scancel"):
+        for program in ("sbatch", "squeue", "scancel", "scontrol"):
             if shutil.which(program) is None:
                 raise ConfigError(
                     f"engine=slurm: there is no {program} on this machine. Type the "
@@ -144,7 +153,12 @@ class Slurm:
     def ended(self, job: str) -> str:
         """See ``Engine``."""
         task = self._seen.get(job)
-        reason = "its job is gone" if task is None else f"job {task.id}: {task.state}"
+        if task is None:
+            reason = "Slurm has lost its job"
+        elif task.state in ENDED:
+            reason = f"job {task.id} ended as {task.state}"
+        else:
+            reason = f"job {task.id} is gone, last seen {task.state}"
         output = self._logs / f"{job.replace('/', '_')}.out"
         with suppress(OSError):
             lines = output.read_text(errors="replace").splitlines()
