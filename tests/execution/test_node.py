@@ -1,0 +1,103 @@
+"""A run on a node: one job, one training, no loop, whatever happened before."""
+
+import threading
+import time
+
+import pytest
+
+from pearl_bench.config.runs import load, to_yaml
+from pearl_bench.execution import node
+from pearl_bench.execution.node import carry_out
+from pearl_bench.execution.orders import Order, ProgressReader, write_order
+from pearl_bench.execution.plan import plan
+from pearl_bench.records.files import RecordError
+from pearl_bench.records.run_folder import RunRecord, read_run, status
+
+JOB, TASK = "name/0", "12_0"
+
+
+def never():
+    return False
+
+
+def after_a_slice():
+    """Return what stops a session when it has begun."""
+    polls = iter([False])
+    return lambda: next(polls, True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    words = "suite=navigation families=point-robot learners=pearl budget=smoke"
+    more = "steps=1000 threads=1 device=cpu pearl.initial_steps=20"
+    bench = load([*words.split(), *more.split(), f"out={tmp_path}"])
+    (run,) = plan(bench)
+    write_order(run.folder, Order(to_yaml(run.config), ["run"], "slurm", JOB))
+    return run.folder
+
+
+def told(folder):
+    return ProgressReader(folder, fresh=True).news()
+
+
+def test_a_run_is_trained_once(folder):
+    assert carry_out(folder, JOB, TASK, never)
+    assert status(folder).state == "done"
+    assert told(folder)[-1] == {"done": True}
+    assert carry_out(folder, JOB, TASK, never)  # its node died after the last step
+    (session,) = read_run(folder)["sessions"]
+    assert (session["engine"], session["job"]) == ("slurm", TASK)
+
+
+def test_a_run_that_was_given_to_another_job_is_left_alone(folder):
+    assert carry_out(folder, "name/1", "12_1", never)
+    assert status(folder).state == "missing"
+    assert told(folder) == []
+
+
+def test_a_job_that_gets_nowhere_is_not_started_for_ever(folder):
+    # Each session stops after one slice: to collect, to update, to evaluate.
+    for _ in range(3):
+        assert not carry_out(folder, JOB, TASK, after_a_slice())
+        assert told(folder)[-1] == {"done": False}
+    message = f"2 sessions of job {TASK} have brought no new step"
+    with pytest.raises(RecordError, match=message):
+        carry_out(folder, JOB, TASK, never)
+    assert message in told(folder)[-1]["failed"]
+    assert len(read_run(folder)["sessions"]) == 3
+    assert carry_out(folder, JOB, "13_0", never)  # somebody has looked into it
+
+
+def test_long_sessions_without_a_new_step_are_no_loop(folder, monkeypatch):
+    monkeypatch.setattr(node, "IDLE_SECONDS", 0.0)
+    for _ in range(3):
+        assert not carry_out(folder, JOB, TASK, after_a_slice())
+    assert carry_out(folder, JOB, TASK, never)
+
+
+def test_a_folder_in_use_is_waited_for(folder, monkeypatch):
+    monkeypatch.setattr(node, "RETRY_SECONDS", 0.05)
+    with RunRecord(folder):
+        worker = threading.Thread(target=carry_out, args=(folder, JOB, TASK, never))
+        worker.start()
+        deadline = time.monotonic() + 60
+        while not any("is in use" in line.get("say", "") for line in told(folder)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    worker.join()
+    assert status(folder).state == "done"
+
+
+def test_a_folder_in_use_for_long_is_an_error(folder, monkeypatch):
+    monkeypatch.setattr(node, "LOCK_SECONDS", 0.0)
+    with RunRecord(folder), pytest.raises(RecordError, match="in use by process"):
+        carry_out(folder, JOB, TASK, never)
+    assert "in use by process" in told(folder)[-1]["failed"]
+
+
+def test_what_a_run_fails_by_is_told(folder):
+    order = (folder / "order.json").read_text()
+    (folder / "order.json").write_text(order.replace("device: cpu", "device: cuda"))
+    with pytest.raises(Exception, match="finds no CUDA device"):
+        carry_out(folder, JOB, TASK, never)
+    assert "finds no CUDA device" in told(folder)[-1]["failed"]
