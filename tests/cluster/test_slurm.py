@@ -1,0 +1,157 @@
+"""What only Slurm does: warn, requeue, preempt, refuse; and what dies with a node."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from command import Command
+from virtual_slurm import VirtualSlurm
+
+from pearl_bench.execution.orders import read_order
+
+LONG = ("steps=20000", "checkpoint_minutes=0.05")
+"""Two runs that no time limit or preemption comes too late for."""
+
+
+def task_of(slurm: VirtualSlurm, command: Command, seed: int) -> str:
+    """Return Slurm's own name of the job that trains a run."""
+    order = read_order(command.run_folder(seed))
+    assert order is not None
+    for line in slurm.run("squeue", "-h", "-r", "-o%j/%K %F_%K").splitlines():
+        job, task = line.split()
+        if job == order.job:
+            return task
+    raise AssertionError(f"no job {order.job}")
+
+
+def node_of(slurm: VirtualSlurm, command: Command, seed: int) -> str:
+    task = task_of(slurm, command, seed)
+    return slurm.run("squeue", "-h", "-j", task, "-o%N").strip()
+
+
+def as_locally(command: Command, local: Command) -> None:
+    for seed in (0, 1):
+        assert command.rows(seed) == local.rows(seed)
+
+
+@pytest.fixture(scope="module")
+def long_local(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    command = Command(tmp_path_factory.mktemp("long"), "local")
+    code, _, err = command.run("jobs=2", "device=cpu", *LONG)
+    assert (code, err) == (0, "")
+    return command
+
+
+def test_a_warned_run_goes_on_in_another_session(slurm, on_slurm, local):
+    process = on_slurm.start()
+    on_slurm.wait_for_rows(process, seed=0)
+    on_slurm.wait_for_rows(process, seed=1)
+    # The last of the array: its own number is that of the whole array.
+    task = task_of(slurm, on_slurm, seed=1)
+    slurm.run("scancel", "--batch", "--signal=USR1", task)
+    process.kill()  # the laptop is closed
+    on_slurm.finish(process)
+    with slurm.hurrying():
+        code, _, err = on_slurm.run()
+    assert (code, err) == (0, "")
+    assert [len(on_slurm.sessions(seed)) for seed in (0, 1)] == [1, 2]
+    assert [session["job"] for session in on_slurm.sessions(1)] == [task, task]
+    assert on_slurm.sessions(1)[1]["resumed_at_env_steps"] > 0
+    as_locally(on_slurm, local)
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("partition=none-such", "Invalid partition name specified"),
+        ("threads=2", "CPU count per node can not be satisfied"),
+        ("memory=1T", "Memory specification can not be satisfied"),
+        ("time=soon", "Invalid --time specification"),
+        ("sbatch=--qqos=1", "unrecognized option '--qqos=1'"),
+    ],
+)
+def test_what_slurm_refuses_is_said_in_its_words(on_slurm, word, sentence):
+    code, out, err = on_slurm.run(word)
+    assert code == 2
+    assert sentence in err
+    assert "Traceback" not in err
+    assert "submitted" not in out
+
+
+def test_a_job_without_a_gpu_says_so(on_slurm):
+    code, _, err = on_slurm.run("gpus=1", "seeds=0")  # the node's GPU is /dev/null
+    assert code == 1
+    assert "finds no CUDA device" in err
+
+
+def test_a_job_that_ends_without_a_word_is_named(slurm, on_slurm):
+    process = on_slurm.start("seeds=0")
+    on_slurm.wait_for_rows(process, seed=0)
+    task = task_of(slurm, on_slurm, seed=0)
+    lock = json.loads((on_slurm.run_folder(0) / "lock").read_text())
+    os.kill(lock["pid"], signal.SIGKILL)
+    code, _, err = on_slurm.finish(process)
+    assert code == 1
+    assert err.startswith(
+        f"failed: {on_slurm.run_folder(0)}: its process ended with SIGKILL"
+    )
+    (session,) = on_slurm.sessions(0)
+    assert session["job"] == task
+
+
+def test_waiting_for_ever_is_said_and_can_be_cancelled(slurm, on_slurm):
+    process = on_slurm.start("time=8-0", "on_stop=cancel")  # a week is the limit
+    deadline = time.monotonic() + 60
+    while "PartitionTimeLimit" not in slurm.run("squeue", "-h", "-o%r"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(2)
+    code, out, _ = on_slurm.interrupt(process)
+    assert code == 130
+    assert "), for more than there is" in out
+    assert "2 runs are cancelled" in out
+    assert slurm.run("squeue", "-h") == ""
+
+
+@pytest.mark.slow
+def test_time_limits(slurm, on_slurm, long_local):
+    with slurm.hurrying():
+        code, _, err = on_slurm.run("time=1", *LONG)
+    assert (code, err) == (0, "")
+    assert all(len(on_slurm.sessions(seed)) > 1 for seed in (0, 1))
+    as_locally(on_slurm, long_local)
+
+
+@pytest.mark.slow
+def test_preemption(slurm, on_slurm, long_local):
+    process = on_slurm.start(*LONG)
+    for seed in (0, 1):
+        on_slurm.wait_for_rows(process, seed)
+    for _ in slurm.nodes:
+        slurm.run("sbatch", "-purgent", "-o/dev/null", "--wrap=sleep 3")
+    with slurm.hurrying():
+        code, _, err = on_slurm.finish(process)
+    assert (code, err) == (0, "")
+    assert [len(on_slurm.sessions(seed)) for seed in (0, 1)] == [2, 2]
+    as_locally(on_slurm, long_local)
+
+
+@pytest.mark.slow
+def test_a_node_that_dies(slurm, on_slurm, long_local):
+    process = on_slurm.start(*LONG)
+    on_slurm.wait_for_rows(process, seed=0, more_than=10)
+    on_slurm.wait_for_rows(process, seed=1)
+    node = node_of(slurm, on_slurm, seed=0)
+    slurm.kill_node(node)
+    with slurm.hurrying():
+        time.sleep(30)
+        slurm.start_node(node)
+        code, _, err = on_slurm.finish(process)
+    assert (code, err) == (0, "")
+    first, second = on_slurm.sessions(0)
+    assert first["job"] == second["job"]
+    assert second["resumed_at_env_steps"] > 0
+    assert len(on_slurm.sessions(1)) == 1
+    as_locally(on_slurm, long_local)
