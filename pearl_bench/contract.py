@@ -1,35 +1,76 @@
-"""What every registered method must do on every registered family."""
+"""What every method must do on every family, for the tests of whoever adds one.
+
+A package with a method or a suite of its own runs these under its own test runner::
+
+    @pytest.mark.parametrize(("suite", "family"), contract.families())
+    def test_my_method(suite, family):
+        contract.check_learner("my-method", suite, family)
+"""
+
+from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-import suites
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.types import RunConfig
+from pearl_bench.execution.work import build_learner
 from pearl_bench.training.evaluate import evaluate, parts
+from pearl_bench.training.types import MetaLearner
 from suites.base import TaskFamily
 
-ONE_OF_FIFTY = "pick-place"
-FAMILIES = [
-    (suite, name)
-    for suite, loaded in ((suite, suites.load(suite)) for suite in suites.SUITES)
-    for name in loaded.default or [family.name for family in loaded.families]
-    if loaded.default != () or name == ONE_OF_FIFTY
-]
+LONGEST = 200
+"""Horizons beyond it are cut to ``SHORT`` steps: only that it runs is of interest."""
+SHORT = 40
 
 
-def smoke_run(learner: str, suite: str, family: str):
-    words = [f"suite={suite}", f"families={family}", "budget=smoke", "device=cpu"]
-    bench = configuration.load(words)
-    return configuration.run_config(bench, family, learner, 0, threads=1)
+def families(suites: Sequence[str] | None = None) -> list[tuple[str, str]]:
+    """Return suite and name of the families to check a method on.
+
+    Args:
+        suites: their names; all that are registered if None. Of a suite that asks for
+            a name (one family per task) it is the first.
+    """
+    found = []
+    for name in registry.suite_names() if suites is None else suites:
+        suite = registry.suite(name)
+        every = [family.name for family in suite.families]
+        found += [(name, one) for one in suite.default or every]
+        if suite.default == ():
+            found = [*found[: -len(every)], (name, every[0])]
+    return found
 
 
-def few_tasks(suite: str, name: str) -> TaskFamily:
-    """The family with few tasks and, if they are long, short episodes: to be quick."""
-    family = registry.family(suite, name)
+def check_learner(learner: str, suite: str, family: str) -> None:
+    """Check that a method trains, evaluates and continues exactly, at budget=smoke.
+
+    Args:
+        learner: the method's registered name.
+        suite: the suite's registered name.
+        family: a family of the suite, which the method must be for.
+
+    Raises:
+        AssertionError: it does not; the message says what.
+        ConfigError: it has no settings for that family, or is not for it.
+    """
+    words = [f"suite={suite}", f"families={family}", f"learners={learner}"]
+    bench = configuration.load([*words, "budget=smoke", "device=cpu"])
+    run = configuration.run_config(bench, family, learner, 0, threads=1)
+    tasks = few_tasks(registry.family(suite, family))
+    ours = build_learner(run, tasks)
+    _check_counters(ours)
+    state = copy.deepcopy(ours.state_dict())
+    _check_rows(ours, tasks)
+    _check_unadapted(ours, tasks)
+    _check_continuation(ours, state, run, tasks)
+
+
+def few_tasks(family: TaskFamily) -> TaskFamily:
+    """Return a family with few tasks and, if they are long, short episodes."""
     repetitions = min(2, family.meta_test.repetitions)
     return replace(
         family,
@@ -37,66 +78,74 @@ def few_tasks(suite: str, name: str) -> TaskFamily:
         test=family.test[:4],
         checked_train=family.checked_train[:1],
         meta_test=replace(family.meta_test, repetitions=repetitions),
-        horizon=family.horizon if family.horizon <= 200 else 40,
+        horizon=family.horizon if family.horizon <= LONGEST else SHORT,
     )
 
 
-def build(learner: str, run, family: TaskFamily, seed: int = 0):
-    make = registry.learner_class(learner)
-    return make(
-        run.config, family, seed=seed, device="cpu", precision="float32", threads=1
-    )
+def _check_counters(learner: MetaLearner) -> None:
+    """Take the first iteration's data and a slice of its updates."""
+    counters = (learner.env_steps, learner.updates_done, learner.updates_due)
+    assert counters == (0, 0, 0), f"a new learner has counters {counters}"
+    metrics = learner.collect()
+    assert learner.env_steps > 0, "collect() leaves env_steps at 0"
+    assert learner.updates_due > 0, "collect() leaves updates_due at 0"
+    assert np.isfinite([*metrics.values()]).all(), f"collect() returns {metrics}"
+    due, steps = learner.updates_due, learner.env_steps
+    metrics = learner.update()
+    assert metrics, "update() returns no metrics"
+    assert np.isfinite([*metrics.values()]).all(), f"update() returns {metrics}"
+    left = learner.updates_done + learner.updates_due
+    assert left == due, f"{due} updates were due, and {left} are done or due"
+    assert learner.env_steps == steps, "update() changes env_steps"
 
 
-@pytest.mark.parametrize(("suite", "name"), FAMILIES, ids=lambda x: x)
-@pytest.mark.parametrize("learner", registry.LEARNERS)
-def test_trains_evaluates_and_continues_exactly(learner, suite, name):
-    run, family = smoke_run(learner, suite, name), few_tasks(suite, name)
-    ours = build(learner, run, family)
-    assert (ours.env_steps, ours.updates_done, ours.updates_due) == (0, 0, 0)
-
-    metrics = ours.collect()
-    assert ours.env_steps > 0
-    assert ours.updates_due > 0
-    assert all(np.isfinite(value) for value in metrics.values())
-    due, steps = ours.updates_due, ours.env_steps
-    metrics = ours.update()
-    assert metrics
-    assert all(np.isfinite(value) for value in metrics.values())
-    assert ours.updates_done + ours.updates_due == due
-    assert ours.env_steps == steps
-
-    state = copy.deepcopy(ours.state_dict())
-    rows = evaluate(ours, family, seed=3, threads=1)
+def _check_rows(learner: MetaLearner, family: TaskFamily) -> None:
+    """Check that a meta-test has each task, repetition and episode once."""
+    rows = evaluate(learner, family, seed=3, threads=1)
     found = [(r.protocol, r.split, r.task, r.repetition, r.episode) for r in rows]
     assert found == [
         (part.protocol, part.split, task.index, repetition, number)
-        for part in parts(ours, family)
+        for part in parts(learner, family)
         for task in part.tasks
         for repetition in range(1, part.meta_test.repetitions + 1)
         for number in part.meta_test.numbers
-    ]
-    assert not any(row.unstable for row in rows)
+    ], "the rows of a meta-test are not one per task, repetition and episode"
+    lengths = [row.length for row in rows]
+    assert all(0 < length <= family.horizon for length in lengths), lengths
+    assert not any(row.unstable for row in rows), "the simulation broke down"
     measured = [row.distance for row in rows if row.protocol != "metaworld"]
     if family.distance:
-        assert np.isfinite(np.array(measured, float)).all()
+        assert np.isfinite(np.array(measured, float)).all(), "a distance is no number"
     else:
-        assert set(measured) == {None}
-    one, other = (ours.unadapted(family.test) for _ in range(2))
+        assert set(measured) == {None}, "there are distances that nothing measures"
+
+
+def _check_unadapted(learner: MetaLearner, family: TaskFamily) -> None:
+    """Check that a policy without experience knows neither chance nor the task."""
+    one, other = (learner.unadapted(family.test) for _ in range(2))
     obs = np.ones((len(family.test), family.obs_dim), np.float32)
     chosen = one.act(obs, explore=False)
-    np.testing.assert_array_equal(chosen, other.act(obs, explore=False))
-    np.testing.assert_allclose(chosen, np.tile(chosen[:1], (len(obs), 1)), atol=1e-6)
-    assert all(0 < row.length <= family.horizon for row in rows)
+    again = other.act(obs, explore=False)
+    assert np.array_equal(chosen, again), "unadapted() acts by chance"
+    alike = np.allclose(chosen, chosen[:1], rtol=1e-7, atol=1e-6)
+    assert alike, "unadapted() acts differently in different tasks"
 
-    theirs = build(learner, run, family, seed=1)
-    theirs.load_state_dict(state)
+
+def _check_continuation(
+    ours: MetaLearner, state: object, run: RunConfig, family: TaskFamily
+) -> None:
+    """Check that a learner with another seed goes on from a state in the same way."""
+    theirs = build_learner(replace(run, seed=run.seed + 1), family)
+    theirs.load_state_dict(state)  # type: ignore[arg-type]
     for one in (ours, theirs):
         while one.updates_due:
             one.update()
-    assert ours.collect() == theirs.collect()
-    assert ours.update() == theirs.update()
-    assert ours.env_steps == theirs.env_steps
-    assert evaluate(theirs, family, seed=3, threads=1) == evaluate(
-        ours, family, seed=3, threads=1
-    )
+    what_comes: list[tuple[str, Callable[[MetaLearner], object]]] = [
+        ("the next collect()", lambda one: one.collect()),
+        ("the next update()", lambda one: one.update()),
+        ("env_steps", lambda one: one.env_steps),
+        ("a meta-test", lambda one: evaluate(one, family, seed=3, threads=1)),
+    ]
+    for name, result in what_comes:
+        a, b = result(ours), result(theirs)
+        assert a == b, f"{name} differs after load_state_dict(): {a}, {b}"

@@ -117,7 +117,7 @@ def commits(runs: Sequence[RunCurve]) -> str:
 
 def missing_learners(family: Family) -> list[str]:
     """Return the registered methods that a family has no runs of."""
-    return sorted(set(registry.LEARNERS) - {arm.learner for arm in family.arms})
+    return sorted(set(registry.learner_names()) - {arm.learner for arm in family.arms})
 
 
 def on_face(family: Family) -> str:

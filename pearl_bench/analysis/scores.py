@@ -99,7 +99,7 @@ class Published:
     @property
     def labels(self) -> list[str]:
         """Every label, methods in the order of the registry."""
-        known = list(registry.LEARNERS)
+        known = list(registry.learner_names())
         ranks = {name: rank for rank, name in enumerate(known)}
         learners = {arm.label: arm.learner for arm in self.arms}
         return sorted(

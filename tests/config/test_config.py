@@ -35,7 +35,7 @@ def command(*words, **environment):
 def test_defaults_are_filled_in():
     bench = load(["suite=navigation"])
     assert bench.families == ["point-robot", "sparse-point-robot"]
-    assert bench.learners == list(registry.LEARNERS)
+    assert bench.learners == list(registry.learner_names())
     assert (bench.budget, bench.seeds, bench.jobs) == ("quick", [0], None)
     assert load(["suite=navigation", "budget=paper"]).seeds == [0, 1, 2, 3, 4]
 
@@ -235,7 +235,7 @@ FAMILIES = [
 
 @pytest.mark.parametrize("budget", ["smoke", "quick", "paper"])
 @pytest.mark.parametrize("suite", registry.suite_names())
-@pytest.mark.parametrize("learner", registry.LEARNERS)
+@pytest.mark.parametrize("learner", registry.learner_names())
 def test_every_family_has_settings_in_every_budget(suite, learner, budget):
     names = [family for of, family in FAMILIES if of == suite][:8]  # of ml1 not all
     bench = load([f"suite={suite}", f"budget={budget}", f"families={','.join(names)}"])
@@ -246,7 +246,7 @@ def test_every_family_has_settings_in_every_budget(suite, learner, budget):
 
 def test_conf_names_no_family_that_does_not_exist():
     known = {name for names in FAMILIES for name in names} | {"*"}
-    for learner in registry.LEARNERS:
+    for learner in registry.learner_names():
         conf = conf_of(learner, registry.suite("navigation"))
         assert {entry for entries in conf.values() for entry in entries} <= known
 

@@ -45,7 +45,7 @@ def summary(published: Published) -> Table:
 def _learners(published: Published) -> list[str]:
     """Return the methods that have runs, in the order of the registry."""
     learners = {arm.learner for arm in published.arms}
-    known = [name for name in registry.LEARNERS if name in learners]
+    known = [name for name in registry.learner_names() if name in learners]
     return [*known, *sorted(learners - set(known))]
 
 

@@ -1,0 +1,249 @@
+"""A method and a suite of an installed package, from the plan to the figures."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCES = {
+    "own/__init__.py": "",
+    "own/settings.py": '''
+"""Settings of steady MAML."""
+from dataclasses import dataclass
+from pathlib import Path
+
+from baselines.maml_trpo_config import MamlTrpoConfig
+from pearl_bench.registry import Method
+
+
+@dataclass(frozen=True)
+class SteadyConfig(MamlTrpoConfig):
+    """Settings of steady MAML.
+
+    Attributes:
+        steadiness: how steady.
+    """
+
+    steadiness: float = 2.0
+
+
+METHOD = Method(
+    SteadyConfig,
+    "own.learner:SteadyLearner",
+    Path(__file__).with_name("steady.yaml"),
+    families=("ring", "point-robot"),
+    reads_parameters=True,
+)
+''',
+    "own/steady.yaml": """
+base: maml_trpo
+smoke:
+  ring:
+    steps: 300
+    eval_every: 150
+    tasks: 2
+    steadiness: 3.5
+""",
+    "own/learner.py": '''
+"""Steady MAML: MAML-TRPO that is told the tasks."""
+from baselines.maml_trpo import MamlTrpoLearner
+
+
+class SteadyLearner(MamlTrpoLearner):
+    def collect(self):
+        self.goals = [task.params for task in self.family.train]
+        return super().collect() | {"steadiness": self.config.steadiness}
+''',
+    "own/ring.py": '''
+"""A suite of one family: goals on a ring."""
+from dataclasses import replace
+from math import cos, pi, sin
+from pathlib import Path
+
+from suites import navigation
+from suites.base import Suite, Task
+
+
+def suite():
+    goals = [(cos(2 * pi * i / 8), sin(2 * pi * i / 8)) for i in range(8)]
+    tasks = [Task("ring", index, goal) for index, goal in enumerate(goals)]
+    family = replace(
+        navigation.ROWS[0].family(),
+        name="ring",
+        train=tuple(tasks[:6]),
+        test=tuple(tasks[6:]),
+        source="a test",
+    )
+    return Suite("rings", (family,), conf=Path(__file__).with_name("rings.yaml"))
+''',
+    "own/rings.yaml": """
+promp:
+  smoke:
+    ring: {steps: 400, eval_every: 200, tasks: 2}
+pearl:
+  paper:
+    ring: {steps: 400, eval_every: 200}
+""",
+    "own-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: own\nVersion: 1.0\n",
+    "own-1.0.dist-info/entry_points.txt": """
+[pearl_bench.learners]
+steady = own.settings:METHOD
+
+[pearl_bench.suites]
+rings = own.ring:suite
+""",
+}
+
+
+def write(folder, sources):
+    for name, text in sources.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(text)
+
+
+def python(package, *arguments, code=0):
+    paths = [str(package), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    write(folder, SOURCES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(package, tmp_path_factory):
+    """Words of a command of two runs that has ended, and where its results are."""
+    folder = tmp_path_factory.mktemp("trained")
+    words = ["suite=rings", "learners=steady,promp", "budget=smoke", "jobs=2"]
+    words += ["device=cpu", f"out={folder / 'raw'}", f"results={folder / 'results'}"]
+    python(package, "-m", "pearl_bench", "run", *words, "steps=150")
+    return words, folder
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_help_and_list_have_them(package):
+    said = python(package, "-m", "pearl_bench", "run", "--help")
+    assert "steady.steadiness=  a number (default: 2.0)\n      how steady." in said
+    said = python(package, "-m", "pearl_bench", "ls", "suite=rings")
+    assert "ring *  6      2     20" in said
+    assert "ring    steady     300 / 150" in said
+
+
+def test_both_are_trained_side_by_side_published_and_drawn(package, trained):
+    _, folder = trained
+    published = folder / "results" / "rings"
+    for learner in ("steady", "promp"):
+        curve = rows(published / f"{learner}.csv")
+        assert {row["family"] for row in curve} == {"ring"}
+    assert list((published / "figures").glob("learning-curves*.png"))
+    python(package, "-m", "pearl_bench", "check", f"results={folder / 'results'}")
+    train = folder / "raw" / "rings" / "ring" / "steady" / "seed=0" / "train.csv"
+    assert {row["steadiness"] for row in rows(train)} == {"3.5"}
+
+
+def test_they_resume(package, trained):
+    words, folder = trained
+    python(package, "-m", "pearl_bench", "run", *words)
+    for learner in ("steady", "promp"):
+        run = folder / "raw" / "rings" / "ring" / learner / "seed=0"
+        steps = [int(row["env_steps"]) for row in rows(run / "train.csv")]
+        assert steps == sorted(set(steps))
+        assert steps[-1] >= (300 if learner == "steady" else 400)
+    assert "nothing to do" in python(package, "-m", "pearl_bench", "run", *words)
+
+
+def test_the_contract_holds_them_to_it(package):
+    code = (
+        "from pearl_bench import contract\n"
+        "assert contract.families(['rings']) == [('rings', 'ring')]\n"
+        "for learner in ('steady', 'rl2'):\n"
+        "    contract.check_learner(learner, 'rings', 'ring')\n"
+    )
+    python(package, "-c", code)
+
+
+def test_a_method_says_what_it_is_for(package):
+    def load(*words, code=0):
+        script = (
+            "import sys\nfrom pearl_bench.config.runs import load\n"
+            "from pearl_bench.config.types import ConfigError\n"
+            "try: print(load(sys.argv[1:]).learners)\n"
+            "except ConfigError as error: sys.exit(str(error))"
+        )
+        return python(package, "-c", script, *words, code=code)
+
+    assert "'steady'" in load("suite=navigation")  # for one of its families
+    assert "'steady'" not in load("suite=locomotion")
+    said = load("suite=navigation", "learners=steady", code=1)
+    assert said.startswith(
+        "steady cannot be trained on sparse-point-robot: it is for ring, point-robot;"
+    )
+
+
+def test_parameters_of_unequal_number_are_said(package, tmp_path):
+    everything = SOURCES["own/settings.py"].replace(
+        'families=("ring", "point-robot"),\n    ', ""
+    )
+    write(tmp_path, SOURCES | {"own/settings.py": everything})
+    said = python(
+        tmp_path, "-m", "pearl_bench", "run", "suite=ml10", "learners=steady", code=2
+    )
+    assert said == (
+        "steady cannot be trained on ml10: it reads the tasks' parameters, of which "
+        "each has 3 or 6; take other learners= or families=\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"own/settings.py": "import nowhere"}, "No module named 'nowhere'"),
+        ({"own/settings.py": "METHOD = 1"}, "it is 1, not a Method"),
+        ({"own/ring.py": "def suite(): return 1"}, "it is no suite of that name"),
+        (
+            {
+                "own-1.0.dist-info/entry_points.txt": "[pearl_bench.learners]\n"
+                "pearl = own.settings:METHOD\n"
+            },
+            "the name is taken already",
+        ),
+        (
+            {
+                "own-1.0.dist-info/entry_points.txt": "[pearl_bench.learners]\n"
+                "../up = own.settings:METHOD\n"
+            },
+            "a name has small letters",
+        ),
+        ({"own/steady.yaml": "base: maml\n"}, "did you mean maml_trpo?"),
+        ({"own/steady.yaml": "base: steady\n"}, "base: steady is no method to start"),
+        ({"own/steady.yaml": "smoke: {ring: {step: 1}}\n"}, "unknown key smoke.ring"),
+    ],
+)
+def test_a_broken_package_is_named(changed, said, tmp_path):
+    write(tmp_path, SOURCES | changed)
+    words = ["suite=rings", "learners=steady", "budget=smoke", "dry=true"]
+    words += ["device=cpu", f"out={tmp_path / 'raw'}"]
+    out = python(tmp_path, "-m", "pearl_bench", "run", *words, code=2)
+    assert said in out
+    assert "own" in out or "steady.yaml" in out
+    assert "Traceback" not in out
