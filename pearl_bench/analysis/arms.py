@@ -134,8 +134,9 @@ class RunCurve:
         return max(point.episode for point in self.points[part])
 
     def episode(self, part: Part, number: int) -> list[Point]:
-        """Return the points of one episode; 1 is the first, -1 what is reported.
+        """Return the points of one episode; -1 is what is reported.
 
+        0 comes before any experience (older runs have none), 1 is the first to explore.
         That is the last episode, or where tasks have a success the mean over the test
         episodes, as Meta-World's protocol has it.
         """
@@ -165,7 +166,9 @@ class RunCurve:
         return points[-level_count(steps, share, evaluations) :]
 
     def level(self, part: Part, number: int, measure: Measure) -> float:
-        """Return the run's level of an episode; see ``LEVEL_IS``."""
+        """Return the run's level of an episode, NaN without it; see ``LEVEL_IS``."""
+        if not self.episode(part, number):
+            return float("nan")
         points = self.level_points(part, number)
         return float(np.mean([point.value(measure) for point in points]))
 

@@ -53,8 +53,9 @@ def test_a_level_says_on_how_much_it_rests(tmp_path):
         "each run": "-197; -197",
         "spread": "range",
         "score": "0.306 [0.306, 0.306]",
-        "before": "-199 [-199, -199]",
-        "gain": "2 [2, 2]",
+        "unadapted": "",
+        "gain": "",
+        "first": "-199 [-199, -199]",
     }
     assert (promp["level"], promp["each run"], promp["spread"]) == ("-197", "", "")
     assert (promp["evaluations"], promp["of paper"]) == ("2", "0.0 %")
@@ -63,6 +64,20 @@ def test_a_level_says_on_how_much_it_rests(tmp_path):
     assert [row["seed"] for row in by_run] == ["0", "1", "0", "0"]
     assert {row["since"] for row in by_run[:2]} == {"230000"}
     assert float(by_run[0]["of_paper"]) == pytest.approx(0.1)
+
+
+def test_a_gain_is_over_the_episode_without_experience(tmp_path):
+    results = published(
+        tmp_path,
+        *seeds(2, unadapted=True, returns=rising(0)),
+        {"learner": "rl2", "returns": rising(0)},
+    )
+    pearl, rl2 = rows(results, "levels")
+    assert (pearl["unadapted"], pearl["gain"], pearl["first"]) == ("-200", "3", "-199")
+    assert (pearl["gain_low"], pearl["gain_high"]) == ("3", "3")
+    assert (rl2["unadapted"], rl2["gain"], rl2["first"]) == ("", "", "-199")
+    of_run = rows(results, "levels-by-run")
+    assert [row["gain"] for row in of_run] == ["3", "3", ""]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,11 @@ from pearl_bench.analysis.tables.table import Cell, Table, cells, each, share, w
 
 ABOUT = (
     f"{LEVEL_IS}; `evaluations` says how many. Mean over test tasks of {REPORTED_IS}. "
-    "`of paper`: the steps as a share of those of `budget=paper`. `before` is the "
-    "first episode, in which baselines sample their actions; `gain` is the difference."
+    "`of paper`: the steps as a share of those of `budget=paper`. `unadapted` is "
+    "episode 0, in which every method acts without chance and without experience, "
+    "`gain` the difference; runs of older versions have neither. `first` is episode 1, "
+    "in which PEARL acts without chance and the others sample: differences from it do "
+    "not compare methods."
 )
 
 
@@ -23,10 +26,10 @@ def levels(published: Published) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for family, arm, part in _judged(published):
         last = arm.levels(part, family.measure)
-        first = arm.levels(part, family.measure, 1)
-        values = np.stack([last, family.score(last), first, last - first], 1)
+        before, first = (arm.levels(part, family.measure, n) for n in (0, 1))
+        values = np.stack([last, family.score(last), before, last - before, first], 1)
         found = stats.mean(f"level {family.name} {arm.label} {part}", values)
-        level, score, before, gain = (cells(found, i) for i in range(4))
+        level, score, *others = (cells(found, i) for i in range(values.shape[1]))
         runs = arm.having(part)
         rows.append(
             (
@@ -39,7 +42,7 @@ def levels(published: Published) -> Table:
                     each(last.tolist()),
                     stats.spread([len(runs)]),
                 ),
-                *(*score, *before, *gain),
+                *(*score, *(cell for of in others for cell in of)),
             )
         )
     return Table(
@@ -49,7 +52,8 @@ def levels(published: Published) -> Table:
         (
             *("family", "method", "protocol", "runs", "steps", "of_paper"),
             *("evaluations", "measure", *with_ends("level"), "each_run", "spread"),
-            *(*with_ends("score"), *with_ends("before"), *with_ends("gain")),
+            *(*with_ends("score"), *with_ends("unadapted"), *with_ends("gain")),
+            *with_ends("first"),
         ),
         rows,
     )
@@ -61,7 +65,9 @@ def by_run(published: Published) -> Table:
     for family, arm, part in _judged(published):
         for run in arm.having(part):
             points = run.level_points(part, -1)
-            last, first = (run.level(part, n, family.measure) for n in (-1, 1))
+            last, before, first = (
+                run.level(part, n, family.measure) for n in (-1, 0, 1)
+            )
             rows.append(
                 (
                     *(family.name, arm.label, part.protocol, run.row["run"], run.seed),
@@ -70,7 +76,7 @@ def by_run(published: Published) -> Table:
                         share(arm.shares_at(run.last_step, run.last_step)),
                     ),
                     *(len(points), points[0].env_steps, family.measure),
-                    *(last, float(family.score(last)), first, last - first),
+                    *(last, float(family.score(last)), before, last - before, first),
                 )
             )
     return Table(
@@ -79,7 +85,8 @@ def by_run(published: Published) -> Table:
         f"{ABOUT} `since`: steps of the first of these evaluations.",
         (
             *("family", "method", "protocol", "run", "seed", "steps", "of_paper"),
-            *("evaluations", "since", "measure", "level", "score", "before", "gain"),
+            *("evaluations", "since", "measure", "level", "score"),
+            *("unadapted", "gain", "first"),
         ),
         rows,
     )
