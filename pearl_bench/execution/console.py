@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TaskID, TextColumn
@@ -13,24 +13,14 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
+from pearl_bench.training.types import Progress
+
 if TYPE_CHECKING:
     from pearl_bench.execution.plan import Run
 
 
 STATUS_EVERY = 60.0
 """Seconds between two lines about the whole command."""
-
-
-class Progress(Protocol):
-    """Where a run tells how far it is."""
-
-    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
-        """Tell the counters, and the last test return once there is one."""
-        ...
-
-    def say(self, line: str) -> None:
-        """Tell something worth a line."""
-        ...
 
 
 class Tee:

@@ -12,13 +12,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pearl_bench.execution.console import Board, Progress, duration
+from pearl_bench.execution.console import Board, duration
 from pearl_bench.execution.engine import Engine, EngineError, Job
 from pearl_bench.execution.orders import ProgressReader, read_order
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import status
+from pearl_bench.training.types import Progress
 
 SHOWN = 20
 """Runs with a bar, or lines, of their own at a time; the others are only counted."""

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pearl_bench.config import runs as configuration
-from pearl_bench.execution.console import Board, Progress
+from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import Run
+from pearl_bench.training.types import Progress
 
 if TYPE_CHECKING:
     pass

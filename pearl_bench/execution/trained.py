@@ -13,7 +13,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import ConfigError, RunConfig
 from pearl_bench.config.words import check_names, show
-from pearl_bench.execution.console import Progress, Tee
+from pearl_bench.execution.console import Tee
 from pearl_bench.execution.plan import plan, resolve_device
 from pearl_bench.execution.work import (
     build_learner,
@@ -26,7 +26,7 @@ from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import CONFIG
 from pearl_bench.training.agent import Agent
 from pearl_bench.training.evaluate import EvalRow, evaluate
-from pearl_bench.training.types import MetaLearner
+from pearl_bench.training.types import MetaLearner, Progress
 from suites.base import Task, TaskFamily
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import ConfigError, RunConfig
-from pearl_bench.execution.console import Lines, Progress, Tee
+from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.mirror import Mirror
@@ -25,7 +25,7 @@ from pearl_bench.records.provenance import provenance
 from pearl_bench.records.run_folder import RunRecord
 
 if TYPE_CHECKING:
-    from pearl_bench.training.types import BuildLearner, MetaLearner
+    from pearl_bench.training.types import BuildLearner, MetaLearner, Progress
     from suites.base import TaskFamily
 from pearl_bench.execution.signals import StopRequest
 

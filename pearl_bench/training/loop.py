@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pearl_bench.execution.console import Progress
 from pearl_bench.records import checkpoint
 from pearl_bench.records.run_folder import RunRecord
 from pearl_bench.training.evaluate import evaluate, reported_return
-from pearl_bench.training.types import MetaLearner, Metrics, StopRequested
+from pearl_bench.training.types import MetaLearner, Metrics, Progress, StopRequested
 from suites.base import TaskFamily
 
 if TYPE_CHECKING:

@@ -172,3 +172,15 @@ class BuildLearner(Protocol):
     ) -> MetaLearner:
         """Build a learner that has taken no step yet."""
         ...
+
+
+class Progress(Protocol):
+    """Where a run tells how far it is."""
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        """Tell the counters, and the last test return once there is one."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Tell something worth a line."""
+        ...
