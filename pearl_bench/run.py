@@ -15,6 +15,7 @@ from pearl_bench.config.command import Command
 from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution import engine, follow, local, trial
 from pearl_bench.execution.console import Board
+from pearl_bench.execution.outputs import enduring_outputs
 from pearl_bench.execution.plan import estimate, plan, wall_seconds
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
@@ -37,6 +38,7 @@ def main(words: Sequence[str]) -> int:
     return COMMAND.carry_out(words, _run)
 
 
+@enduring_outputs()
 def _run(words: Sequence[str]) -> int:
     bench = configuration.load(words)
     mirror.require(bench.mirror)

@@ -17,17 +17,13 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pearl_bench.config import runs as configuration
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import Run
-from pearl_bench.training.types import Progress
-
-if TYPE_CHECKING:
-    pass
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.execution.work import LOG, reason_of, train_run
+from pearl_bench.training.types import Progress
 
 
 def launch(
@@ -92,8 +88,8 @@ def _execute_children(
             child = _start_child(run, command)
             children.append(child)
         with board.run(run) as progress:
-            reason = _follow_child(child, progress)
-            if reason and not (stop() and child.returncode == -signal.SIGTERM):
+            reason = _follow_child(child, progress, stop)
+            if reason:
                 failures[run.folder] = reason
                 progress.say(f"failed: {reason}")
 
@@ -150,9 +146,11 @@ def _start_child(run: Run, command: Sequence[str]) -> subprocess.Popen[str]:
     return child
 
 
-def _follow_child(child: subprocess.Popen[str], progress: Progress) -> str:
+def _follow_child(
+    child: subprocess.Popen[str], progress: Progress, stop: StopRequest
+) -> str:
     """Pass a child's progress on until it ends; return why it failed, or ``""``."""
-    reason = ""
+    reason = ended = ""
     assert child.stdout is not None
     with child.stdout:
         for line in child.stdout:
@@ -161,10 +159,14 @@ def _follow_child(child: subprocess.Popen[str], progress: Progress) -> str:
                 progress.say(message["say"])
             elif "failed" in message:
                 reason = message["failed"]
+            elif "ended" in message:
+                ended = message["ended"]
             else:
                 progress.update(**message)
     code = child.wait()
-    if code and not reason:
-        ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        reason = f"its process ended with {ended}; {LOG} in the folder may say more"
-    return reason
+    if reason or ended == "done" or (stop() and code in (0, -signal.SIGTERM)):
+        return reason
+    if ended:
+        return f"somebody else stopped it with {ended}; repeat the command to go on"
+    end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"its process ended with {end}; {LOG} in the folder may say more"

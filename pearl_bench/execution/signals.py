@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""A closed terminal (SIGHUP) asks like the others."""
 
 
 class StopRequest:
-    """Makes the first SIGINT or SIGTERM a polite request; the second ends at once.
+    """Makes the first of ``POLITE`` a request to stop; the second ends at once.
 
     Args:
         patient: no signal ends at once, then or later: whoever sends them has SIGKILL.
@@ -30,7 +31,9 @@ class StopRequest:
         return self.signal is not None
 
     def __enter__(self) -> StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in POLITE:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # nohup: who asked to outlive the terminal does
             self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -43,4 +46,5 @@ class StopRequest:
         self.__exit__()  # the next signal does what it always did
         again = b"" if self._patient else b"; once more ends at once"
         # print() is not safe within a handler: it may have interrupted a print().
-        os.write(2, b"\nstopping after a checkpoint" + again + b"\n")
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, b"\nstopping after a checkpoint" + again + b"\n")

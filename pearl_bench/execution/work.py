@@ -18,6 +18,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import ConfigError, RunConfig
 from pearl_bench.execution.console import Lines, Tee
+from pearl_bench.execution.outputs import enduring
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.mirror import Mirror
@@ -71,11 +72,11 @@ def train_run(
     origin = provenance(family.fingerprint(), command, gpu=gpu)
     origin |= {"device": run.device, "threads": run.threads, **where}
     with (
-        Mirror(run, folder) as mirror,
+        Mirror(run, folder, progress.say) as mirror,
         RunRecord(folder, mirror) as record,
         (folder / LOG).open("a", encoding="utf-8") as log,
     ):
-        progress = Tee(progress, Lines(log, run.steps))
+        progress = Tee(progress, Lines(enduring(log), run.steps))
         family = meta_tested(family, run)
         learner = build_learner(run, family)
         origin["meta_test"] = [part.describe() for part in parts(learner, family)]
@@ -155,7 +156,7 @@ class _Pipe:
         try:
             self._stream.write(json.dumps(message) + "\n")
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             self._stop.signal = signal.SIGPIPE
 
 
@@ -188,7 +189,7 @@ def main() -> int:
         pipe = _Pipe(os.fdopen(os.dup(1), "w", encoding="utf-8"), stop)
         os.dup2(2, 1)
         try:
-            train_run(
+            done = train_run(
                 configuration.from_yaml(order["config"]),
                 Path(order["folder"]),
                 pipe,
@@ -198,6 +199,8 @@ def main() -> int:
         except Exception as error:
             pipe.send(failed=reason_of(error))
             return 1
+        # Stopped by somebody else than the parent, the run is not done.
+        pipe.send(ended="done" if done or stop.signal is None else stop.signal.name)
     return 0
 
 

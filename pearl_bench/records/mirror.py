@@ -13,7 +13,7 @@ import importlib.util
 import json
 import statistics
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -91,16 +91,43 @@ class WandB:
 class Mirror:
     """Passes a run's new rows on whenever it is called; a context manager.
 
-    Nothing is opened before there is something to show.
+    It is opened before training, so that a missing key or network is noticed at once.
+    From then on it never ends the training: it falls behind, says so, and catches up
+    when it can.
+
+    Args:
+        run: what is mirrored, and where to.
+        folder: the run's folder.
+        say: is told when the mirror falls behind, and when it has caught up.
     """
 
-    def __init__(self, run: RunConfig, folder: Path) -> None:
+    def __init__(
+        self, run: RunConfig, folder: Path, say: Callable[[str], None] = print
+    ) -> None:
         self._run = run
         self._folder = folder
+        self._say = say
         self._sink: Sink | None = None
         self._state: dict[str, Any] = {}
+        self._behind = False
 
     def __enter__(self) -> Self:
+        """Open the mirror.
+
+        Raises:
+            ConfigError: it cannot be opened.
+        """
+        if self._run.mirror != "none":
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._state = self._read_state()
+                self._sink = self._open()
+            except Exception as error:  # whatever the library raises
+                raise ConfigError(
+                    f"mirror={self._run.mirror} cannot be opened: {error}. Mend that, "
+                    "or take mirror=none; the CSV files have all rows, and a later "
+                    "session may mirror them"
+                ) from error
         return self
 
     def __exit__(
@@ -111,15 +138,27 @@ class Mirror:
     ) -> None:
         """Close the mirror."""
         if self._sink is not None:
-            self._sink.close()
+            self._attempt(self._sink.close)
 
     def __call__(self) -> None:
         """Show the rows that are new since the last call, in whatever session."""
-        if self._run.mirror == "none":
-            return
-        if self._sink is None:
-            self._state = self._read_state()
-            self._sink = self._open()
+        if self._sink is not None:
+            self._attempt(self._catch_up)
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # whatever the library raises
+            if not self._behind:
+                self._say(f"mirror={self._run.mirror} has fallen behind: {error}")
+            self._behind = True
+        else:
+            if self._behind:
+                self._say(f"mirror={self._run.mirror} has caught up")
+            self._behind = False
+
+    def _catch_up(self) -> None:
+        assert self._sink is not None
         for env_steps, values in _rows(self._folder):
             if env_steps > self._state["env_steps"]:
                 self._sink.add(env_steps, values)

@@ -1,0 +1,159 @@
+"""Screens that go away, terminals that close, children that somebody else ends."""
+
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pearl_bench.execution.outputs import Enduring
+from pearl_bench.records.run_folder import read_run, status
+
+WORDS = [
+    "suite=navigation",
+    "families=point-robot",
+    "learners=promp",
+    "budget=smoke",
+    "seeds=0,1",
+    "device=cpu",
+    "steps=2000",
+]
+PATIENCE = 120
+
+
+def command(folder, *words, steps=2000):
+    return [
+        *(sys.executable, "-m", "pearl_bench.run", *WORDS, *words, f"steps={steps}"),
+        *(f"out={folder / 'raw'}", f"results={folder / 'results'}"),
+    ]
+
+
+def run_folder(folder, seed):
+    return folder / f"raw/navigation/point-robot/promp/seed={seed}"
+
+
+def wait_until(happened):
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class Broken(io.TextIOBase):
+    """Fails at the second write, as a terminal that closes or a disk that fills."""
+
+    def __init__(self, number):
+        self.number = number
+        self.text = ""
+
+    def write(self, text, /):
+        if self.text:
+            raise OSError(self.number, os.strerror(self.number))
+        self.text += text
+        return len(text)
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EBADF])
+def test_an_output_may_be_lost(number):
+    broken = Broken(number)
+    output = Enduring(broken)
+    assert output.write("one") == 3
+    assert not output.lost
+    assert output.write("two") == 3
+    assert output.lost
+    output.write("three")
+    output.flush()
+    assert broken.text == "one"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_reader_that_leaves_ends_no_run(tmp_path, jobs):
+    process = subprocess.Popen(
+        command(tmp_path, f"jobs={jobs}"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()  # as `head -1` does
+    assert process.wait(PATIENCE) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert [status(run_folder(tmp_path, seed)).state for seed in (0, 1)] == ["done"] * 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_under_the_screen_ends_no_run(tmp_path):
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen(
+            command(tmp_path, "jobs=1"), stdout=full, stderr=full
+        ) as process,
+    ):
+        assert process.wait(PATIENCE) == 0
+    assert status(run_folder(tmp_path, 1)).state == "done"
+
+
+def test_a_closed_terminal_stops_with_a_checkpoint(tmp_path):
+    words = command(tmp_path, "jobs=2", steps=200_000)
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+        folder = run_folder(tmp_path, 0)
+        wait_until((folder / "train.csv").exists)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(PATIENCE) == 128 + signal.SIGHUP
+    run = read_run(folder)
+    assert run["status"] == "stopped"
+    assert 0 < run["env_steps"] < 200_000
+    assert (folder / "checkpoint.pt").exists()
+
+
+def test_who_asked_to_outlive_the_terminal_does(tmp_path):
+    """As under nohup: SIGHUP is ignored from the start."""
+    shell = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command(tmp_path, "jobs=1")]
+    with subprocess.Popen(shell, stdout=subprocess.DEVNULL) as process:
+        wait_until((run_folder(tmp_path, 0) / "run.json").exists)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_child_that_somebody_else_ends_has_failed(tmp_path, number):
+    words = command(tmp_path, "jobs=2", steps=200_000)
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    folder = run_folder(tmp_path, 0)
+    wait_until(lambda: "seed=0" in children(process) and (folder / "eval.csv").exists())
+    other = children(process)["seed=1"]
+    children(process)["seed=0"].send_signal(number)
+    wait_until(lambda: "seed=0" not in children(process))
+    time.sleep(0.5)
+    assert other.is_running()  # the other run goes on
+    other.kill()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert f"{folder}: " in err
+    assert number.name in err
+    assert status(folder).state == "begun"
+
+
+def children(process):
+    """Return a command's children by the run that they train."""
+    found = {}
+    for child in psutil.Process(process.pid).children():
+        try:
+            names = {file.path for file in child.open_files()}
+        except psutil.Error:
+            continue
+        for seed in ("seed=0", "seed=1"):
+            if any(f"/{seed}/" in name for name in names):
+                found[seed] = child
+    return found
