@@ -22,7 +22,6 @@ WORDS = [
     "budget=smoke",
     "seeds=0,1",
     "device=cpu",
-    "steps=2000",
 ]
 PATIENCE = 120
 
