@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TextIO, cast
 
 import psutil
 import pytest
@@ -61,7 +62,7 @@ class Broken(io.TextIOBase):
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EBADF])
 def test_an_output_may_be_lost(number):
     broken = Broken(number)
-    output = Enduring(broken)
+    output = Enduring(cast(TextIO, broken))
     assert output.write("one") == 3
     assert not output.lost
     assert output.write("two") == 3
