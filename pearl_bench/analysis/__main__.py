@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pearl_bench import registry
-from pearl_bench.analysis.check import check
+from pearl_bench.analysis.check import check, remarks
 from pearl_bench.analysis.report import write
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import KNOWN
@@ -91,6 +91,8 @@ def _check(words: Sequence[str]) -> int:
         print(problem, file=sys.stderr)
     if len(problems) > SHOWN:
         print(f"and {len(problems) - SHOWN} more", file=sys.stderr)
+    for remark in remarks(results):
+        print(f"note: {remark}")
     if not problems:
         print(f"{results}: all published files are as they should be")
     return 1 if problems else 0

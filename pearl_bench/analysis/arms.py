@@ -16,11 +16,15 @@ import numpy as np
 
 from pearl_bench import registry
 from pearl_bench.config import runs as config
+from pearl_bench.records.published.late import (
+    LEVEL_EVALUATIONS,
+    LEVEL_SHARE,
+    level_count,
+)
+from pearl_bench.records.table import Row
 
-Row = dict[str, str]
 Measure = Literal["return", "success"]
 
-LEVEL_SHARE, LEVEL_EVALUATIONS = 0.1, 5
 LEVEL_IS = (
     "A run's level at N steps, N its last evaluation, is its mean over the evaluations "
     "of the last tenth of its steps, and at least over the last five"
@@ -86,25 +90,6 @@ class Matched(NamedTuple):
     steps: np.ndarray
     values: np.ndarray
     left_out: tuple[int, ...]
-
-
-def level_count(
-    steps: Sequence[float],
-    share: float = LEVEL_SHARE,
-    evaluations: int = LEVEL_EVALUATIONS,
-) -> int:
-    """Return how many of the last evaluations a level is the mean of.
-
-    They are those of the last share of the steps, and no fewer than ``evaluations``,
-    or all where there are not as many.
-
-    Args:
-        steps: ``[P]`` environment steps of the evaluations, ascending.
-        share: of the last of the steps.
-        evaluations: the fewest.
-    """
-    late = sum(step > (1 - share) * steps[-1] for step in steps)
-    return min(len(steps), max(late, evaluations))
 
 
 @dataclass(frozen=True)
@@ -279,6 +264,18 @@ def _mean(points: Sequence[Point]) -> Point:
     )
 
 
+def arm_key(row: Row) -> tuple[str, ...]:
+    """Return what the runs of an arm have in common, from a row of runs.csv.
+
+    A setting that did not exist yet had what has become its default.
+    """
+    keys = ("learner", "budget", "precision", "device", "fingerprint", *META_TEST)
+    usual = registry.default_settings(row["learner"])
+    settings = usual | json.loads(row["settings"])
+    alike = (row[key] for key in keys)
+    return row["family"], *alike, json.dumps(settings, sort_keys=True)
+
+
 def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
     """Group a family's runs by everything but the seed, and name the groups.
 
@@ -286,12 +283,8 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
     family; tasks and meta-test are named where the family's runs have several.
     """
     groups: dict[tuple[str, ...], list[RunCurve]] = {}
-    keys = ("learner", "budget", "precision", "device", "fingerprint", *META_TEST)
     for run in curves:
-        # a setting that did not exist yet had what has become its default
-        settings = registry.default_settings(run.row["learner"]) | run.settings
-        about = (*(run.row[key] for key in keys), json.dumps(settings, sort_keys=True))
-        groups.setdefault(about, []).append(run)
+        groups.setdefault(arm_key(run.row), []).append(run)
     several_tasks = len({run.row["fingerprint"] for run in curves}) > 1
     ordered = [runs for _, runs in sorted(groups.items())]
     stems = [_stem(suite, runs[0], several_tasks) for runs in ordered]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from pearl_bench import registry
+from pearl_bench.analysis.arms import arm_key
+from pearl_bench.analysis.check_run import check_run
 from pearl_bench.analysis.scores import RUNS, curve_files
 from pearl_bench.records import schema
-from pearl_bench.records.table import Table
+from pearl_bench.records.published.curves import order
+from pearl_bench.records.published.late import late_order
+from pearl_bench.records.published.publish import run_order
+from pearl_bench.records.published.trajectories import trajectory_order
+from pearl_bench.records.table import Flaw, Line, Row, Table
+from suites.base import TaskFamily
 
-Row = dict[str, str]
+Order = Callable[[Row], tuple[str | int, ...]]
 
 
 class Problem(NamedTuple):
@@ -30,10 +36,17 @@ class Problem(NamedTuple):
 
 def check(results: Path) -> list[Problem]:
     """Return what is wrong with the published files of all suites, file by file."""
-    folders = sorted({path.parent for path in results.glob("*/*.csv")})
+    folders = suite_folders(results)
     if not folders:
         return [Problem(results, 0, "no suite has published files here")]
     return [problem for folder in folders for problem in check_suite(folder)]
+
+
+def suite_folders(results: Path) -> list[Path]:
+    """Return the folders below ``results`` that hold published files."""
+    found = (path.parent for path in results.glob("*/*.csv"))
+    names = (folder for folder in found if not folder.name.startswith("."))
+    return sorted({folder for folder in names if folder.name != schema.LATE_FOLDER})
 
 
 def check_suite(folder: Path) -> list[Problem]:
@@ -41,148 +54,195 @@ def check_suite(folder: Path) -> list[Problem]:
     if folder.name not in registry.suite_names():
         known = ", ".join(registry.suite_names())
         return [Problem(folder, 0, f"no suite of that name is known; known: {known}")]
-    runs = _File(folder / RUNS, schema.RUNS)
-    known = {row["run"]: row for _, row in runs.rows}
-    problems = [*runs.problems, *_unknown_tasks(runs, folder.name)]
-    seen: set[str] = set()
-    for path in curve_files(folder):
-        curves = _File(path, schema.CURVES)
-        problems += curves.problems
-        problems += _strangers(curves, known, path.stem)
-        problems += _disorder(curves)
-        problems += _mixed_success(curves)
-        seen |= {row["run"] for _, row in curves.rows}
-    problems += [
-        Problem(runs.path, line, f"the run {row['run']} has no curve in any file")
-        for line, row in runs.rows
-        if row["run"] not in seen and row["steps"] != "0"
+    families = {family.name: family for family in registry.suite(folder.name).families}
+    runs = _File(folder / RUNS, schema.RUNS, run_order)
+    known = {line.text["run"]: line for line in runs.lines}
+    problems = [*runs.problems, *_unknown_tasks(runs, families), *_same_seeds(runs)]
+    files = [_File(path, schema.CURVES, order) for path in curve_files(folder)]
+    late = [
+        _File(path, schema.LATE, late_order)
+        for path in sorted((folder / schema.LATE_FOLDER).glob("*.csv"))
+        if not path.name.startswith(".")
     ]
+    for file in (*files, *late):
+        problems += [*file.problems, *_strangers(file, known, file.path.stem)]
+    for file in files:
+        problems += _mixed_success(file)
+    late_of = _by_run(late)
+    curves = _by_run(files)
+    for name, line in known.items():
+        found = curves.get(name, [])
+        whole = not line.flaws and not any(row.flaws for _, row in found)
+        if found and whole and line.text["family"] in families:
+            family = families[line.text["family"]]
+            rows = [row for _, row in found]
+            tasks = [row for _, row in late_of.get(name, []) if not row.flaws]
+            path = found[0][0]
+            problems += [
+                Problem(path if number else runs.path, number or line.number, what)
+                for number, what in check_run(line, rows, tasks, family)
+            ]
+        elif not found and line.text["steps"] != "0":
+            what = f"the run {name} has no curve in any file"
+            problems.append(Problem(runs.path, line.number, what))
     if (folder / schema.TRAJECTORIES_FILE).exists():
-        traced = _File(folder / schema.TRAJECTORIES_FILE, schema.TRAJECTORIES)
+        path = folder / schema.TRAJECTORIES_FILE
+        traced = _File(path, schema.TRAJECTORIES, trajectory_order)
         problems += [*traced.problems, *_strangers(traced, known, None)]
-    order = {path: i for i, path in enumerate(dict.fromkeys(p.path for p in problems))}
-    return sorted(problems, key=lambda p: (order[p.path], p.line))
+    places = {path: i for i, path in enumerate(dict.fromkeys(p.path for p in problems))}
+    return sorted(problems, key=lambda p: (places[p.path], p.line))
+
+
+def remarks(results: Path) -> list[str]:
+    """Return what is no fault, and what a reader of the numbers should know.
+
+    They are arms whose seeds ran on several commits, and runs that lack settings.
+    """
+    return [text for folder in suite_folders(results) for text in _remarks(folder)]
+
+
+def _remarks(folder: Path) -> Iterator[str]:
+    path = folder / RUNS
+    lines = [x for x in _File(path, schema.RUNS, run_order).lines if not x.flaws]
+    for arm in _arms(lines):
+        commits: dict[str, list[str]] = {}
+        for line in arm:
+            commit = line.text["commit"] or "an unknown commit"
+            commits.setdefault(commit, []).append(line.text["seed"])
+        if len(commits) > 1:
+            each = (
+                f"seed {', '.join(seeds)} of {'; '.join(c[:10] for c in x.split('; '))}"
+                for x, seeds in commits.items()
+            )
+            row = arm[0].text
+            yield (
+                f"{path}: {row['family']} {row['learner']} ({row['budget']}, "
+                f"{row['precision']}): its seeds ran on several commits: "
+                f"{', '.join(each)}"
+            )
+    for line in lines:
+        usual = registry.default_settings(line.text["learner"])
+        lacking = {k: v for k, v in usual.items() if k not in line.values["settings"]}
+        if lacking:
+            said = ", ".join(f"{key}={value}" for key, value in lacking.items())
+            yield (
+                f"{path}, line {line.number}: {line.text['family']} "
+                f"{line.text['learner']} seed {line.text['seed']} ran before there "
+                f"were the settings {said}; it counts as a run with these defaults"
+            )
 
 
 class _File:
-    """A file's rows that have all their columns, and what is wrong with the others.
+    """A file's rows that have all their columns, and what is wrong with it.
 
     Attributes:
-        rows: line number and cells; cells may still be unfit.
+        lines: the rows; cells may still be unfit, as their flaws say.
+        problems: what is wrong with the file and its rows, each by itself.
     """
 
-    def __init__(self, path: Path, table: Table) -> None:
+    def __init__(self, path: Path, table: Table, order: Order) -> None:
         self.path = path
-        self.rows: list[tuple[int, Row]] = []
+        self.lines: list[Line] = []
         self.problems: list[Problem] = []
-        if not path.exists():
-            self.problems.append(Problem(path, 0, "is missing"))
-            return
-        text = path.read_text()
-        lines = csv.reader(io.StringIO(text))
-        header = tuple(next(lines, []))
-        if header != table.names:
-            expected = ",".join(table.names)
-            what = f"the columns are {','.join(header)}; expected are {expected}"
-            self.problems.append(Problem(path, 1, what))
-            return
-        places: dict[tuple[str, ...], int] = {}
-        for cells in lines:
-            self._take(lines.line_num, cells, table, places)
-        if not text.endswith("\n"):
-            self.problems.append(
-                Problem(path, text.count("\n") + 1, "the file ends within a line")
-            )
-
-    def _take(
-        self,
-        line: int,
-        cells: list[str],
-        table: Table,
-        places: dict[tuple[str, ...], int],
-    ) -> None:
-        """Check a row on its own and against those of the same key before it."""
-        if len(cells) != len(table.columns):
-            what = f"{len(cells)} cells; expected are {len(table.columns)}"
-            self.problems.append(Problem(self.path, line, what))
-            return
-        row = dict(zip(table.names, cells, strict=True))
-        self.problems += [
-            Problem(self.path, line, refusal)
-            for column, cell in zip(table.columns, cells, strict=True)
-            if (refusal := column.refusal(cell))
-        ]
-        first = places.setdefault(tuple(row[name] for name in table.key), line)
-        if first != line:
-            key = ", ".join(f"{name} {row[name]}" for name in table.key)
-            self.problems.append(
-                Problem(self.path, line, f"repeats line {first}: {key}")
-            )
-        self.rows.append((line, row))
+        for found in table.scan(path):
+            if isinstance(found, Flaw):
+                self.problems.append(Problem(path, *found))
+            else:
+                self.lines.append(found)
+                flaws = (Problem(path, found.number, flaw) for flaw in found.flaws)
+                self.problems += flaws
+        sound = [line for line in self.lines if not line.flaws]
+        for before, line in pairwise(sound):
+            if order(line.text) < order(before.text):
+                what = (
+                    f"stands after line {before.number}, and belongs before it: rows "
+                    "are sorted"
+                )
+                self.problems.append(Problem(path, line.number, what))
 
 
-def _unknown_tasks(runs: _File, suite: str) -> Iterator[Problem]:
-    """Find runs of families, or of tasks, that this version does not have."""
-    current = {
-        family.name: family.fingerprint() for family in registry.suite(suite).families
-    }
-    for line, row in runs.rows:
-        name, fingerprint = row["family"], row["fingerprint"]
+def _by_run(files: list[_File]) -> dict[str, list[tuple[Path, Line]]]:
+    found: dict[str, list[tuple[Path, Line]]] = {}
+    for file in files:
+        for line in file.lines:
+            found.setdefault(line.text["run"], []).append((file.path, line))
+    return found
+
+
+def _unknown_tasks(runs: _File, families: dict[str, TaskFamily]) -> Iterator[Problem]:
+    """Find runs of methods, families or tasks that this version does not have."""
+    current = {name: family.fingerprint() for name, family in families.items()}
+    for line in runs.lines:
+        row = line.text
+        name, fingerprint, learner = row["family"], row["fingerprint"], row["learner"]
+        if learner not in registry.LEARNERS:
+            what = f"{learner} is no method; methods: {', '.join(registry.LEARNERS)}"
+            yield Problem(runs.path, line.number, what)
         if name not in current:
+            suite = runs.path.parent.name
             what = f"{name} is no family of {suite}; families: {', '.join(current)}"
-            yield Problem(runs.path, line, what)
+            yield Problem(runs.path, line.number, what)
         elif fingerprint != current[name]:
             what = (
                 f"fingerprint {fingerprint} is unknown; {name} has {current[name]}, "
                 "and returns on other tasks do not compare"
             )
-            yield Problem(runs.path, line, what)
+            yield Problem(runs.path, line.number, what)
+
+
+def _arms(lines: list[Line]) -> list[list[Line]]:
+    """Return the rows of runs.csv by arm."""
+    keyed = sorted(((arm_key(x.text), x) for x in lines), key=lambda pair: pair[0])
+    return [[x for _, x in some] for _, some in groupby(keyed, lambda pair: pair[0])]
+
+
+def _same_seeds(runs: _File) -> Iterator[Problem]:
+    """Find runs that would count as several seeds of an arm, and are of one."""
+    for arm in _arms([line for line in runs.lines if not line.flaws]):
+        first: dict[str, Line] = {}
+        for line in arm:
+            other = first.setdefault(line.text["seed"], line)
+            if other is not line:
+                what = (
+                    f"{line.text['run']} is seed {line.text['seed']} of the same arm "
+                    f"as {other.text['run']} in line {other.number}: one run under two "
+                    "ids would count as two seeds. Take one of them out"
+                )
+                yield Problem(runs.path, line.number, what)
 
 
 def _strangers(
-    file: _File, known: dict[str, Row], learner: str | None
+    file: _File, known: dict[str, Line], learner: str | None
 ) -> Iterator[Problem]:
     """Find rows that do not belong to the run they name; the first row of each run."""
     said: set[str] = set()
-    for line, row in file.rows:
+    for line in file.lines:
+        row = line.text
         if row["run"] in said:
             continue
         if row["run"] not in known:
             said.add(row["run"])
-            yield Problem(file.path, line, f"{RUNS} has no run {row['run']}")
+            what = f"{RUNS} has no run {row['run']}"
+            yield Problem(file.path, line.number, what)
             continue
-        wanted = known[row["run"]]
-        names = [n for n in ("family", "seed", "fingerprint") if n in row]
-        for name in names:
+        wanted = known[row["run"]].text
+        for name in (n for n in ("family", "seed", "fingerprint") if n in row):
             if row[name] != wanted[name]:
                 said.add(row["run"])
                 what = f"{name} is {row[name]}; {RUNS} has {wanted[name]}"
-                yield Problem(file.path, line, what)
+                yield Problem(file.path, line.number, what)
         if learner not in (None, wanted["learner"]):
             said.add(row["run"])
             what = f"{row['run']} is a run of {wanted['learner']}, not of {learner}"
-            yield Problem(file.path, line, what)
-
-
-def _disorder(file: _File) -> Iterator[Problem]:
-    """Find environment steps that go back within a run."""
-    before: dict[str, int] = {}
-    for line, row in file.rows:
-        if not row["env_steps"].isdecimal():
-            continue  # said already
-        steps = int(row["env_steps"])
-        if steps < before.get(row["run"], 0):
-            what = f"env_steps is {steps} after {before[row['run']]} of the same run"
-            yield Problem(file.path, line, what)
-        before[row["run"]] = steps
+            yield Problem(file.path, line.number, what)
 
 
 def _mixed_success(file: _File) -> Iterator[Problem]:
     """Find families that have a success in some rows only."""
     first: dict[str, bool] = {}
-    for line, row in file.rows:
-        given = row["success"] != ""
-        if first.setdefault(row["family"], given) != given:
+    for line in file.lines:
+        family, given = line.text["family"], line.text["success"] != ""
+        if first.setdefault(family, given) != given:
             what = "is given" if given else "is empty"
-            text = f"success {what}, unlike in the rows of {row['family']} before"
-            yield Problem(file.path, line, text)
+            text = f"success {what}, unlike in the rows of {family} before"
+            yield Problem(file.path, line.number, text)

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pearl_bench.analysis import stats
-from pearl_bench.analysis.arms import LEVEL_EVALUATIONS, level_count
 from pearl_bench.analysis.stats import Estimate
+from pearl_bench.records.published.late import LEVEL_EVALUATIONS, level_count
 
 HELD = 3
 FEWEST = 2 * LEVEL_EVALUATIONS

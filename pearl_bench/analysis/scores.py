@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from pearl_bench import registry
-from pearl_bench.analysis.arms import Arm, Measure, Part, Point, Row, RunCurve, group
+from pearl_bench.analysis.arms import Arm, Measure, Part, Point, RunCurve, group
 from pearl_bench.config.errors import UserError
 from pearl_bench.records import schema
+from pearl_bench.records.files import RecordError
 from pearl_bench.records.schema import CURVES, TRAJECTORIES_FILE
-from pearl_bench.records.table import Table
+from pearl_bench.records.table import Line, Table
 from suites.base import TaskFamily
 
 RUNS = "runs.csv"
@@ -146,20 +146,29 @@ def load(results: Path, suite: str) -> Published:
     rows, default = known.families, known.default
     folder = results / suite
     points: dict[str, dict[Part, list[Point]]] = {}
+    learners: dict[str, set[str]] = {}
     for path in curve_files(folder):
-        for row in read_table(path, CURVES):
+        for line in read_table(path, CURVES):
+            row = line.text
+            learners.setdefault(row["run"], set()).add(path.stem)
             part = Part(row["protocol"], row["split"], row["group"])
             of_run = points.setdefault(row["run"], {})
-            of_run.setdefault(part, []).append(_point(path, row))
+            of_run.setdefault(part, []).append(_point(line))
     if not points:
         raise PublishedError(
             f"{folder} has no published curves. python -m pearl_bench.run "
             f"suite={suite} trains and publishes."
         )
-    runs = _runs(folder / RUNS)
+    runs = {row.text["run"]: row.text for row in read_table(folder / RUNS, schema.RUNS)}
     unknown = sorted(points.keys() - runs.keys())
     if unknown:
         raise PublishedError(f"{folder / RUNS} lacks the run {unknown[0]}.")
+    for name, files in learners.items():
+        if files != {runs[name]["learner"]}:
+            raise PublishedError(
+                f"{folder}: rows of {name}, a run of {runs[name]['learner']}, stand in "
+                f"{' and '.join(sorted(f'{stem}.csv' for stem in files))}. {REMEDY}"
+            )
     curves: dict[str, list[RunCurve]] = {row.name: [] for row in rows}
     for name, parts in points.items():
         family = runs[name]["family"]
@@ -179,56 +188,40 @@ def load(results: Path, suite: str) -> Published:
 
 
 def curve_files(folder: Path) -> list[Path]:
-    """Return the files of a suite that hold curves, one per method."""
+    """Return the files of a suite that hold curves, one per method.
+
+    What other systems leave beside them, such as ``._pearl.csv``, is none.
+    """
     others = (RUNS, TRAJECTORIES_FILE)
-    return [path for path in sorted(folder.glob("*.csv")) if path.name not in others]
+    return [
+        path
+        for path in sorted(folder.glob("*.csv"))
+        if path.name not in others and not path.name.startswith(".")
+    ]
 
 
-def read_table(path: Path, table: Table) -> Iterator[Row]:
-    """Read a published file.
+def read_table(path: Path, table: Table) -> Iterator[Line]:
+    """Read a published file, every cell checked.
 
     Raises:
-        PublishedError: it does not exist, or has other columns or a row of another
-            length.
+        PublishedError: it does not exist, or something in it is wrong; names the line.
     """
-    if not path.exists():
-        raise PublishedError(f"{path} is missing; git has it.")
-    with path.open(newline="") as file:
-        lines = csv.reader(file)
-        if tuple(next(lines, [])) != table.names:
-            raise PublishedError(f"{path} has other columns than expected. {REMEDY}")
-        for cells in lines:
-            if len(cells) != len(table.names):
-                raise PublishedError(f"{path} has a row of another length. {REMEDY}")
-            yield dict(zip(table.names, cells, strict=True))
-
-
-def _runs(path: Path) -> dict[str, Row]:
-    """Read runs.csv, every cell checked."""
-    found: dict[str, Row] = {}
-    for row in read_table(path, schema.RUNS):
-        for column in schema.RUNS.columns:
-            refusal = column.refusal(row[column.name])
-            if refusal:
-                raise PublishedError(f"{path}, run {row['run']}: {refusal}. {REMEDY}")
-        found[row["run"]] = row
-    return found
-
-
-def _point(path: Path, row: Row) -> Point:
     try:
-        return Point(
-            env_steps=int(row["env_steps"]),
-            episode=int(row["episode"]),
-            total=float(row["return"]),
-            success=float(row["success"]) if row["success"] else None,
-            tasks=int(row["tasks"]),
-            unstable=int(row["unstable"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise PublishedError(
-            f"{path} has a row that is none ({error}). {REMEDY}"
-        ) from error
+        yield from table.read(path, REMEDY)
+    except RecordError as error:
+        raise PublishedError(str(error)) from error
+
+
+def _point(line: Line) -> Point:
+    values = line.values
+    return Point(
+        env_steps=values["env_steps"],
+        episode=values["episode"],
+        total=values["return"],
+        success=values["success"],
+        tasks=values["tasks"],
+        unstable=values["unstable"],
+    )
 
 
 def _measure(curves: Sequence[RunCurve]) -> Measure:

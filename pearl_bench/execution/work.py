@@ -20,7 +20,7 @@ from pearl_bench.config.runs import ConfigError, RunConfig
 from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.machine.malloc import keep_pages
-from pearl_bench.records.files import RecordError
+from pearl_bench.records.files import RecordError, open_log
 from pearl_bench.records.mirror import Mirror
 from pearl_bench.records.provenance import provenance
 from pearl_bench.records.run_folder import RunRecord
@@ -74,7 +74,7 @@ def train_run(
     with (
         Mirror(run, folder, progress.say) as mirror,
         RunRecord(folder, mirror) as record,
-        (folder / LOG).open("a", encoding="utf-8") as log,
+        open_log(folder / LOG) as log,
     ):
         progress = Tee(progress, Lines(enduring(log), run.steps))
         family = meta_tested(family, run)

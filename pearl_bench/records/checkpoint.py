@@ -62,7 +62,8 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     _check("state", state)
     newest, incoming = folder / NEWEST, folder / INCOMING
     try:
-        with _HashingWriter(FileIO(incoming, "w")) as file:
+        incoming.unlink(missing_ok=True)  # a killed save's, or a link to elsewhere
+        with _HashingWriter(FileIO(incoming, "x")) as file:
             file.seek(_HEADER_BYTES)
             _serialise(state, file)
             header = _header(file.length, file.sha256.digest())

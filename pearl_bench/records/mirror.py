@@ -7,7 +7,6 @@ were never shown. ``mirror.json`` in the run's folder says how far the mirror is
 
 from __future__ import annotations
 
-import csv
 import importlib
 import importlib.util
 import json
@@ -20,8 +19,10 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from pearl_bench.config.types import ConfigError, RunConfig
-from pearl_bench.records.files import write_atomic
+from pearl_bench.records import schema
+from pearl_bench.records.files import RecordError, read_json, write_atomic
 from pearl_bench.records.run_folder import EVAL, TRAIN
+from pearl_bench.records.table import Table
 
 STATE = "mirror.json"
 PROJECT = "pearl_bench"
@@ -169,9 +170,12 @@ class Mirror:
     def _read_state(self) -> dict[str, Any]:
         path = self._folder / STATE
         fresh = {"mirror": self._run.mirror, "id": uuid.uuid4().hex, "env_steps": 0}
-        if not path.exists():
+        try:
+            state = read_json(path)
+        except FileNotFoundError:
             return fresh
-        state = json.loads(path.read_bytes())
+        if not isinstance(state, dict) or not fresh.keys() <= state.keys():
+            raise RecordError(f"{path} is damaged; move it away.")
         # Another mirror than before shows the run from its beginning.
         return state if state["mirror"] == self._run.mirror else fresh
 
@@ -198,22 +202,22 @@ def require(kind: str) -> None:
 def _rows(folder: Path) -> Iterator[tuple[int, Values]]:
     """Return each iteration's values in order: training metrics, meta-test means."""
     found: dict[int, Values] = {}
-    for row in _read(folder / TRAIN):
-        steps = int(row.pop("env_steps"))
-        found[steps] = {f"train/{name}": float(value) for name, value in row.items()}
+    for row in _read(schema.TRAIN, folder / TRAIN):
+        steps = row.pop("env_steps")
+        found[steps] = {f"train/{name}": value for name, value in row.items()}
     returns: dict[tuple[int, str], list[float]] = {}
-    for row in _read(folder / EVAL):
+    for row in _read(schema.EVAL, folder / EVAL):
         place = f"{row['protocol']}-{row['split']}/episode_{row['episode']}"
         for measure in ("return", "success"):
-            if row[measure]:
-                key = int(row["env_steps"]), f"meta_test/{measure}/{place}"
-                returns.setdefault(key, []).append(float(row[measure]))
+            if row[measure] is not None:
+                key = row["env_steps"], f"meta_test/{measure}/{place}"
+                returns.setdefault(key, []).append(row[measure])
     for (steps, name), values in returns.items():
         found.setdefault(steps, {})[name] = statistics.fmean(values)
     yield from sorted(found.items())
 
 
-def _read(path: Path) -> Iterator[dict[str, str]]:
-    if path.exists():
-        with path.open(newline="") as file:
-            yield from csv.DictReader(file)
+def _read(table: Table, path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists() and path.stat().st_size:
+        remedy = "Restore the file, or move the folder away."
+        yield from (line.values for line in table.read(path, remedy))

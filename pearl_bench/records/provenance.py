@@ -14,6 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+CPU_FLAGS = (
+    *("sse4_2", "avx", "avx2", "fma", "f16c"),
+    *("avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"),
+    *("avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8"),
+    *("asimd", "asimdhp", "asimddp", "sve", "sve2", "bf16", "i8mm"),
+)
+"""Instruction sets that torch, MKL, oneDNN, OpenBLAS or numpy choose their loops by."""
+
 PACKAGES = ("torch", "mujoco", "gymnasium", "metaworld", "numpy")
 
 
@@ -28,8 +36,9 @@ def provenance(
         gpu: name of the GPU in use, None without one.
 
     Returns:
-        ``started``, ``command``, ``host``, ``cpu``, ``cores``, ``gpu``, ``commit`` and
-        ``dirty`` of the source tree (None outside git), ``versions``, ``fingerprint``.
+        ``started``, ``command``, ``host``, ``cpu``, ``cpu_flags``, ``cores``, ``gpu``,
+        ``commit`` and ``dirty`` of the source tree (None outside git), ``versions``,
+        ``fingerprint``.
     """
     versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -43,6 +52,7 @@ def provenance(
         "command": list(command),
         "host": socket.gethostname(),
         "cpu": _cpu_model(),
+        "cpu_flags": cpu_flags(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
@@ -79,7 +89,8 @@ def _source_commit() -> tuple[str | None, bool | None]:
     def git(*words: str) -> str | None:
         try:
             return subprocess.run(
-                ["git", "-C", str(root), *words],
+                # a clone of another user, whose code this process runs already
+                ["git", "-c", f"safe.directory={root}", "-C", str(root), *words],
                 capture_output=True,
                 check=True,
                 text=True,
@@ -98,10 +109,21 @@ def _source_commit() -> tuple[str | None, bool | None]:
     return commit, None if changes is None else bool(changes)
 
 
-def _cpu_model() -> str:
+def _cpuinfo(*keys: str) -> str:
+    """Return what Linux says of the first processor under one of some keys."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        lines = []
-    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return models[0] if models else platform.processor() or platform.machine()
+        return ""
+    pairs = (line.partition(":") for line in lines)
+    return next((value for key, _, value in pairs if key.strip() in keys), "").strip()
+
+
+def cpu_flags() -> list[str]:
+    """Return which of ``CPU_FLAGS`` the processor has; none where it does not say."""
+    known = set(_cpuinfo("flags", "Features").split())
+    return [flag for flag in CPU_FLAGS if flag in known]
+
+
+def _cpu_model() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()

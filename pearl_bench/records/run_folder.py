@@ -8,23 +8,27 @@ imports no torch: the planner reads many folders and must answer at once.
 
 from __future__ import annotations
 
-import csv
-import fcntl
-import io
 import json
-import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 from pearl_bench.records import schema
-from pearl_bench.records.files import RecordError, write_atomic
+from pearl_bench.records.files import (
+    RecordError,
+    make_folder,
+    read_json,
+    take_lock,
+    write_atomic,
+)
+from pearl_bench.records.keys import RUN_KEYS, complaint
 from pearl_bench.records.provenance import peak_memory_mib, timestamp
+from pearl_bench.records.rows import RowFile
 
 RUN_FORMAT = 1
 
@@ -36,14 +40,10 @@ CONFIG, RUN, TRAIN, EVAL, LOCK = (
     "lock",
 )
 
-TEXT_COLUMNS = ("protocol", "split", "group")
-
 EVAL_COLUMNS = schema.EVAL.names
 
-MAY_BE_EMPTY = {column.name for column in schema.EVAL.columns if column.may_be_empty}
-
-LATER_COLUMNS = {"repetition", "distance"}
-"""Of eval.csv; a file of a version that knew none of them goes on without."""
+Position = dict[str, int | str]
+"""How long train.csv and eval.csv are, and the SHA-256 of each so far."""
 
 
 class FolderInUse(RecordError):  # noqa: N818 (a state, not a fault)
@@ -72,20 +72,18 @@ def read_run(folder: Path) -> dict[str, Any]:
         RecordError: it is damaged or of another format.
     """
     path = folder / RUN
-    try:
-        run = json.loads(path.read_bytes())
-        if run["format"] != RUN_FORMAT:
-            raise RecordError(
-                f"{path} has format {run['format']}; this version reads format "
-                f"{RUN_FORMAT}. Use the version that wrote it, or another out=."
-            )
-        run |= {"env_steps": int(run["env_steps"]), "seconds": float(run["seconds"])}
-        run |= {"status": str(run["status"]), "sessions": list(run["sessions"])}
-    except (ValueError, KeyError, TypeError) as error:
+    run = read_json(path)
+    if isinstance(run, dict) and run.get("format", RUN_FORMAT) != RUN_FORMAT:
         raise RecordError(
-            f"{path} is damaged or no run's record ({type(error).__name__}: {error}). "
-            "Restore it, or move the folder away to start this run over."
-        ) from error
+            f"{path} has format {run['format']!r}; this version reads format "
+            f"{RUN_FORMAT}. Use the version that wrote it, or another out=."
+        )
+    wrong = complaint(RUN_KEYS, run)
+    if wrong or not isinstance(run, dict):
+        raise RecordError(
+            f"{path} is damaged or no run's record: {wrong}. Restore it, or move the "
+            "folder away to start this run over."
+        )
     return run
 
 
@@ -97,7 +95,7 @@ def status(folder: Path) -> RunStatus:
     """
     try:
         run = read_run(folder)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return RunStatus("missing", 0, 0.0)
     state = run["status"]
     known = state if state in ("done", "failed") else "begun"
@@ -122,33 +120,29 @@ class RunRecord:
         self._lock: int | None = None
         self._run: dict[str, Any] = {}
         self._rewound = False
+        self._rows = {name: RowFile(folder / name) for name in (TRAIN, EVAL)}
 
     def __enter__(self) -> Self:
         """Take the folder.
 
         Raises:
             FolderInUse: another process holds it.
+            RecordError: it cannot be made or locked.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path = self.folder / LOCK
-        # The lock belongs to the open file, so it ends with the process, however that
-        # ends; the file's content only tells others who it is.
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle = take_lock(path, wait=False)
         except BlockingIOError:
-            holder = os.read(handle, 65536)
-            os.close(handle)
-            raise FolderInUse(_in_use(self.folder, holder)) from None
+            raise FolderInUse(_in_use(self.folder, _holder(path))) from None
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started": timestamp(),
             "command": sys.argv,
         }
-        os.ftruncate(handle, 0)
-        os.write(handle, json.dumps(holder).encode())
         self._lock = handle
+        self._tell(json.dumps(holder).encode())
         return self
 
     def __exit__(
@@ -159,9 +153,17 @@ class RunRecord:
     ) -> None:
         """Release the folder."""
         if self._lock is not None:
-            os.ftruncate(self._lock, 0)
+            self._tell(b"")
             os.close(self._lock)
             self._lock = None
+
+    def _tell(self, holder: bytes) -> None:
+        """Say in the lock file who holds it, which is for people alone."""
+        assert self._lock is not None
+        # another user's can be held but not written; a full disk is no reason to stop
+        with suppress(OSError):
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, holder, 0)
 
     def begin(self, config_yaml: str, provenance: Mapping[str, Any]) -> None:
         """Start a session: the run's first, or one that goes on with it.
@@ -207,7 +209,7 @@ class RunRecord:
         write_atomic(self.folder / CONFIG, config_yaml.encode())
         self._write()
 
-    def rewind(self, position: Mapping[str, int] | None) -> None:
+    def rewind(self, position: Mapping[str, int | str] | None) -> None:
         """Cut train.csv and eval.csv back to where the checkpoint was taken.
 
         Args:
@@ -215,8 +217,8 @@ class RunRecord:
                 the run starts from nothing.
 
         Raises:
-            RecordError: a file is shorter than it was, or ends elsewhere; or there was
-                a checkpoint, and now there is none.
+            RecordError: a file is shorter than it was, or no longer what it was; or
+                there was a checkpoint, and now there is none.
         """
         if position is None and self._run["env_steps"]:
             raise RecordError(
@@ -224,30 +226,19 @@ class RunRecord:
                 "environment steps, and now it has none. Restore it, or move the "
                 "folder away to start this run over."
             )
-        lengths = {name: (position or {}).get(name, 0) for name in (TRAIN, EVAL)}
-        for name, length in lengths.items():
-            path = self.folder / name
-            if self._size(name) < length:
-                raise RecordError(
-                    f"{path} has {self._size(name)} bytes, and {length} when the "
-                    "checkpoint was taken: rows have been removed. Restore the file, "
-                    "or move the folder away to start this run over."
-                )
-            with path.open("ab+") as file:
-                file.seek(max(length - 1, 0))
-                if length and file.read(1) != b"\n":
-                    raise RecordError(
-                        f"{path} has no end of line after {length} bytes, where the "
-                        "checkpoint was taken: it has been edited. Restore the file, "
-                        "or move the folder away to start this run over."
-                    )
-                file.truncate(length)
-                os.fsync(file.fileno())
+        for name, rows in self._rows.items():
+            known = position or {}
+            # checkpoints of before know the lengths alone
+            rows.cut_back(int(known.get(name, 0)), known.get(_digest_of(name)))
         self._rewound = True
 
-    def position(self) -> dict[str, int]:
-        """Return the lengths in bytes of train.csv and eval.csv."""
-        return {name: self._size(name) for name in (TRAIN, EVAL)}
+    def position(self) -> Position:
+        """Return how far train.csv and eval.csv have come, for the checkpoint."""
+        found: Position = {}
+        for name, rows in self._rows.items():
+            found[name] = rows.length
+            found[_digest_of(name)] = rows.digest
+        return found
 
     def append_train(self, row: Mapping[str, float]) -> None:
         """Append one row of training metrics; the first row fixes the columns.
@@ -255,17 +246,18 @@ class RunRecord:
         Raises:
             RecordError: other columns than before, or a value that is no number.
         """
-        self._append(TRAIN, None, [row])
+        self._append(TRAIN, [list(row)], [row])
 
     def append_eval(self, rows: Sequence[Mapping[str, float | str]]) -> None:
-        """Append one evaluation: a row with ``EVAL_COLUMNS`` per episode.
+        """Append one evaluation: a row with ``EVAL_COLUMNS`` per task and episode.
 
-        Empty strings stand where the schema allows it.
+        Empty strings stand where the schema allows it. A file that was begun by an
+        older version goes on with the columns of that version.
 
         Raises:
             RecordError: other columns, or a value that is no number.
         """
-        self._append(EVAL, EVAL_COLUMNS, rows, LATER_COLUMNS)
+        self._append(EVAL, schema.EVAL.versions, rows)
 
     def progress(self, env_steps: int, seconds: float) -> None:
         """Note that a checkpoint has been written.
@@ -302,32 +294,12 @@ class RunRecord:
     def _append(
         self,
         name: str,
-        columns: Sequence[str] | None,
+        versions: Sequence[Sequence[str]],
         rows: Sequence[Mapping[str, float | str]],
-        later: Collection[str] = (),
     ) -> None:
         if not self._rewound:
             raise RecordError(f"{self.folder}: rewind to the checkpoint before adding")
-        path = self.folder / name
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        with path.open("ab+") as file:
-            file.seek(0)
-            header = file.readline().decode().rstrip("\n")
-            columns = header.split(",") if header else columns or list(rows[0])
-            if not header:
-                writer.writerow(columns)
-            for row in rows:
-                if row.keys() - (set(later) - set(columns)) != set(columns):
-                    raise RecordError(
-                        f"{path}: the columns are {', '.join(columns)}; a row lacks "
-                        f"{sorted(set(columns) - row.keys())} and has "
-                        f"{sorted(row.keys() - set(columns))} besides"
-                    )
-                writer.writerow([_text(path, row, column) for column in columns])
-            file.write(text.getvalue().encode())
-            file.flush()
-            os.fsync(file.fileno())
+        self._rows[name].append(versions, rows)
 
     def _size(self, name: str) -> int:
         path = self.folder / name
@@ -338,20 +310,15 @@ class RunRecord:
         write_atomic(self.folder / RUN, text.encode())
 
 
-def _text(path: Path, row: Mapping[str, float | str], column: str) -> str:
-    """Write a value so that reading it back gives the same number."""
-    value = row[column]
-    if value == "" and column in MAY_BE_EMPTY:
-        return ""
-    if isinstance(value, str) and column in TEXT_COLUMNS:
-        return value
-    if isinstance(value, Integral):
-        return str(int(value))
-    if isinstance(value, Real) and math.isfinite(value):
-        return repr(float(value))
-    raise RecordError(
-        f"{path}: {column} is {value!r}, not a finite number (row {dict(row)})"
-    )
+def _digest_of(name: str) -> str:
+    return f"{name} sha256"
+
+
+def _holder(lock: Path) -> bytes:
+    try:
+        return lock.read_bytes()
+    except OSError:
+        return b""
 
 
 def _in_use(folder: Path, holder: bytes) -> str:
@@ -361,7 +328,7 @@ def _in_use(folder: Path, holder: bytes) -> str:
             f"process {who['pid']} on {who['host']}, since {who['started']} "
             f"({' '.join(who['command'])})"
         )
-    except ValueError:  # it holds the lock, and has not yet written its name
+    except (ValueError, KeyError, TypeError):  # it has not yet written its name
         name = "a process that has just started"
     return (
         f"{folder} is in use by {name}. Wait for it, stop it, or choose another out=."

@@ -1,22 +1,15 @@
-"""What every result file holds: a sentence, a unit and a check for each column and key.
+"""What every result file holds: a sentence, a unit and a check for each column.
 
 The writers take their columns from here, ``python -m pearl_bench.analysis check`` its
-rules, and ``python -m pearl_bench.records.schema`` writes the tables of
-results/README.md.
+rules, and ``python -m pearl_bench.records.readme`` the tables of results/README.md. A
+file's header says of which version it is: files of older versions are read, their later
+columns empty, and what publishing writes is of the newest.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-from pearl_bench.config.command import Command
-from pearl_bench.config.types import ConfigError
-from pearl_bench.records.files import write_atomic
 from pearl_bench.records.table import (
+    BIT,
     COMMIT,
     COUNT,
     DATE,
@@ -34,6 +27,9 @@ from pearl_bench.records.table import (
     Table,
     choice,
 )
+
+VERSION = 2
+"""Of the result files. 1: up to November 2026. 2: what has ``since=2`` below."""
 
 RUN = Column(
     "run",
@@ -92,6 +88,49 @@ FINGERPRINT = Column(
     "compare",
 )
 
+WALL = Column(
+    "wall_s",
+    POSITIVE,
+    "seconds",
+    "training time when the evaluation ended, over all sessions",
+)
+TASK = Column("task", COUNT, "", "index of the task in its family's list")
+GROUP = Column(
+    "group",
+    NAME,
+    "",
+    "the task's class; empty where the family has none",
+    may_be_empty=True,
+)
+REPETITION = Column(
+    "repetition",
+    ORDINAL,
+    "",
+    "how often the task has been begun: each time with a start, exploration and "
+    "adaptation of its own",
+    since=2,
+)
+DISTANCE = Column(
+    "distance",
+    REAL,
+    "length",
+    "at the end of the episode. Locomotion: metres from its start along the task's "
+    "direction (forwards, where a task has none); of ant-goal-2d and the point robots "
+    "what is left to the goal. Empty after a breakdown, and where a family has none",
+    may_be_empty=True,
+    since=2,
+)
+RETURN = Column("return", REAL, "reward", "undiscounted return of the episode")
+LENGTH = Column("length", COUNT, "steps", "environment steps of the episode")
+EPISODE_SUCCESS = Column(
+    "success",
+    BIT,
+    "",
+    "whether any step succeeded; empty where the family has no success",
+    may_be_empty=True,
+)
+UNSTABLE = Column("unstable", BIT, "", "whether the simulation broke down")
+
 CURVES = Table(
     (
         RUN,
@@ -130,6 +169,7 @@ CURVES = Table(
             "how many of those episodes the simulation broke down in; they end there",
         ),
         FINGERPRINT,
+        WALL._replace(may_be_empty=True, since=2),
     ),
     key=("run", "env_steps", "protocol", "split", "group", "episode"),
 )
@@ -207,8 +247,22 @@ RUNS = Table(
         *map(
             _version, ("python", "torch", "mujoco", "gymnasium", "metaworld", "numpy")
         ),
-        Column("cpu", TEXT, "", "model of the processor", may_be_empty=True),
-        Column("gpu", TEXT, "", "the GPU; empty without one", may_be_empty=True),
+        Column(
+            "cpu",
+            TEXT,
+            "",
+            "model of the processor",
+            may_be_empty=True,
+            per_session=True,
+        ),
+        Column(
+            "gpu",
+            TEXT,
+            "",
+            "the GPU; empty without one",
+            may_be_empty=True,
+            per_session=True,
+        ),
         FINGERPRINT,
         Column(
             "exploration_episodes",
@@ -232,7 +286,74 @@ RUNS = Table(
             "steps",
             "environment steps between two evaluations",
         ),
-        Column("settings", OBJECT, "JSON", "every setting of the method"),
+        Column(
+            "settings",
+            OBJECT,
+            "JSON",
+            "every setting that the method had when the run was last begun or "
+            "resumed; what has become a setting since had its default",
+        ),
+        Column(
+            "target_steps",
+            ORDINAL,
+            "steps",
+            "environment steps that it was to train for",
+            may_be_empty=True,
+            since=2,
+        ),
+        Column(
+            "repetitions",
+            ORDINAL,
+            "",
+            "how often a meta-test begins each of its tasks; once where it is empty",
+            may_be_empty=True,
+            since=2,
+        ),
+        Column(
+            "threads",
+            ORDINAL,
+            "",
+            "of torch, and of the environments",
+            may_be_empty=True,
+            per_session=True,
+            since=2,
+        ),
+        Column(
+            "command",
+            TEXT,
+            "",
+            "the command line, as a shell takes it",
+            may_be_empty=True,
+            per_session=True,
+            since=2,
+        ),
+        Column(
+            "cpu_flags",
+            TEXT,
+            "",
+            "which of the processor's instruction sets that decide the last bits of "
+            "its arithmetic it has",
+            may_be_empty=True,
+            per_session=True,
+            since=2,
+        ),
+        Column(
+            "evaluations",
+            COUNT,
+            "",
+            "how many its published curve has",
+            may_be_empty=True,
+            since=2,
+        ),
+        Column(
+            "curve",
+            HEX16,
+            "",
+            "16 hex digits of the SHA-256 of its rows in `<learner>.csv`: one cell "
+            "`name=value` per line, those without a value left out",
+            may_be_empty=True,
+            since=2,
+        ),
     ),
     key=("run",),
 )
@@ -277,163 +398,49 @@ TRAJECTORIES = Table(
 
 TRAJECTORIES_FILE = "trajectories.csv"
 
+LATE = Table(
+    (
+        RUN,
+        FAMILY,
+        SEED,
+        ENV_STEPS,
+        PROTOCOL,
+        SPLIT,
+        TASK,
+        GROUP,
+        REPETITION._replace(since=1),
+        EPISODE,
+        RETURN,
+        LENGTH,
+        EPISODE_SUCCESS,
+        UNSTABLE,
+        DISTANCE._replace(since=1),
+    ),
+    key=("run", "env_steps", "protocol", "split", "task", "repetition", "episode"),
+)
+"""``<suite>/late/<learner>.csv``"""
+
+LATE_FOLDER = "late"
+
+TRAIN = Table((ENV_STEPS,), key=("env_steps",), others=REAL)
+"""``train.csv`` of a raw run folder; the metrics are the method's."""
+
 EVAL = Table(
     (
         ENV_STEPS,
         PROTOCOL,
         SPLIT,
-        Column("task", COUNT, "", "index of the task in its family's list"),
-        Column(
-            "group",
-            NAME,
-            "",
-            "the task's class; empty where the family has none",
-            may_be_empty=True,
-        ),
-        Column(
-            "repetition",
-            ORDINAL,
-            "",
-            "how often the task has been begun: each time with a start, exploration "
-            "and adaptation of its own. Files of older versions lack the column: 1",
-        ),
+        TASK,
+        GROUP,
+        REPETITION,
         EPISODE,
-        Column("return", REAL, "reward", "undiscounted return of the episode"),
-        Column("length", COUNT, "steps", "environment steps of the episode"),
-        Column(
-            "success",
-            choice("0", "1"),
-            "",
-            "whether any step succeeded; empty where the family has no success",
-            may_be_empty=True,
-        ),
-        Column("unstable", choice("0", "1"), "", "whether the simulation broke down"),
-        Column(
-            "distance",
-            REAL,
-            "length",
-            "at the end of the episode. Locomotion: metres from its start along the "
-            "task's direction (forwards, where a task has none); of ant-goal-2d and "
-            "the point robots what is left to the goal. Empty after a breakdown, and "
-            "where a family has none; files of older versions lack the column",
-            may_be_empty=True,
-        ),
-        Column(
-            "wall_s",
-            POSITIVE,
-            "seconds",
-            "training time when the evaluation ended, over all sessions",
-        ),
+        RETURN,
+        LENGTH,
+        EPISODE_SUCCESS,
+        UNSTABLE,
+        DISTANCE,
+        WALL,
     ),
     key=("env_steps", "protocol", "split", "task", "repetition", "episode"),
 )
 """``eval.csv`` of a raw run folder."""
-
-RUN_KEYS: dict[str, str] = {
-    "format": "version of this file's layout",
-    "status": "as in `runs.csv`",
-    "message": "why it failed; empty otherwise",
-    "env_steps": "environment steps at the last checkpoint",
-    "seconds": "training time up to it, over all sessions",
-    "peak_memory_mib": "largest resident memory of the process, in MiB",
-    "fingerprint": "of the family's tasks, as in `runs.csv`",
-    "meta_test": "of each part of an evaluation: protocol, split, number of tasks, "
-    "episodes before and after the first adaptation; `repetitions` of each task if "
-    "they are several, and `unadapted` if there is an episode 0",
-    "sessions": "a record of each start or resume, with the keys below",
-}
-"""Keys of ``run.json`` of a raw run folder."""
-
-SESSION_KEYS: dict[str, str] = {
-    "started": "date and time, UTC",
-    "command": "the command line, word by word",
-    "host": "name of the machine",
-    "cpu": "model of the processor",
-    "cores": "processor cores that the process could use",
-    "gpu": "the GPU; null without one",
-    "commit": "git commit of the source; null outside git",
-    "dirty": "whether the source differed from that commit; null outside git",
-    "versions": "of Python and the packages that decide results",
-    "device": "where the networks were trained",
-    "threads": "of torch, and of the environments",
-    "engine": "what started it: `local`, `slurm` or `ray`",
-    "job": "its job on a cluster; null without one",
-    "resumed_at_env_steps": "environment steps of the checkpoint it went on from",
-    "resumed_at_seconds": "training time up to that checkpoint",
-}
-"""Keys of each of its sessions."""
-
-
-def columns_in_markdown(table: Table) -> str:
-    """Return a table of columns, as in results/README.md."""
-    lines = ["| column | unit | meaning |", "|---|---|---|"]
-    lines += [f"| `{c.name}` | {c.unit} | {c.meaning} |" for c in table.columns]
-    return "\n".join(lines)
-
-
-def keys_in_markdown(keys: dict[str, str]) -> str:
-    """Return a table of keys, as in results/README.md."""
-    lines = ["| key | meaning |", "|---|---|"]
-    return "\n".join([*lines, *(f"| `{k}` | {text} |" for k, text in keys.items())])
-
-
-def with_tables(readme: str) -> str:
-    """Return a README with the table after each of its markers brought up to date.
-
-    Raises:
-        ValueError: a marker is missing.
-    """
-    tables = {
-        "curves": columns_in_markdown(CURVES),
-        "runs": columns_in_markdown(RUNS),
-        "trajectories": columns_in_markdown(TRAJECTORIES),
-        "eval": columns_in_markdown(EVAL),
-        "run": keys_in_markdown(RUN_KEYS),
-        "session": keys_in_markdown(SESSION_KEYS),
-    }
-    for name, table in tables.items():
-        marker = f"<!-- schema: {name} -->\n"
-        before, found, after = readme.partition(marker)
-        if not found:
-            raise ValueError(f"the README lacks the line {marker.strip()}")
-        rest = re.sub(r"\A(\|.*\n)*", "", after)
-        readme = f"{before}{marker}{table}\n{rest}"
-    return readme
-
-
-@dataclass(frozen=True)
-class SchemaConfig:
-    """What to bring up to date.
-
-    Attributes:
-        file: a text with markers, such as results/README.md.
-    """
-
-    file: str = "results/README.md"
-
-
-COMMAND = Command(
-    "schema",
-    SchemaConfig,
-    "Takes changed descriptions of columns over into the README of the results.",
-    "file=results/README.md",
-)
-
-
-def main(words: Sequence[str]) -> int:
-    """Carry out a command line; return the exit code."""
-    return COMMAND.carry_out(words, _describe)
-
-
-def _describe(words: Sequence[str]) -> int:
-    path = Path(COMMAND.read(words).file)
-    try:
-        text = with_tables(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"file={path}: {error}") from error
-    write_atomic(path, text.encode())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

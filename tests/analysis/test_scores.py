@@ -230,6 +230,7 @@ def test_a_method_that_is_not_known_has_no_share(tmp_path):
     found = published(tmp_path, {})
     table = found.folder / "runs.csv"
     table.write_text(table.read_text().replace(",pearl,", ",theirs,"))
+    (found.folder / "pearl.csv").rename(found.folder / "theirs.csv")
     (arm,) = arms(load(tmp_path / "results", "locomotion"))
     assert arm.learner == "theirs"
     assert arm.shares is None
@@ -338,17 +339,17 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(PublishedError, match="swimmer is no family of locomotion"):
         load(tmp_path / "results", "locomotion")
     runs.write_text(table.replace('""latent_dim""', "latent_dim"))
-    with pytest.raises(PublishedError, match=r"runs\.csv, run r.*settings"):
+    with pytest.raises(PublishedError, match=r"runs\.csv, line 2: settings is"):
         load(tmp_path / "results", "locomotion")
     runs.write_text(table.replace("run,", "name,", 1))
-    with pytest.raises(PublishedError, match=r"runs\.csv has other columns"):
+    with pytest.raises(PublishedError, match=r"runs\.csv, line 1: the columns"):
         load(tmp_path / "results", "locomotion")
     runs.write_text(table + "r0,pearl\n")
-    with pytest.raises(PublishedError, match="row of another length"):
+    with pytest.raises(PublishedError, match=r"line 4: 2 cells; expected are"):
         load(tmp_path / "results", "locomotion")
     foreign = found.folder / "notes.csv"
     foreign.write_text("a,b\n1,2\n")
-    with pytest.raises(PublishedError, match=r"notes\.csv has other columns"):
+    with pytest.raises(PublishedError, match=r"notes\.csv, line 1: the"):
         load(tmp_path / "results", "locomotion")
     foreign.unlink()
     runs.write_text("".join(table.splitlines(keepends=True)[:2]))

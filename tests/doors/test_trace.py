@@ -160,7 +160,7 @@ def test_damaged_paths_are_refused(trained, tmp_path):
     with pytest.raises(PublishedError, match="lacks episodes of some tasks"):
         load_paths(folder)
     path.write_text("".join(lines).replace(",1,0,", ",one,0,", 1))
-    with pytest.raises(PublishedError, match="row that is none"):
+    with pytest.raises(PublishedError, match="episode is 'one'"):
         load_paths(folder)
 
 

@@ -28,6 +28,14 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "raw"
@@ -45,7 +53,7 @@ def test_means_over_tasks(out, results):
     make_run(out, tasks=3, returns=returns, success=always, unstable=1, seed=4)
     written = publish(out, results, "locomotion", silent)
     folder = results / "locomotion"
-    assert written == [folder / "pearl.csv", folder / "runs.csv"]
+    assert written == [folder / n for n in ("pearl.csv", "late/pearl.csv", "runs.csv")]
     rows = rows_of(folder / "pearl.csv")
     assert tuple(rows[0]) == CURVE_COLUMNS
     assert [(r["env_steps"], r["episode"]) for r in rows] == [
@@ -67,6 +75,7 @@ def test_means_over_tasks(out, results):
         "tasks": "3",
         "unstable": "3",
         "fingerprint": "0123456789abcdef",
+        "wall_s": "20.0",
     }
 
 
@@ -132,11 +141,9 @@ def test_no_change_no_difference(out, results):
             make_run(out, seed=seed, family=family, status=status)
     assert publish(out, results, "locomotion", silent)
     folder = results / "locomotion"
-    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
+    before = contents(folder)
     assert publish(out, results, "locomotion", silent) == []
-    assert before == {
-        p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()
-    }
+    assert before == contents(folder)
     keys = [(r["family"], int(r["seed"])) for r in rows_of(folder / "runs.csv")]
     assert keys == sorted(keys)
     (folder / "pearl.csv").unlink()  # what is lost is made again
@@ -188,11 +195,11 @@ def test_a_published_curve_is_never_shortened(tmp_path, results):
     make_run(tmp_path / "long")
     publish(tmp_path / "long", results, "locomotion", silent)
     folder = results / "locomotion"
-    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    before = contents(folder)
     make_run(tmp_path / "short", steps=(1000, 2000), commit="b" * 40)
     said: list[str] = []
     assert publish(tmp_path / "short", results, "locomotion", said.append) == []
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert contents(folder) == before
     assert "ends at 2000 environment steps" in said[0]
     assert "at 3000 is kept" in said[0]
 
@@ -202,7 +209,7 @@ def test_a_run_of_several_protocols_goes_on_silently(tmp_path, results):
     publish(tmp_path / "short", results, "locomotion", silent)
     make_run(tmp_path / "longer", steps=(1000, 2000), own=1, package=2)
     said: list[str] = []
-    assert len(publish(tmp_path / "longer", results, "locomotion", said.append)) == 2
+    assert len(publish(tmp_path / "longer", results, "locomotion", said.append)) == 3
     assert said == []
 
 
@@ -215,7 +222,7 @@ def test_another_execution_of_a_run_replaces_it_and_says_so(tmp_path, results):
         returns=lambda *where: some_return(*where) + 1e-9,
     )
     said: list[str] = []
-    assert len(publish(tmp_path / "two", results, "locomotion", said.append)) == 2
+    assert len(publish(tmp_path / "two", results, "locomotion", said.append)) == 3
     assert "came from another execution" in said[0]
     (run,) = rows_of(results / "locomotion" / "runs.csv")
     assert run["commit"] == "b" * 40
@@ -254,19 +261,20 @@ def edit(folder: Path, line: int, old: str, new: str) -> None:
     ("line", "old", "new", "message"),
     [
         (1, "length", "len", r"line 1: the columns are"),
-        (5, ",200,", ",200", r"line 5: 12 values; 13 are due"),
-        (5, ",200,", ",20,0,", r"line 5: 14 values; 13 are due"),
-        (5, "\n", "", r"line 5: 25 values; 13 are due"),
-        (6, "1000,", "x,", r"line 6: invalid literal"),
-        (6, "1000,", "1000.0,", r"line 6: invalid literal"),
-        (2, "152.85714285714286", "nan", r"line 2: return is nan"),
+        (5, ",200,", ",200", r"line 5: 12 cells; expected are 13"),
+        (5, ",200,", ",20,0,", r"line 5: 14 cells"),
+        (5, "\n", "", r"line 5: 25 cells"),
+        (6, "1000,", "x,", r"line 6: env_steps is 'x'"),
+        (6, "1000,", "1000.0,", r"line 6: env_steps is '1000.0'; expected is a whole"),
+        (2, "152.85714285714286", "nan", r"line 2: return is 'nan'"),
+        (2, "152.85714285714286", "1e300", r"line 2: return is '1e300'"),
         (9, "2000,", "2001,", r"line 8: .* at 2000 .* has 1 of 6 rows of suite test"),
-        (9, ",100,,1,2,", ",100,,1,1,", r"line 8: .* has other tasks or episodes"),
+        (9, ",100,,1,2,", ",100,,1,1,", r"line 9: repeats line 8: env_steps 2000,"),
         (9, ",100,,1,2,", ",102,,1,2,", r"line 8: .* has other tasks or episodes"),
-        (9, ",100,,1,2,", ",100,,2,2,", r"line 8: .* has other tasks or episodes"),
         (9, ",100,,1,2,", ",100,,1,4,", r"line 8: .* has other tasks or episodes"),
-        (9, ",suite,", ",mine,", r"line 8: .* has 5 of 6 rows of suite test"),
-        (19, "3000,suite,test,101,,1,", "", r"line 19: 7 values; 13 are due"),
+        (9, ",suite,", ",own,", r"line 8: .* has 5 of 6 rows of suite test"),
+        (9, ",suite,", ",mine,", r"line 9: protocol is 'mine'"),
+        (19, "3000,suite,test,101,,1,", "", r"line 19: 7 cells"),
     ],
 )
 def test_a_malformed_file_is_named_with_the_line(out, results, line, old, new, message):
@@ -322,9 +330,19 @@ def test_evaluations_out_of_order_are_an_error(out, results):
 def test_damaged_descriptions_are_named(out, results):
     folder = make_run(out)
     config = (folder / "config.yaml").read_text()
-    for damaged in ("", "a: [", "suite: x"):
+    for damaged, message in {
+        "": "does not describe a run",
+        "a: [": "is not valid YAML",
+        "[" * 5000: "is not valid YAML",
+        "suite: x": "does not describe a run",
+        "suite: x\nconfig: {}": r"do not describe a run \(KeyError",
+        config.replace("seed: 0", "seed: 0.5"): "seed is '0.5'; expected is a whole",
+        config.replace("latent_dim: 5", "latent_dim: .nan"): "not JSON compliant",
+        config.replace("latent_dim: 5", "latent_dim: &x 5"): "has anchors or aliases",
+        config.replace("budget: quick", "budget: quack"): "budget is 'quack'",
+    }.items():
         (folder / "config.yaml").write_text(damaged)
-        with pytest.raises(StoreError, match="do not describe a run"):
+        with pytest.raises(StoreError, match=message):
             publish(out, results, "locomotion", silent)
     (folder / "config.yaml").write_text(config)
     (folder / "run.json").write_text("{")
@@ -344,7 +362,7 @@ def test_a_damaged_published_file_is_not_overwritten(out, results):
         text.replace(",2000,", ",,"),
     ):
         path.write_text(damaged)
-        with pytest.raises(StoreError, match=r"pearl\.csv"):
+        with pytest.raises(RecordError, match=r"pearl\.csv"):
             publish(out, results, "locomotion", silent)
         assert path.read_text() == damaged
 
@@ -355,7 +373,7 @@ def test_a_copied_folder_is_not_a_second_run(out, results):
     for name in ("config.yaml", "run.json", "eval.csv"):
         copy = folder.with_name("seed=1") / name
         copy.write_bytes((folder / name).read_bytes())
-    with pytest.raises(StoreError, match="hold the same run"):
+    with pytest.raises(StoreError, match=r"seed=1 holds config\.yaml of another run"):
         publish(out, results, "locomotion", silent)
 
 

@@ -38,7 +38,9 @@ def identity(row, suite, goals):
     config |= {"suite": suite, "config": json.loads(row["settings"])}
     if goals:
         config["meta_test"] = {"goals": int(goals)}
-    return identity_of(config, row["fingerprint"], row["device"].split(SEPARATOR)[0])
+    device = row["device"].split(SEPARATOR)[0]
+    # that of a setting that there was not yet is the one it was published under
+    return identity_of(config, row["fingerprint"], device, [row])
 
 
 @pytest.mark.parametrize("folder", sorted({row["folder"] for row in RECORDED}))

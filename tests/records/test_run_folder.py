@@ -18,7 +18,19 @@ from pearl_bench.records.run_folder import EVAL_COLUMNS, FolderInUse, RunRecord
 CONFIG = "suite: locomotion\nsteps: 100\n"
 PROVENANCE: dict[str, Any] = provenance.provenance(
     "0123456789abcdef", ["run", "x=1"], gpu=None
-) | {"meta_test": [{"protocol": "suite", "split": "test", "tasks": 2}]}
+) | {
+    "meta_test": [
+        {
+            "protocol": "suite",
+            "split": "test",
+            "tasks": 2,
+            "exploration_episodes": 2,
+            "test_episodes": 1,
+        }
+    ],
+    "device": "cpu",
+    "threads": 1,
+}
 
 
 def eval_rows(env_steps: int) -> list[dict[str, float | str]]:
@@ -84,7 +96,9 @@ def test_a_file_of_an_older_version_keeps_its_columns(tmp_path):
     older = [n for n in EVAL_COLUMNS if n not in ("repetition", "distance")]
     with RunRecord(tmp_path) as run:
         run.begin(CONFIG, PROVENANCE)
-        (tmp_path / "eval.csv").write_text(",".join(older) + "\n")
+        header = ",".join(older) + "\n"
+        (tmp_path / "eval.csv").write_text(header)
+        run.rewind({"train.csv": 0, "eval.csv": len(header)})
         run.append_eval(eval_rows(6))
     lines = (tmp_path / "eval.csv").read_text().splitlines()
     assert lines[0] == ",".join(older)
@@ -162,11 +176,17 @@ def test_rewind_refuses_files_that_lost_rows(tmp_path):
         (tmp_path / "eval.csv").write_bytes(whole.replace(b"200", b"2000"))
         with pytest.raises(RecordError, match="has been edited"):
             run.rewind(position)
+        (tmp_path / "eval.csv").write_bytes(whole.replace(b"-0.7", b"-0.8"))
+        with pytest.raises(RecordError, match="has been edited"):
+            run.rewind(position)  # as long as before
+        lengths = {name: position[name] for name in ("train.csv", "eval.csv")}
+        run.rewind(lengths)  # all that a checkpoint of an older version knows
         (tmp_path / "eval.csv").write_bytes(whole + b"1,2")
         run.rewind(position)
         assert (tmp_path / "eval.csv").read_bytes() == whole
         run.rewind(None)  # there never was a checkpoint
-        assert run.position() == {"train.csv": 0, "eval.csv": 0}
+        position = run.position()
+        assert (position["train.csv"], position["eval.csv"]) == (0, 0)
 
 
 def test_a_lost_checkpoint_is_no_fresh_start(tmp_path):

@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pearl_bench.records.published.identity import Row, StoreError, title
-from pearl_bench.records.run_folder import (
-    EVAL,
-    EVAL_COLUMNS,
-    LATER_COLUMNS,
-    read_run,
-)
+from pearl_bench.records.published.identity import StoreError, title
+from pearl_bench.records.published.late import repetition_of
+from pearl_bench.records.run_folder import EVAL, read_run
+from pearl_bench.records.schema import EVAL as EVAL_TABLE
+from pearl_bench.records.table import Flaw, Line, Row
 
 ALL = "all"
 """The group of all tasks of a split."""
+OF_A_SESSION = ("wall_s",)
+"""Columns that differ when a resumed run plays an evaluation again."""
+
+_REMEDY = "Restore the file, or move the folder away."
 
 
-class _Episode(NamedTuple):
-    """One line of a raw eval.csv."""
+class Curve(NamedTuple):
+    """What a run's eval.csv gives.
 
-    line: int
-    env_steps: int
-    protocol: str
-    split: str
-    task: int
-    group: str
-    repetition: int
-    episode: int
-    total: float
-    success: float | None
-    unstable: int
+    Attributes:
+        points: rows of ``<learner>.csv``, in their order.
+        raw: the rows of single tasks that they are means of.
+    """
+
+    points: list[Row]
+    raw: list[Line]
+
+    @property
+    def steps(self) -> list[int]:
+        """Environment steps of the evaluations, ascending."""
+        return sorted({int(row["env_steps"]) for row in self.points})
 
 
-def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> list[Row]:
-    """Average the raw rows of each evaluation over tasks and repetitions."""
+def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> Curve:
+    """Average the raw rows of each evaluation over tasks and repetitions.
+
+    Raises:
+        StoreError: eval.csv is damaged, or an evaluation is not whole.
+    """
     path = folder / EVAL
     due = {
         (part["protocol"], part["split"]): part
@@ -45,15 +53,19 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> list[Row]:
     }
     blocks = [
         (env_steps, list(rows))
-        for env_steps, rows in groupby(_raw_rows(path, say), lambda row: row.env_steps)
+        for env_steps, rows in groupby(
+            _raw_rows(path, say), lambda row: row.values["env_steps"]
+        )
     ]
     points: list[Row] = []
+    raw: list[Line] = []
     tasks: dict[tuple[str, str], set[int]] = {}
     previous = -1
     for env_steps, rows in blocks:
-        by_part: dict[tuple[str, str], list[_Episode]] = {key: [] for key in due}
+        by_part: dict[tuple[str, str], list[Line]] = {key: [] for key in due}
         for row in rows:
-            by_part.setdefault((row.protocol, row.split), []).append(row)
+            key = row.values["protocol"], row.values["split"]
+            by_part.setdefault(key, []).append(row)
         complaint = _incomplete(by_part, due, tasks)
         if complaint and env_steps == blocks[-1][0] and run["status"] != "done":
             say(
@@ -64,24 +76,26 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> list[Row]:
         if complaint or env_steps <= previous:
             why = complaint or f"after those at {previous}"
             raise StoreError(
-                f"{path}, line {rows[0].line}: {title(run)} at {env_steps} "
-                f"environment steps has {why}. Due are tasks x repetitions x "
-                "episodes rows of each protocol, of the same tasks each time, later "
-                "than the rows before. Restore the file, or move the folder away."
+                f"{path}, line {rows[0].number}: {title(run)} at {env_steps} "
+                f"environment steps has {why}. Due are tasks x repetitions x episodes "
+                "rows of each protocol, of the same tasks each time, later than the "
+                f"rows before. {_REMEDY}"
             )
         previous = env_steps
+        raw += rows
         for (protocol, split), found in by_part.items():
-            for group in (ALL, *sorted({row.group for row in found} - {""})):
-                some = [row for row in found if group in (ALL, row.group)]
-                for episode in sorted({row.episode for row in some}):
+            groups = sorted({row.text["group"] for row in found} - {""})
+            for group in (ALL, *groups):
+                some = [row for row in found if group in (ALL, row.text["group"])]
+                for episode in sorted({row.values["episode"] for row in some}):
                     place = {"protocol": protocol, "split": split, "group": group}
-                    alike = [row for row in some if row.episode == episode]
-                    points.append(_point(run, env_steps, place, episode, alike))
-    return points
+                    alike = [row for row in some if row.values["episode"] == episode]
+                    points.append(_point(run, place, episode, alike))
+    return Curve(sorted(points, key=order), raw)
 
 
 def _incomplete(
-    by_part: Mapping[tuple[str, str], list[_Episode]],
+    by_part: Mapping[tuple[str, str], list[Line]],
     due: Mapping[tuple[str, str], Mapping[str, Any]],
     tasks: dict[tuple[str, str], set[int]],
 ) -> str:
@@ -100,79 +114,60 @@ def _incomplete(
         last = part["exploration_episodes"] + part["test_episodes"]
         episodes = range(0 if part.get("unadapted") else 1, last + 1)
         repetitions = range(1, part.get("repetitions", 1) + 1)
-        found = {(row.task, row.repetition, row.episode) for row in rows}
-        known = tasks.setdefault(key, {row.task for row in rows})
-        complete = set(product(known, repetitions, episodes))
+        found = {
+            (row.values["task"], repetition_of(row), row.values["episode"])
+            for row in rows
+        }
+        known = tasks.setdefault(key, {row.values["task"] for row in rows})
         wanted = part["tasks"] * len(repetitions) * len(episodes)
         if len(rows) != wanted:
             return f"{len(rows)} of {wanted} rows of {name}"
-        if len(complete) != wanted or found != complete:
+        if len(known) != part["tasks"] or found != set(
+            product(known, repetitions, episodes)
+        ):
             return f"other tasks or episodes than are due in {name}"
     return ""
 
 
 def _point(
-    run: Row,
-    env_steps: int,
-    place: Mapping[str, str],
-    episode: int,
-    rows: Sequence[_Episode],
+    run: Row, place: Mapping[str, str], episode: int, rows: Sequence[Line]
 ) -> Row:
     """Return the published row of one episode, a mean over tasks and repetitions."""
-    successes = [row.success for row in rows if row.success is not None]
+    values = [row.values for row in rows]
+    successes = [v["success"] for v in values if v["success"] is not None]
     return {
         "run": run["run"],
         "family": run["family"],
         "seed": run["seed"],
-        "env_steps": str(env_steps),
+        "env_steps": rows[0].text["env_steps"],
         **place,
         "episode": str(episode),
-        "return": _mean([row.total for row in rows]),
+        "return": _mean([v["return"] for v in values]),
         "success": _mean(successes) if successes else "",
-        "tasks": str(len({row.task for row in rows})),
-        "unstable": str(sum(row.unstable for row in rows)),
+        "tasks": str(len({v["task"] for v in values})),
+        "unstable": str(sum(v["unstable"] for v in values)),
         "fingerprint": run["fingerprint"],
+        "wall_s": rows[-1].text["wall_s"],
     }
 
 
-def _raw_rows(path: Path, say: Callable[[str], None]) -> Iterator[_Episode]:
+def _raw_rows(path: Path, say: Callable[[str], None]) -> Iterator[Line]:
     """Read a raw eval.csv; a last line that was cut off in writing is left out."""
-    text = path.read_text() if path.exists() else ""
-    lines = text.split("\n")
-    if lines.pop():
-        say(f"{path}: line {len(lines) + 1}, the last, is cut off and left out")
-    header = lines[0].split(",") if lines else list(EVAL_COLUMNS)
-    older = [name for name in EVAL_COLUMNS if name not in LATER_COLUMNS]
-    if header not in (list(EVAL_COLUMNS), older):
-        raise StoreError(
-            f"{path}, line 1: the columns are {lines[0]}; expected are "
-            f"{','.join(EVAL_COLUMNS)}"
-        )
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            values = line.split(",")
-            if len(values) != len(header):
-                raise ValueError(f"{len(values)} values; {len(header)} are due")
-            cells = dict(zip(header, values, strict=True))
-            success = cells["success"]
-            row = _Episode(
-                line=number,
-                env_steps=int(cells["env_steps"]),
-                protocol=cells["protocol"],
-                split=cells["split"],
-                task=int(cells["task"]),
-                group=cells["group"],
-                repetition=int(cells.get("repetition", 1)),
-                episode=int(cells["episode"]),
-                total=float(cells["return"]),
-                success=float(success) if success else None,
-                unstable=int(cells["unstable"]),
+    if not path.exists() or not path.stat().st_size:
+        return
+    for found in EVAL_TABLE.scan(path, cut=True):
+        if isinstance(found, Line) and not found.flaws:
+            yield found
+        elif isinstance(found, Flaw) and found.what == EVAL_TABLE.CUT:
+            say(f"{path}: line {found.line}, the last, is cut off and left out")
+        else:
+            number, what = (
+                (found.line, found.what)
+                if isinstance(found, Flaw)
+                else (found.number, found.flaws[0])
             )
-        except ValueError as error:
-            raise StoreError(f"{path}, line {number}: {error}: {line!r}") from error
-        if not math.isfinite(row.total):
-            raise StoreError(f"{path}, line {number}: return is {row.total}")
-        yield row
+            place = f"{path}, line {number}:" if number else f"{path}"
+            raise StoreError(f"{place} {what}. {_REMEDY}")
 
 
 def order(row: Row) -> tuple[str | int, ...]:
@@ -191,11 +186,24 @@ def order(row: Row) -> tuple[str | int, ...]:
     )
 
 
-def last_step(curve: list[Row]) -> int:
+def digest(points: Iterable[Row]) -> str:
+    """Return the ``curve`` of runs.csv: of a run's rows, in their order.
+
+    Cells without a value are left out: a file of an older version that is written anew
+    keeps its digests.
+    """
+    sha256 = hashlib.sha256()
+    for row in points:
+        cells = (f"{key}={value}\n" for key, value in row.items() if value)
+        sha256.update("".join(sorted(cells)).encode() + b"\n")
+    return sha256.hexdigest()[:16]
+
+
+def last_step(curve: Sequence[Row]) -> int:
     """Return the environment steps of the last evaluation; -1 without one."""
     return max((int(row["env_steps"]) for row in curve), default=-1)
 
 
-def _mean(values: list[float]) -> str:
+def _mean(values: Sequence[float]) -> str:
     # fsum rounds once, so the mean does not depend on the order of the tasks.
     return repr(math.fsum(values) / len(values))

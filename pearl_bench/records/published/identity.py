@@ -4,92 +4,198 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pearl_bench import registry
 from pearl_bench.config.types import FREE_ON_RESUME
-from pearl_bench.records.files import RecordError
+from pearl_bench.records.files import RecordError, read_text
 from pearl_bench.records.provenance import PACKAGES
 from pearl_bench.records.run_folder import CONFIG, RUN, read_run
-from pearl_bench.records.table import SEPARATOR
+from pearl_bench.records.schema import RUNS
+from pearl_bench.records.table import SEPARATOR, Row, shown
 
-Row = dict[str, str]
+_REMEDY = "Restore them, or move the folder away."
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SEED = re.compile(r"seed=(0|[1-9]\d*)")
 
 
 class StoreError(RecordError):
     """A result file cannot be used as it is; the message names it and the place."""
 
 
-def describe(folder: Path) -> Row:
-    """Return a run folder's row of runs.csv.
+def run_folders(out: Path, suite: str) -> list[Path]:
+    """Return the folders of a suite that hold a run, by name.
+
+    They are ``<out>/<suite>/<family>/<learner>/seed=<k>``; a ``seed=0.bak`` beside them
+    is none, nor is what other systems leave, ``._seed=0``.
+    """
+    return sorted(
+        path.parent
+        for path in (out / suite).glob(f"*/*/seed=*/{RUN}")
+        if _SEED.fullmatch(path.parent.name)
+        and not any(part.startswith(".") for part in path.parts[-4:])
+    )
+
+
+def describe(folder: Path, published: Iterable[Row] = ()) -> Row:
+    """Return a run folder's row of runs.csv, without what its curve says.
+
+    Args:
+        folder: a raw run folder.
+        published: the rows of runs.csv; a run that stands there keeps its id.
 
     Raises:
-        RecordError: it does not hold a run, or not a whole one.
+        RecordError: it does not hold a run, or not a whole one, or one of a method
+            that is not registered.
     """
-    run = read_run(folder)
-    path = folder / CONFIG
     try:
-        config = yaml.safe_load(path.read_bytes())
-        sessions = run["sessions"]
-        parts = {(p["protocol"], p["split"]): p for p in run["meta_test"]}
-        meta_test = parts["suite", "test"]
-        own = parts.get(("own", "test"), {})
-
-        def over_sessions(key: str) -> str:
-            values = (as_text(session[key]) for session in sessions)
-            return SEPARATOR.join(dict.fromkeys(values))
-
-        def versions(package: str) -> str:
-            values = (as_text(session["versions"][package]) for session in sessions)
-            return SEPARATOR.join(dict.fromkeys(values))
-
-        return {
-            "run": identity(config, run["fingerprint"], sessions[0]["device"]),
-            "family": config["family"],
-            "learner": config["learner"],
-            "seed": as_text(config["seed"]),
-            "budget": config["budget"],
-            "device": over_sessions("device"),
-            "precision": config["precision"],
-            "steps": as_text(run["env_steps"]),
-            "status": run["status"],
-            "training_hours": as_text(round(run["seconds"] / 3600, 4)),
-            "peak_memory_mib": as_text(run["peak_memory_mib"]),
-            "started": sessions[0]["started"],
-            "sessions": as_text(len(sessions)),
-            "commit": over_sessions("commit"),
-            "dirty": over_sessions("dirty"),
-            "python": versions("python"),
-            **{package: versions(package) for package in PACKAGES},
-            "cpu": over_sessions("cpu"),
-            "gpu": over_sessions("gpu"),
-            "fingerprint": run["fingerprint"],
-            "exploration_episodes": as_text(meta_test["exploration_episodes"]),
-            "test_episodes": as_text(meta_test["test_episodes"]),
-            "test_tasks": as_text(meta_test["tasks"]),
-            "own_exploration_episodes": as_text(own.get("exploration_episodes")),
-            "eval_every": as_text(config["eval_every"]),
-            "settings": json.dumps(config["config"], sort_keys=True),
-        }
-    except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError) as error:
+        run = read_run(folder)
+    except FileNotFoundError:
+        raise StoreError(f"{folder} holds no run: there is no {RUN}.") from None
+    config = _read_config(folder / CONFIG)
+    try:
+        row = _row(config, run, published)
+        for column in RUNS.columns:
+            if column.name in row:
+                column.parse(row[column.name])
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
             f"{folder}: {CONFIG} and {RUN} do not describe a run "
-            f"({type(error).__name__}: {error}). Restore them, or move the folder away."
+            f"({type(error).__name__}: {error}). {_REMEDY}"
         ) from error
+    if row["learner"] not in registry.LEARNERS:
+        raise StoreError(
+            f"{folder / CONFIG}: {shown(row['learner'])} is no method; registered are "
+            f"{', '.join(registry.LEARNERS)}."
+        )
+    return row
 
 
-def identity(config: Mapping[str, Any], fingerprint: str, device: str) -> str:
+def require_place(folder: Path, suite: str, row: Row) -> None:
+    """Refuse a folder whose configuration is another run's.
+
+    Raises:
+        StoreError: its name says another family, method or seed.
+    """
+    wanted = [row["family"], row["learner"], f"seed={row['seed']}"]
+    if [suite, *wanted] != list(folder.parts[-4:]):
+        raise StoreError(
+            f"{folder} holds {CONFIG} of another run, {'/'.join(wanted)} of {suite}: "
+            "it was copied or edited. Restore it, or move the folder away."
+        )
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    try:
+        text = read_text(path)
+        if re.search(r"(^|[\s\[{,:-])[&*]\w", text):  # never written; may unfold to GiB
+            raise StoreError(f"{path} has anchors or aliases. {_REMEDY}")
+        config = yaml.load(text, _LOADER)  # a safe one: it builds plain data alone
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing. Restore it.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise StoreError(f"{path} is not valid YAML ({said}). {_REMEDY}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
+        raise StoreError(f"{path} does not describe a run. {_REMEDY}")
+    return config
+
+
+def _row(
+    config: Mapping[str, Any], run: Mapping[str, Any], published: Iterable[Row]
+) -> Row:
+    sessions = run["sessions"]
+    parts = {(p["protocol"], p["split"]): p for p in run["meta_test"]}
+    meta_test = parts["suite", "test"]
+    own = parts.get(("own", "test"), {})
+
+    def joined(values: Iterable[object]) -> str:
+        return SEPARATOR.join(dict.fromkeys(map(as_text, values)))
+
+    def over_sessions(key: str) -> str:
+        return joined(session[key] for session in sessions)
+
+    return {
+        "run": identity(config, run["fingerprint"], sessions[0]["device"], published),
+        "family": config["family"],
+        "learner": config["learner"],
+        "seed": as_text(config["seed"]),
+        "budget": config["budget"],
+        "device": over_sessions("device"),
+        "precision": config["precision"],
+        "steps": as_text(run["env_steps"]),
+        "status": run["status"],
+        "training_hours": as_text(round(run["seconds"] / 3600, 4)),
+        "peak_memory_mib": as_text(run["peak_memory_mib"]),
+        "started": sessions[0]["started"],
+        "sessions": as_text(len(sessions)),
+        "commit": over_sessions("commit"),
+        "dirty": over_sessions("dirty"),
+        **{
+            package: joined(session["versions"][package] for session in sessions)
+            for package in ("python", *PACKAGES)
+        },
+        "cpu": over_sessions("cpu"),
+        "gpu": over_sessions("gpu"),
+        "fingerprint": run["fingerprint"],
+        "exploration_episodes": as_text(meta_test["exploration_episodes"]),
+        "test_episodes": as_text(meta_test["test_episodes"]),
+        "test_tasks": as_text(meta_test["tasks"]),
+        "own_exploration_episodes": as_text(own.get("exploration_episodes")),
+        "eval_every": as_text(config["eval_every"]),
+        "settings": json.dumps(config["config"], sort_keys=True, allow_nan=False),
+        "target_steps": as_text(config["steps"]),
+        "repetitions": as_text(meta_test.get("repetitions", 1)),
+        "threads": over_sessions("threads"),
+        "command": joined(shlex.join(session["command"]) for session in sessions),
+        "cpu_flags": joined(" ".join(s.get("cpu_flags", ())) for s in sessions),
+    }
+
+
+def identity(
+    config: Mapping[str, Any],
+    fingerprint: str,
+    device: str,
+    published: Iterable[Row] = (),
+) -> str:
     """Return ``r`` and 12 hex digits of everything that determines a run's results.
 
     The letter keeps programs from reading digits alone as a number. The device it was
     begun on is part of it: a CPU and a GPU give different curves for the same seed,
-    and neither may overwrite the other.
+    and neither may overwrite the other. A setting that a run lacks because there was
+    none when it began counts as its default.
+
+    Args:
+        config: what ``config.yaml`` holds.
+        fingerprint: of the tasks.
+        device: that it was begun on.
+        published: rows of runs.csv. A run that was published under an id of fewer
+            settings, before there were more, keeps that id.
     """
+    settings = config["config"]
+    usual = registry.default_settings(config["learner"])
+    filled = usual | settings
+    for row in published:
+        if row["learner"] != config["learner"] or row["seed"] != str(config["seed"]):
+            continue
+        then = json.loads(row["settings"])
+        as_then = {**config, "config": then}
+        if usual | then == filled and row["run"] == _digest(
+            as_then, fingerprint, device
+        ):
+            return row["run"]
+    return _digest({**config, "config": filled}, fingerprint, device)
+
+
+def _digest(config: Mapping[str, Any], fingerprint: str, device: str) -> str:
     decisive = {key: config[key] for key in config if key not in FREE_ON_RESUME}
-    text = json.dumps([decisive, fingerprint, device], sort_keys=True)
+    text = json.dumps([decisive, fingerprint, device], sort_keys=True, allow_nan=False)
     return "r" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -99,5 +205,6 @@ def title(run: Row) -> str:
 
 
 def as_text(value: object) -> str:
-    """Return a value as it stands in a cell."""
-    return "" if value is None else str(value)
+    """Return a value as it stands in a cell: one line that can be printed."""
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,31 +1,45 @@
 """Published results: raw run folders made into small CSV files that stay.
 
-``results/<suite>/<learner>.csv`` holds the curves and ``results/<suite>/runs.csv``
-where each comes from; ``results/README.md`` describes the columns. Publishing merges:
-what was published before and is not in the raw folders stays, and the same input gives
-the same bytes.
+``results/<suite>/<learner>.csv`` holds the curves, ``results/<suite>/runs.csv`` where
+each comes from, and ``results/<suite>/late/<learner>.csv`` the single tasks of the last
+evaluations; ``results/README.md`` describes the columns. Publishing merges: what was
+published before and is not in the raw folders stays, and the same input gives the same
+bytes. A file of an older version is read, and written in the newest.
 """
 
 from __future__ import annotations
 
-import csv
-import fcntl
-import io
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pearl_bench.records import schema
-from pearl_bench.records.files import write_atomic
-from pearl_bench.records.published.curves import curve_of, last_step, order
-from pearl_bench.records.published.identity import Row, StoreError, describe, title
-from pearl_bench.records.run_folder import RUN
+from pearl_bench.records.files import locked, make_folder, write_atomic
+from pearl_bench.records.published.curves import (
+    OF_A_SESSION,
+    Curve,
+    curve_of,
+    digest,
+    last_step,
+    order,
+)
+from pearl_bench.records.published.identity import (
+    StoreError,
+    describe,
+    require_place,
+    run_folders,
+    title,
+)
+from pearl_bench.records.published.late import late_order, late_rows
+from pearl_bench.records.table import Row, Table, same_cells
 
 CURVE_COLUMNS = schema.CURVES.names
 RUN_COLUMNS = schema.RUNS.names
 RUNS = "runs.csv"
 LOCK = ".lock"
+
+_REMEDY = "Restore the file (git has it), or move it away."
+
+ByRun = dict[str, list[Row]]
 
 
 def publish(
@@ -47,131 +61,127 @@ def publish(
     Raises:
         RecordError: a raw or published file is damaged; the message says where.
     """
-    folders = sorted(path.parent for path in (out / suite).glob(f"*/*/seed=*/{RUN}"))
+    folders = run_folders(out, suite)
     if not folders:
         return []
     target = results / suite
-    target.mkdir(parents=True, exist_ok=True)
-    with locked(target):
-        runs = {row["run"]: row for row in read_rows(target / RUNS, RUN_COLUMNS)}
-        curves: dict[str, dict[str, list[Row]]] = {}
+    make_folder(target)
+    with locked(target / LOCK):
+        files = _Files(target)
         seen: dict[str, Path] = {}
         for folder in folders:
-            run = describe(folder)
-            name, learner = run["run"], run["learner"]
-            if name in seen:
+            run = describe(folder, files.runs.values())
+            require_place(folder, suite, run)
+            if run["run"] in seen:
                 raise StoreError(
-                    f"{folder} and {seen[name]} hold the same run: {title(run)}. Move "
-                    "one of them away."
+                    f"{folder} and {seen[run['run']]} hold the same run: {title(run)}. "
+                    "Move one of them away."
                 )
-            seen[name] = folder
-            if learner not in curves:
-                curves[learner] = _read_curves(target / f"{learner}.csv")
-            before = curves[learner].get(name, [])
-            if before and run == runs.get(name) and run["status"] == "done":
-                continue  # published when it was done, and not touched since
-            curve = sorted(curve_of(folder, run, say), key=order)
-            if last_step(curve) < last_step(before):
-                say(
-                    f"{folder} ends at {last_step(curve)} environment steps; the "
-                    f"published curve of {title(run)} at {last_step(before)} is kept"
-                )
-                continue
-            if before != curve[: len(before)]:
-                say(
-                    f"the published curve of {title(run)} came from another execution "
-                    f"({runs[name]['started'] if name in runs else 'unknown'}); that "
-                    f"of {folder} replaces it"
-                )
-            runs[name] = run
-            curves[learner][name] = curve
-        return _write(target, runs, curves)
+            seen[run["run"]] = folder
+            _take(files, folder, run, say)
+        return files.write()
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time read, merge and write."""
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def read_rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
-    """Read a published file; no rows if there is none."""
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return []
-    lines = csv.reader(io.StringIO(text))
-    header = next(lines, [])
-    if header != list(columns):
-        raise StoreError(
-            f"{path} has the columns {','.join(header)}; this version writes "
-            f"{','.join(columns)}. Move it away, or choose another results=."
+def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> None:
+    """Put a run's row and curve in the place of what was published of it."""
+    name, learner = run["run"], run["learner"]
+    published = files.runs.get(name)
+    before = files.of(learner).curves.get(name, [])
+    if before and published and run["status"] == "done":
+        known = {"evaluations": published["evaluations"], "curve": published["curve"]}
+        if published == run | known and known["curve"] == digest(before):
+            return  # published when it was done, and not touched since
+    curve = curve_of(folder, run, say)
+    if last_step(curve.points) < last_step(before):
+        say(
+            f"{folder} ends at {last_step(curve.points)} environment steps; the "
+            f"published curve of {title(run)} at {last_step(before)} is kept"
         )
-    remedy = "Restore the file (git has it), or move it away."
-    if not text.endswith("\n"):
-        raise StoreError(f"{path} ends within a line. {remedy}")
-    rows: list[Row] = []
-    for cells in lines:
-        row = dict(zip(columns, cells, strict=False))
-        counts = [row.get(name, "0") for name in ("seed", "env_steps", "episode")]
-        if len(cells) != len(columns) or not all(map(str.isdecimal, counts)):
-            raise StoreError(
-                f"{path}, line {lines.line_num}: {','.join(cells)!r} is no row of "
-                f"{','.join(columns)}. {remedy}"
-            )
-        rows.append(row)
-    return rows
-
-
-def _read_curves(path: Path) -> dict[str, list[Row]]:
-    curves: dict[str, list[Row]] = {}
-    for row in read_rows(path, CURVE_COLUMNS):
-        curves.setdefault(row["run"], []).append(row)
-    return curves
-
-
-def _write(
-    target: Path, runs: dict[str, Row], curves: dict[str, dict[str, list[Row]]]
-) -> list[Path]:
-    tables: dict[str, tuple[tuple[str, ...], list[Row]]] = {
-        f"{learner}.csv": (
-            CURVE_COLUMNS,
-            sorted(
-                (row for rows in of_learner.values() for row in rows),
-                key=order,
-            ),
+        return
+    if not _goes_on(before, curve):
+        say(
+            f"the published curve of {title(run)} came from another execution "
+            f"({published['started'] if published else 'unknown'}); that of {folder} "
+            "replaces it"
         )
-        for learner, of_learner in sorted(curves.items())
+    files.runs[name] = run | {
+        "evaluations": str(len(curve.steps)),
+        "curve": digest(curve.points),
     }
-    # Last, so that a run it calls done has its whole curve published.
-    tables[RUNS] = (
-        RUN_COLUMNS,
-        sorted(
-            runs.values(),
-            key=lambda row: (
-                row["family"],
-                row["learner"],
-                int(row["seed"]),
-                row["run"],
-            ),
-        ),
+    files.of(learner).curves[name] = curve.points
+    files.of(learner).late[name] = late_rows(run, curve.raw, curve.steps)
+
+
+def _goes_on(before: list[Row], curve: Curve) -> bool:
+    """Whether a curve begins as the published one does."""
+    return len(before) <= len(curve.points) and all(
+        same_cells(old, new, OF_A_SESSION)
+        for old, new in zip(before, curve.points, strict=False)
     )
-    changed: list[Path] = []
-    for name, (columns, rows) in tables.items():
-        if write_atomic(target / name, csv_bytes(columns, rows)):
-            changed.append(target / name)
-    return changed
 
 
-def csv_bytes(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
-    """Return a file's content."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+class _OfLearner:
+    """The published rows of a method, by run."""
+
+    def __init__(self, folder: Path, learner: str) -> None:
+        self.curves = _by_run(schema.CURVES, folder / f"{learner}.csv")
+        late = folder / schema.LATE_FOLDER / f"{learner}.csv"
+        self.late = _by_run(schema.LATE, late)
+
+
+class _Files:
+    """The published files of a suite: those of a method once it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs = {row["run"]: row for row in read_rows(schema.RUNS, folder / RUNS)}
+        self._learners: dict[str, _OfLearner] = {}
+
+    def of(self, learner: str) -> _OfLearner:
+        """Return the rows of a method."""
+        if learner not in self._learners:
+            self._learners[learner] = _OfLearner(self.folder, learner)
+        return self._learners[learner]
+
+    def write(self) -> list[Path]:
+        """Write what was asked for; return the files that changed."""
+        found: dict[Path, bytes] = {}
+        for learner, rows in sorted(self._learners.items()):
+            curves = sorted(_flat(rows.curves), key=order)
+            found[self.folder / f"{learner}.csv"] = schema.CURVES.to_csv(curves)
+            late = sorted(_flat(rows.late), key=late_order)
+            if late:
+                path = self.folder / schema.LATE_FOLDER / f"{learner}.csv"
+                make_folder(path.parent)
+                found[path] = schema.LATE.to_csv(late)
+        # Last, so that a run it calls done has its whole curve published.
+        runs = sorted(self.runs.values(), key=run_order)
+        found[self.folder / RUNS] = schema.RUNS.to_csv(runs)
+        return [path for path, data in found.items() if write_atomic(path, data)]
+
+
+def run_order(row: Row) -> tuple[str | int, ...]:
+    """Return the place of a run in runs.csv."""
+    return row["family"], row["learner"], int(row["seed"]), row["run"]
+
+
+def read_rows(table: Table, path: Path) -> list[Row]:
+    """Read a published file; no rows if there is none.
+
+    Raises:
+        RecordError: it is damaged; names the line.
+    """
+    if not path.exists():
+        return []
+    return [line.text for line in table.read(path, _REMEDY)]
+
+
+def _by_run(table: Table, path: Path) -> ByRun:
+    found: ByRun = {}
+    for row in read_rows(table, path):
+        found.setdefault(row["run"], []).append(row)
+    return found
+
+
+def _flat(by_run: ByRun) -> Iterable[Row]:
+    return (row for rows in by_run.values() for row in rows)

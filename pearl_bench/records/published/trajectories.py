@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pearl_bench.records import schema
-from pearl_bench.records.files import write_atomic
-from pearl_bench.records.published.identity import Row
-from pearl_bench.records.published.publish import csv_bytes, locked, read_rows
+from pearl_bench.records.files import locked, make_folder, write_atomic
+from pearl_bench.records.published.publish import LOCK, read_rows
+from pearl_bench.records.schema import TRAJECTORIES, TRAJECTORIES_FILE
+from pearl_bench.records.table import Row
 
 
 def publish_trajectories(results: Path, suite: str, rows: Sequence[Row]) -> Path:
@@ -23,22 +23,19 @@ def publish_trajectories(results: Path, suite: str, rows: Sequence[Row]) -> Path
         The file.
 
     Raises:
-        StoreError: the published file is damaged.
+        RecordError: the published file is damaged, or cannot be written.
     """
-    path = results / suite / schema.TRAJECTORIES_FILE
-    names = schema.TRAJECTORIES.names
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.parent):
+    path = results / suite / TRAJECTORIES_FILE
+    make_folder(path.parent)
+    with locked(path.parent / LOCK):
         fresh = {row["run"] for row in rows}
-        kept = [row for row in read_rows(path, names) if row["run"] not in fresh]
-        ordered = sorted(
-            [*kept, *rows],
-            key=lambda row: (
-                row["family"],
-                int(row["seed"]),
-                row["run"],
-                *(int(row[name]) for name in ("task", "episode", "t")),
-            ),
-        )
-        write_atomic(path, csv_bytes(names, ordered))
+        kept = [r for r in read_rows(TRAJECTORIES, path) if r["run"] not in fresh]
+        ordered = sorted([*kept, *rows], key=trajectory_order)
+        write_atomic(path, TRAJECTORIES.to_csv(ordered))
     return path
+
+
+def trajectory_order(row: Row) -> tuple[str | int, ...]:
+    """Return the place of a row in its file."""
+    numbers = (int(row[name]) for name in ("task", "episode", "t"))
+    return row["family"], int(row["seed"]), row["run"], *numbers
