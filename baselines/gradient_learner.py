@@ -27,7 +27,7 @@ from baselines.policy_gradient import (
     returns,
     standardise,
 )
-from pearl_bench.training.rollout import Episode, run_episode
+from pearl_bench.training.rollout import Episode
 from pearl_bench.training.types import Metrics, Transition
 from suites.base import Task, TaskFamily
 
@@ -114,9 +114,7 @@ class GradientLearner(OnPolicyLearner):
         try:
             for k in range(config.inner_steps + 1):
                 actor = PolicyActor(params, config, self.noise)
-                episode = run_episode(
-                    env, actor, family.horizon, self.rng, explore=True
-                )
+                episode = self.sample_episode(env, actor)
                 last = k == config.inner_steps
                 phase = self._phase(actor.recorded(episode.steps, outer=last))
                 if not last:

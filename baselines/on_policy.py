@@ -6,15 +6,31 @@ import time
 from abc import ABC, abstractmethod
 
 from pearl_bench.training.learner import Learner
-from pearl_bench.training.types import Metrics
+from pearl_bench.training.rollout import Episode, run_episode
+from pearl_bench.training.types import Adapter, Metrics
+from suites.base import BatchEnv
 
 
 class OnPolicyLearner(Learner, ABC):
-    """Samples a batch, learns from it ``updates_due`` times and lets it go."""
+    """Samples a batch, learns from it ``updates_due`` times and lets it go.
+
+    Attributes:
+        sampling_seconds: time spent so far in environments and acting in them, of all
+            that ``collect`` takes; not part of the state.
+    """
+
+    sampling_seconds = 0.0
 
     @abstractmethod
     def collect(self) -> Metrics:
         """Sample a batch; raises ``env_steps`` and ``updates_due``."""
+
+    def sample_episode(self, env: BatchEnv, actor: Adapter) -> Episode:
+        """Let the actor explore for an episode in each of N environments."""
+        start = time.perf_counter()
+        episode = run_episode(env, actor, self.family.horizon, self.rng, explore=True)
+        self.sampling_seconds += time.perf_counter() - start
+        return episode
 
     @property
     def slice_steps(self) -> int:

@@ -30,7 +30,6 @@ from baselines.policy_gradient import (
 )
 from baselines.rl2_config import Rl2Config
 from baselines.rl2_policy import RecurrentPolicy, Rl2Adapter, Sampled, State
-from pearl_bench.training.rollout import run_episode
 from pearl_bench.training.types import Metrics
 from suites.base import Task, TaskFamily
 
@@ -179,9 +178,7 @@ class Rl2Learner(OnPolicyLearner):
         metrics, unstable = {}, 0
         try:
             for number in range(1, config.episodes + 1):
-                episode = run_episode(
-                    env, actor, family.horizon, self.rng, explore=True
-                )
+                episode = self.sample_episode(env, actor)
                 actor.end_episode()
                 self.env_steps += int(episode.length.sum())
                 metrics[f"return/train_episode{number}"] = float(episode.total.mean())

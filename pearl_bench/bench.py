@@ -7,14 +7,12 @@ bare ``mj_step`` for environments, a matrix product of the update's size for upd
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -40,12 +38,8 @@ from suites.speed import bare, measure
 
 ENGINE_FAMILIES = ("half-cheetah-vel", "ant-fwd-back", "humanoid-direc-2d")
 ENGINE_SIZES = (64, 512)
-ON_POLICY = {
-    "maml_trpo": "baselines.gradient_learner",
-    "promp": "baselines.gradient_learner",
-    "rl2": "baselines.rl2",
-}
-"""The methods whose whole iteration is timed, and the module that samples for each."""
+ON_POLICY = ("maml_trpo", "promp", "rl2")
+"""The methods whose whole iteration is timed."""
 LEAST_ROUNDS = 4
 """Iterations that are timed at least, however long; the first never counts."""
 SMALL_FAMILY, SMALL_BATCH = "half-cheetah-fwd-back", 64
@@ -232,8 +226,9 @@ def iteration_figures(name: str, seconds: float) -> list[Figure]:
     while rounds < LEAST_ROUNDS or time.perf_counter() < end:
         rounds += 1
         start, before = time.perf_counter(), learner.env_steps
-        with stopwatch(ON_POLICY[name], "run_episode") as sampling:
-            learner.collect()
+        sampling = -learner.sampling_seconds
+        learner.collect()
+        sampling += learner.sampling_seconds
         collected = time.perf_counter()
         while learner.updates_due:
             learner.update()
@@ -241,8 +236,8 @@ def iteration_figures(name: str, seconds: float) -> list[Figure]:
         if done - start < best and before:  # the first one pays for fresh memory
             best, rate = done - start, (learner.env_steps - before) / (done - start)
             parts = {
-                "sampling": sum(sampling),
-                "advantages and inner steps": collected - start - sum(sampling),
+                "sampling": sampling,
+                "advantages and inner steps": collected - start - sampling,
                 "meta-update": done - collected,
             }
         raw = max(raw, bare(family.name, episode.steps.action, seconds / 10))
@@ -255,27 +250,6 @@ def iteration_figures(name: str, seconds: float) -> list[Figure]:
         ),
         Figure(f"{name}, peak memory", peak_memory_mib(), "MiB"),
     ]
-
-
-@contextmanager
-def stopwatch(module: str, name: str) -> Iterator[list[float]]:
-    """Note the seconds of each call of a module's function."""
-    took: list[float] = []
-    home = importlib.import_module(module)
-    function = getattr(home, name)
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            took.append(time.perf_counter() - start)
-
-    setattr(home, name, timed)
-    try:
-        yield took
-    finally:
-        setattr(home, name, function)
 
 
 def cuda_figure(precision: str, seconds: float) -> Figure:
