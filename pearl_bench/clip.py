@@ -154,10 +154,8 @@ def film(folder: Path, indices: Sequence[int]) -> tuple[Filming, list[EvalRow]]:
     filmed = replace(
         family,
         test=tasks or family.test[:2],
-        checked_train=(),
         make_batch=film,
-        meta_test=replace(family.meta_test, repetitions=1, unadapted=False),
-    )
+    ).tested_by(replace(family.meta_test, repetitions=1, unadapted=False))
     rows = evaluate(learner, filmed, seed=run.seed, threads=run.threads)
     return film, [row for row in rows if row.protocol == "suite"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import typing
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def check_actions(
             )
 
 
-class BatchEnv(Protocol):
+class BatchEnv(typing.Protocol):
     """N environments of one family stepped in lock step, each with its own task."""
 
     num_envs: int
@@ -106,7 +107,7 @@ class BatchEnv(Protocol):
         ...
 
 
-class MakeBatch(Protocol):
+class MakeBatch(typing.Protocol):
     """Builds the batch environment of a family."""
 
     def __call__(self, tasks: Sequence[Task], *, threads: int) -> BatchEnv:
@@ -168,6 +169,103 @@ def repetitions_for(tasks: Sequence[Task]) -> int:
     return -(-LEAST_PLAYED // len(tasks))
 
 
+class Player(typing.Protocol):
+    """A method as a suite's own evaluator sees it."""
+
+    def begin(self, tasks: Sequence[Task], seed: int) -> None:
+        """Face N tasks afresh; everything drawn comes from ``seed``."""
+        ...
+
+    def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
+        """Choose actions ``[N, A]`` in [-1, 1] for observations ``[N, O]``."""
+        ...
+
+    def observe(self, reward: np.ndarray, next_obs: np.ndarray) -> None:
+        """Take note of what the last actions led to, ``[N]`` and ``[N, O]``."""
+        ...
+
+    def end_episode(self) -> None:
+        """All N environments are about to start a new episode of the same tasks."""
+        ...
+
+    def adapt(self) -> None:
+        """Adapt to the N tasks from everything observed so far."""
+        ...
+
+
+class Counted(NamedTuple):
+    """An episode that a suite's own evaluator counts.
+
+    Attributes:
+        task: the task, or where the evaluator mixes them a label of it.
+        episode: its number within the task, from 1.
+        total: undiscounted return.
+        length: environment steps.
+        success: whether it succeeded.
+    """
+
+    task: Task
+    episode: int
+    total: float
+    length: int
+    success: bool
+
+
+class Evaluator(typing.Protocol):
+    """A suite's own way to play a protocol."""
+
+    def episodes(self, family: TaskFamily, protocol: Protocol) -> int:
+        """Return how many episodes it plays at least, not only those it counts."""
+        ...
+
+    def play(
+        self,
+        family: TaskFamily,
+        protocol: Protocol,
+        player: Player,
+        seeds: np.random.SeedSequence,
+    ) -> list[Counted]:
+        """Play; return tasks x episodes of the protocol, in that order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One part of an evaluation: which tasks are played, and how.
+
+    Attributes:
+        name: as in the column ``protocol``: ``suite`` gives every method the same
+            exploration, ``own`` as much as its training adapts from; others are of an
+            evaluator of the suite's.
+        split: where the tasks come from.
+        stream: key of its random stream, another one for each protocol of a family.
+        meta_test: the episodes.
+        goals: only the first tasks of each group; all if None.
+        evaluator: plays it in place of the harness; only the episodes that it counts
+            are rows.
+        on_request: whether it is played only if it is asked for by name, which
+            ``TaskFamily.meta_tested`` does.
+    """
+
+    name: str
+    split: Literal["train", "test"]
+    stream: int
+    meta_test: MetaTest
+    goals: int | None = None
+    evaluator: Evaluator | None = None
+    on_request: bool = False
+
+    def tasks(self, family: TaskFamily) -> tuple[Task, ...]:
+        """Return the tasks of a family that it plays."""
+        split = family.train if self.split == "train" else family.test
+        return split if self.goals is None else first_of_each_group(split, self.goals)
+
+
+def suite_protocol(meta_test: MetaTest) -> Protocol:
+    """Return the protocol that a family's reported numbers are of."""
+    return Protocol("suite", "test", 0, meta_test)
+
+
 @dataclass(frozen=True)
 class TaskFamily:
     """A row of the table of families.
@@ -183,14 +281,10 @@ class TaskFamily:
         score: the range that normalises returns.
         source: where the definition comes from.
         make_batch: builds N environments.
-        meta_test: how the family is evaluated.
+        protocols: how the family is evaluated; the first is reported.
         distance: what the batch's ``distance`` is, empty where it is None: ``covered``,
             metres from the start of the episode along the task's direction (forwards
             where a task has none); ``remaining``, length from the goal.
-        checked_train: training tasks that are meta-tested beside ``test``.
-        package: what the package whose tasks they are calls them, if it has an
-            evaluator of its own.
-        package_test: whether that evaluator is to run too.
     """
 
     name: str
@@ -203,11 +297,13 @@ class TaskFamily:
     score: ScoreRange
     source: str
     make_batch: MakeBatch
-    meta_test: MetaTest = MetaTest()
+    protocols: tuple[Protocol, ...] = (suite_protocol(MetaTest()),)
     distance: Literal["", "covered", "remaining"] = ""
-    checked_train: tuple[Task, ...] = ()
-    package: str = ""
-    package_test: bool = False
+
+    @property
+    def meta_test(self) -> MetaTest:
+        """The episodes of the protocol that is reported."""
+        return self.protocols[0].meta_test
 
     @property
     def param_dim(self) -> int | None:
@@ -216,30 +312,37 @@ class TaskFamily:
         return sizes.pop() if len(sizes) == 1 else None
 
     def meta_tested(
-        self, goals: int | None, *, package: bool, repetitions: int | None
+        self, goals: int | None, *, protocol: str, repetitions: int | None
     ) -> TaskFamily:
         """Return the family with another meta-test.
 
         Args:
             goals: take the first tasks of each group only, and at most as many training
                 tasks; all if None.
-            package: run the evaluator of the tasks' package too.
+            protocol: play the one of that name too.
             repetitions: how often each task is played; None for once and without
                 episode 0, as before there were repetitions.
         """
-        meta_test = replace(
-            self.meta_test,
-            repetitions=repetitions or 1,
-            unadapted=repetitions is not None,
-        )
-        family = replace(self, package_test=package, meta_test=meta_test)
-        if goals is None:
-            return family
-        return replace(
-            family,
-            test=first_of_each_group(self.test, goals),
-            checked_train=first_of_each_group(self.checked_train, goals),
-        )
+        protocols = []
+        for one in self.protocols:
+            changed = replace(one, on_request=one.on_request and one.name != protocol)
+            if goals is not None and one.goals is not None:
+                changed = replace(changed, goals=min(goals, one.goals))
+            if one.evaluator is None:
+                meta_test = replace(
+                    one.meta_test,
+                    repetitions=repetitions or 1,
+                    unadapted=repetitions is not None,
+                )
+                changed = replace(changed, meta_test=meta_test)
+            protocols.append(changed)
+        test = self.test if goals is None else first_of_each_group(self.test, goals)
+        return replace(self, test=test, protocols=tuple(protocols))
+
+    def tested_by(self, meta_test: MetaTest) -> TaskFamily:
+        """Return the family with nothing but its first protocol, of other episodes."""
+        first = replace(self.protocols[0], meta_test=meta_test)
+        return replace(self, protocols=(first,))
 
     def fingerprint(self) -> str:
         """Return 16 hex digits of name, version, horizon and every task of the splits.

@@ -18,6 +18,7 @@ from suites.base import (
     Task,
     TaskFamily,
     check_actions,
+    suite_protocol,
 )
 from suites.tasks import TaskList, read
 
@@ -83,7 +84,7 @@ class PointRobot:
             score=self.score,
             source="katerakelly/oyster@44e20fd rlkit/envs/point_robot.py",
             make_batch=self.make_batch,
-            meta_test=self.meta_test,
+            protocols=(suite_protocol(self.meta_test),),
             distance="remaining",
         )
 

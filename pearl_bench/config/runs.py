@@ -26,6 +26,7 @@ from pearl_bench.config.words import (
     check_names,
     read,
     show,
+    suggest,
 )
 from suites.base import TaskFamily
 
@@ -222,12 +223,13 @@ def _families(bench: BenchConfig) -> list[TaskFamily]:
             f"some, such as task={known[0]}. They are: {', '.join(known)}"
         )
     chosen = [families[name] for name in named or suite.default or known]
-    if bench.meta_test.protocol == "metaworld":
-        without = [family.name for family in chosen if not family.package]
-        if without:
+    wanted = bench.meta_test.protocol
+    for family in chosen:
+        names = [one.name for one in family.protocols if one.split == "test"]
+        if wanted not in names:
             raise ConfigError(
-                f"meta_test.protocol=metaworld: the package has no evaluation of "
-                f"{', '.join(without)}; it is for ml1, ml10 and ml45, reward version 2"
+                f"meta_test.protocol={wanted}: {family.name} has no such protocol"
+                f"{suggest(wanted, names)}"
             )
     return chosen
 

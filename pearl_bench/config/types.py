@@ -42,13 +42,13 @@ class MetaTestConfig:
             and an adaptation of its own each time; the budget's if none, or else the
             family's. A run that goes on keeps its own: one that was begun before there
             were any plays each task once, and no episode 0.
-        protocol: metaworld lets the package of that name evaluate as well; its numbers
-            are too high (pearl_bench/training/package_test.py says why).
+        protocol: play one beside the suite's that families play only on request, such
+            as metaworld, the evaluator of the package whose tasks they are.
     """
 
     goals: int | None = None
     repetitions: int | None = None
-    protocol: Literal["suite", "metaworld"] = "suite"
+    protocol: str = "suite"
 
     def __post_init__(self) -> None:
         """Raise ValueError for a number below one."""

@@ -58,7 +58,8 @@ class Trained(NamedTuple):
         """
         family = meta_tested(self.family, self.run)
         if tasks is not None:
-            family = replace(family, test=tuple(tasks), checked_train=())
+            tested = tuple(one for one in family.protocols if one.split == "test")
+            family = replace(family, test=tuple(tasks), protocols=tested)
         seed = self.run.seed if seed is None else seed
         return evaluate(self.learner, family, seed=seed, threads=self.run.threads)
 

@@ -39,9 +39,8 @@ def _meta_test_pace(learner: MetaLearner, family: TaskFamily, run: RunConfig) ->
         family,
         horizon=min(family.horizon, TRIAL_HORIZON),
         test=family.test[:TRIAL_TASKS],
-        checked_train=(),
-        package_test=False,
-        meta_test=replace(family.meta_test, exploration_episodes=1, test_episodes=1),
+    ).tested_by(
+        replace(family.meta_test, exploration_episodes=1, test_episodes=1),
     )
     family.make_batch(trial.test, threads=run.threads).close()  # the first is slow
     start = time.perf_counter()

@@ -64,7 +64,7 @@ def train_run(
     prepare(run)
     import torch  # noqa: PLC0415
 
-    from pearl_bench.training.evaluate import parts  # noqa: PLC0415
+    from pearl_bench.training.evaluate import description, protocols  # noqa: PLC0415
     from pearl_bench.training.loop import train  # noqa: PLC0415
 
     gpu = torch.cuda.get_device_name() if run.device == "cuda" else None
@@ -79,7 +79,9 @@ def train_run(
         progress = Tee(progress, Lines(enduring(log), run.steps))
         family = meta_tested(family, run)
         learner = build_learner(run, family)
-        origin["meta_test"] = [part.describe() for part in parts(learner, family)]
+        origin["meta_test"] = [
+            description(protocol, family) for protocol in protocols(learner, family)
+        ]
         record.begin(configuration.to_yaml(run), origin)
         try:
             done = train(learner, family, run, record, progress, stop)
@@ -99,7 +101,7 @@ def meta_tested(family: TaskFamily, run: RunConfig) -> TaskFamily:
     words = run.meta_test
     return family.meta_tested(
         words.goals,
-        package=words.protocol == "metaworld",
+        protocol=words.protocol,
         repetitions=words.repetitions,
     )
 

@@ -56,12 +56,13 @@ ENV_STEPS = Column(
 )
 PROTOCOL = Column(
     "protocol",
-    choice("suite", "own", "metaworld"),
+    NAME,
     "",
     "`suite`: the exploration that the suite gives every method, for comparing them. "
     "`own`: as many exploration episodes as the method adapts from in training "
     "(MAML-TRPO and ProMP 20, RL² one less than its trial has), where that is another "
-    "number. `metaworld`: the evaluator of the package of that name",
+    "number. Others are of an evaluator of the suite's: `metaworld` is the "
+    "package's of that name",
 )
 SPLIT = Column(
     "split",

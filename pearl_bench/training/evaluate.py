@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pearl_bench.records import schema
 from pearl_bench.training.rollout import Episode, run_episode
-from pearl_bench.training.types import MetaLearner
-from suites.base import MetaTest, Task, TaskFamily, first_of_each_group
+from pearl_bench.training.types import Adapter, MetaLearner, StopRequested, Transition
+from suites.base import Counted, MetaTest, Protocol, Task, TaskFamily
 
 SIDE_BY_SIDE = 50
 """Tasks played at a time; with long episodes their transitions fill the memory."""
-
-PACKAGE_REPETITIONS, PACKAGE_ENVIRONMENTS = 10, 20
-"""Of the package's evaluator by default; at most one repetition per goal of a class."""
 
 EVALUATION_STREAM = 1
 """Key that separates the evaluation's random stream from all others of a seed."""
@@ -27,75 +23,51 @@ UNADAPTED_STREAM = 1
 """Key of episode 0's starts within a part: other episodes do not depend on it."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """One part of an evaluation: a protocol on a list of tasks.
-
-    Attributes:
-        protocol: ``suite`` gives every learner the same exploration; ``own`` as much
-            as the learner's training adapts from; ``metaworld`` is the package's own
-            evaluator, of which only the episodes that it counts are rows.
-        split: where the tasks come from.
-        tasks: the tasks, all played side by side.
-        meta_test: episodes before and after the adaptation.
-        stream: key of its random stream within the evaluation's.
-    """
-
-    protocol: Literal["suite", "own", "metaworld"]
-    split: Literal["train", "test"]
-    tasks: tuple[Task, ...]
-    meta_test: MetaTest
-    stream: int
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the rows of this part must be, as plain data.
-
-        What there was not from the beginning is said only where it makes a difference:
-        a run that was begun before has to find its own description again.
-        """
-        said: dict[str, Any] = {
-            "protocol": self.protocol,
-            "split": self.split,
-            "tasks": len(self.tasks),
-            "exploration_episodes": self.meta_test.exploration_episodes,
-            "test_episodes": self.meta_test.test_episodes,
-        }
-        if self.meta_test.repetitions > 1:
-            said["repetitions"] = self.meta_test.repetitions
-        if self.meta_test.unadapted:
-            said["unadapted"] = True
-        return said
+OWN_STREAM = 2
+"""Key of the protocol that a learner's own exploration makes, beside a family's."""
 
 
-def parts(learner: MetaLearner, family: TaskFamily) -> list[Part]:
+def protocols(learner: MetaLearner, family: TaskFamily) -> list[Protocol]:
     """Return what an evaluation of a learner consists of; the first is reported."""
-    found = [Part("suite", "test", family.test, family.meta_test, 0)]
-    if family.checked_train:
-        found.append(Part("suite", "train", family.checked_train, family.meta_test, 1))
-    own = learner.own_exploration
-    if own not in (None, family.meta_test.exploration_episodes):
-        repetitions = family.meta_test.repetitions
+    found = [one for one in family.protocols if not one.on_request]
+    own, reported = learner.own_exploration, family.protocols[0]
+    if own not in (None, reported.meta_test.exploration_episodes):
+        repetitions = reported.meta_test.repetitions
         alone = MetaTest(own, 1, repetitions, unadapted=False)
-        found.append(Part("own", "test", family.test, alone, 2))
-    if family.package_test:
-        some = first_of_each_group(family.test, PACKAGE_REPETITIONS)
-        counted = MetaTest(0, family.meta_test.test_episodes, unadapted=False)
-        found.append(Part("metaworld", "test", some, counted, 3))
-    return found
+        found.append(Protocol("own", "test", OWN_STREAM, alone))
+    return sorted(found, key=lambda protocol: protocol.stream)
+
+
+def description(protocol: Protocol, family: TaskFamily) -> dict[str, Any]:
+    """Return what the rows of a protocol must be, as plain data.
+
+    What there was not from the beginning is said only where it makes a difference: a
+    run that was begun before has to find its own description again.
+    """
+    meta_test = protocol.meta_test
+    said: dict[str, Any] = {
+        "protocol": protocol.name,
+        "split": protocol.split,
+        "tasks": len(protocol.tasks(family)),
+        "exploration_episodes": meta_test.exploration_episodes,
+        "test_episodes": meta_test.test_episodes,
+    }
+    if meta_test.repetitions > 1:
+        said["repetitions"] = meta_test.repetitions
+    if meta_test.unadapted:
+        said["unadapted"] = True
+    return said
 
 
 def episodes_due(learner: MetaLearner, family: TaskFamily) -> int:
     """Return how many episodes an evaluation plays, those without a row included."""
     due = 0
-    for part in parts(learner, family):
-        tasks = len(part.tasks) * part.meta_test.repetitions
-        episodes = len(part.meta_test.numbers)
-        if part.protocol == "metaworld":
-            # unsolved goals go on while solved ones fill the count: never fewer
-            groups = len({task.group for task in part.tasks})
-            tasks = tasks // groups * PACKAGE_ENVIRONMENTS
-            episodes += family.meta_test.exploration_episodes
-        due += tasks * episodes
+    for protocol in protocols(learner, family):
+        if protocol.evaluator is not None:
+            due += protocol.evaluator.episodes(family, protocol)
+        else:
+            begun = len(protocol.tasks(family)) * protocol.meta_test.repetitions
+            due += begun * len(protocol.meta_test.numbers)
     return due
 
 
@@ -103,8 +75,8 @@ class EvalRow(NamedTuple):
     """One episode of one task.
 
     Attributes:
-        protocol: see ``Part``.
-        split: see ``Part``.
+        protocol: see ``Protocol``.
+        split: see ``Protocol``.
         task: index in the family's task list.
         group: the task's class, empty where the family has none.
         repetition: how often the task has been begun, 1 the first time.
@@ -163,7 +135,7 @@ def evaluate(
         stop: polled at every step; true abandons the evaluation.
 
     Returns:
-        Of each part exactly tasks x repetitions x episodes rows, in that order.
+        Of each protocol exactly tasks x repetitions x episodes rows, in that order.
 
     Raises:
         ArithmeticError: a return is no number.
@@ -171,8 +143,10 @@ def evaluate(
     """
     rows = [
         row
-        for part in parts(learner, family)
-        for row in _play(learner, family, part, seed=seed, threads=threads, stop=stop)
+        for protocol in protocols(learner, family)
+        for row in _play(
+            learner, family, protocol, seed=seed, threads=threads, stop=stop
+        )
     ]
     broken = [row for row in rows if not np.isfinite(row.total)]
     if broken:
@@ -185,13 +159,13 @@ def evaluate(
 def _play(
     learner: MetaLearner,
     family: TaskFamily,
-    part: Part,
+    protocol: Protocol,
     *,
     seed: int,
     threads: int,
     stop: Callable[[], bool] | None,
 ) -> list[EvalRow]:
-    """Play one part.
+    """Play one protocol.
 
     Up to SIDE_BY_SIDE tasks run at a time, repetitions beside each other: the
     exploration episodes, adaptation after the last of them and after each later episode
@@ -200,18 +174,17 @@ def _play(
     policy gradients have to sample. Later episodes are deterministic for all, and so is
     episode 0, which an adapter of its own plays.
     """
-    entropy = [seed, EVALUATION_STREAM, learner.env_steps, part.stream]
+    entropy = [seed, EVALUATION_STREAM, learner.env_steps, protocol.stream]
     sequence = np.random.SeedSequence(entropy)
-    if part.protocol == "metaworld":
-        from pearl_bench.training import package_test  # noqa: PLC0415  (imports metaworld)
-
-        seeds = sequence.generate_state(PACKAGE_REPETITIONS).tolist()
-        return package_test.play(learner, family, part, seeds, stop)
+    if protocol.evaluator is not None:
+        player = _Player(learner, stop)
+        counted = protocol.evaluator.play(family, protocol, player, sequence)
+        return [_counted_row(protocol, episode) for episode in counted]
     start_sequence = np.random.SeedSequence([*entropy, UNADAPTED_STREAM])
     played = [
         _Played(task, repetition)
-        for repetition in range(1, part.meta_test.repetitions + 1)
-        for task in part.tasks
+        for repetition in range(1, protocol.meta_test.repetitions + 1)
+        for task in protocol.tasks(family)
     ]
     rows: list[EvalRow] = []
     for first in range(0, len(played), SIDE_BY_SIDE):
@@ -220,12 +193,68 @@ def _play(
         env = family.make_batch([task for task, _ in some], threads=threads)
         try:
             play = partial(run_episode, env, horizon=family.horizon, stop=stop)
-            episodes = _episodes(learner, part.meta_test, some, play, seeds)
+            episodes = _episodes(learner, protocol.meta_test, some, play, seeds)
             for number, episode in episodes:
-                rows += _rows(part, some, number, episode)
+                rows += _rows(protocol, some, number, episode)
         finally:
             env.close()
     return sorted(rows, key=lambda row: (row.task, row.repetition, row.episode))
+
+
+class _Player:
+    """A learner facing tasks that a suite's own evaluator steps."""
+
+    adapter: Adapter
+
+    def __init__(self, learner: MetaLearner, stop: Callable[[], bool] | None) -> None:
+        self.learner = learner
+        self.stop = stop
+
+    def begin(self, tasks: Sequence[Task], seed: int) -> None:
+        self.adapter = self.learner.adapter(tasks, seed)
+
+    def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
+        if self.stop is not None and self.stop():
+            raise StopRequested
+        self.obs = obs
+        self.action = self.adapter.act(obs, explore=explore)
+        return self.action
+
+    def observe(self, reward: np.ndarray, next_obs: np.ndarray) -> None:
+        everyone = np.ones(len(reward), bool)
+        self.adapter.observe(
+            Transition(
+                obs=self.obs,
+                action=self.action,
+                reward=reward,
+                sparse_reward=reward,
+                next_obs=next_obs,
+                terminated=~everyone,
+                alive=everyone,
+            )
+        )
+
+    def end_episode(self) -> None:
+        self.adapter.end_episode()
+
+    def adapt(self) -> None:
+        self.adapter.adapt()
+
+
+def _counted_row(protocol: Protocol, counted: Counted) -> EvalRow:
+    return EvalRow(
+        protocol=protocol.name,
+        split=protocol.split,
+        task=counted.task.index,
+        group=counted.task.group,
+        repetition=1,
+        episode=counted.episode,
+        total=counted.total,
+        length=counted.length,
+        success=counted.success,
+        unstable=False,
+        distance=None,
+    )
 
 
 class _Played(NamedTuple):
@@ -266,13 +295,13 @@ def _episodes(
 
 
 def _rows(
-    part: Part, played: Sequence[_Played], number: int, episode: Episode
+    protocol: Protocol, played: Sequence[_Played], number: int, episode: Episode
 ) -> list[EvalRow]:
     distance = episode.distance
     return [
         EvalRow(
-            protocol=part.protocol,
-            split=part.split,
+            protocol=protocol.name,
+            split=protocol.split,
             task=task.index,
             group=task.group,
             repetition=repetition,
@@ -290,7 +319,7 @@ def _rows(
 
 
 def reported_return(rows: list[EvalRow]) -> float:
-    """Return the mean return of the last episode of the first part."""
+    """Return the mean return of the last episode of the first protocol."""
     first = [
         r for r in rows if (r.protocol, r.split) == (rows[0].protocol, rows[0].split)
     ]

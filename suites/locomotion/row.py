@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from suites.base import MetaTest, ScoreRange, Task, TaskFamily, repetitions_for
+from suites.base import (
+    MetaTest,
+    ScoreRange,
+    Task,
+    TaskFamily,
+    repetitions_for,
+    suite_protocol,
+)
 from suites.tasks import TaskList, read
 
 if TYPE_CHECKING:
@@ -119,7 +126,7 @@ class LocomotionRow:
             score=self.score,
             source=self.source,
             make_batch=self.make_batch,
-            meta_test=MetaTest(repetitions=repetitions_for(test)),
+            protocols=(suite_protocol(MetaTest(repetitions=repetitions_for(test))),),
             distance=self.distance_is,
         )
 

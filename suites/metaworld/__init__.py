@@ -11,13 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from suites.base import (
+    Counted,
     MetaTest,
+    Player,
+    Protocol,
     ScoreRange,
     Suite,
     Task,
     TaskFamily,
-    first_of_each_group,
+    suite_protocol,
 )
 from suites.metaworld.batch import MetaWorldBatch, shared_workers
 from suites.metaworld.tasks import family_tasks, read
@@ -26,6 +31,45 @@ HORIZON = 500
 
 ADAPTATION = MetaTest(exploration_episodes=10, test_episodes=3)
 """Of the package's evaluator and of Meta-World+ (arXiv 2505.11289)."""
+
+
+PACKAGE_REPETITIONS, PACKAGE_ENVIRONMENTS = 10, 20
+"""Of the package's evaluator by default; at most one repetition per goal of a class."""
+
+
+@dataclass(frozen=True)
+class PackageEvaluator:
+    """The package's own evaluator, of the protocol that has its name.
+
+    Attributes:
+        package: what the package calls the family.
+    """
+
+    package: str
+
+    def episodes(self, family: TaskFamily, protocol: Protocol) -> int:
+        """Count the environments' episodes before and after the adaptation.
+
+        Unsolved goals go on while solved ones fill the count: they are never fewer.
+        """
+        tasks = protocol.tasks(family)
+        repetitions = len(tasks) // len({task.group for task in tasks})
+        return repetitions * PACKAGE_ENVIRONMENTS * family.meta_test.episodes
+
+    def play(
+        self,
+        family: TaskFamily,
+        protocol: Protocol,
+        player: Player,
+        seeds: np.random.SeedSequence,
+    ) -> list[Counted]:
+        """Let the package play; return the episodes that it counts."""
+        from suites.metaworld import evaluator  # noqa: PLC0415  (imports metaworld)
+
+        drawn = seeds.generate_state(PACKAGE_REPETITIONS).tolist()
+        return evaluator.play(
+            self.package, family, protocol, player, PACKAGE_ENVIRONMENTS, drawn
+        )
 
 
 @dataclass(frozen=True)
@@ -65,10 +109,25 @@ class MetaWorldRow:
             score=ScoreRange(0.0, 5000.0, "not used", "not used: success is"),
             source=f"metaworld 3.1.1, {self.benchmark}, reward {self.reward}",
             make_batch=self.make_batch,
-            meta_test=ADAPTATION,
-            checked_train=first_of_each_group(train, self.checked),
-            package=(self.only or self.benchmark) if self.reward == "v2" else "",
+            protocols=self._protocols(),
         )
+
+    def _protocols(self) -> tuple[Protocol, ...]:
+        checked = Protocol("suite", "train", 1, ADAPTATION, goals=self.checked)
+        found = (suite_protocol(ADAPTATION), checked)
+        if self.reward == "v1":
+            return found  # which the package does not evaluate
+        counted = MetaTest(0, ADAPTATION.test_episodes, unadapted=False)
+        by_package = Protocol(
+            "metaworld",
+            "test",
+            3,
+            counted,
+            goals=PACKAGE_REPETITIONS,
+            evaluator=PackageEvaluator(self.only or self.benchmark),
+            on_request=True,
+        )
+        return (*found, by_package)
 
 
 REWARDS: tuple[Literal["v2", "v1"], ...] = ("v2", "v1")

@@ -9,7 +9,7 @@ no estimate of the share of goals solved, and stand under a protocol of their ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import metaworld
@@ -18,9 +18,7 @@ from gymnasium.vector import SyncVectorEnv
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.evaluation import metalearning_evaluation
 
-from pearl_bench.training.evaluate import PACKAGE_ENVIRONMENTS, EvalRow, Part
-from pearl_bench.training.types import Adapter, MetaLearner, StopRequested, Transition
-from suites.base import Task, TaskFamily
+from suites.base import Counted, Player, Protocol, Task, TaskFamily
 from suites.metaworld.accelerate import accelerated
 from suites.metaworld.tasks import SEEDS
 
@@ -38,37 +36,32 @@ class _Ended(NamedTuple):
 
 
 class PackageAgent:
-    """A learner's adapters in the form that the package's evaluator asks for.
+    """A player in the form that the package's evaluator asks for.
 
-    After the adaptation episodes end one by one, which adapters are not told: RL² goes
+    After the adaptation episodes end one by one, which players are not told: RL² goes
     from one into the next without the mark of a new episode that it was trained with.
 
     It shows its agents neither an episode's last observation nor the rewards of the
-    test, which adapters observe; so the environments' ``step`` is watched.
+    test, which players observe; so the environments' ``step`` is watched.
 
     Args:
-        learner: gives a fresh adapter for each repetition.
+        player: begins anew with each repetition.
         family: whose classes are played.
         envs: the package's environments.
         seeds: one per repetition.
-        stop: polled at every step.
     """
-
-    adapter: Adapter
 
     def __init__(
         self,
-        learner: MetaLearner,
+        player: Player,
         family: TaskFamily,
         envs: SyncVectorEnv,
         seeds: Sequence[int],
-        stop: Callable[[], bool] | None,
     ) -> None:
-        self.learner = learner
+        self.player = player
         self.family = family
         self.envs = envs
         self.seeds = iter(seeds)
-        self.stop = stop
         names = {cls.__name__: name for name, cls in ALL_V3_ENVIRONMENTS.items()}
         self.groups = [names[name] for name in envs.get_attr("task_name")]
         self.adapted = False
@@ -86,7 +79,7 @@ class PackageAgent:
             Task(self.family.name, i, vector, group)
             for i, (vector, group) in enumerate(zip(vectors, self.groups, strict=True))
         ]
-        self.adapter = self.learner.adapter(tasks, next(self.seeds))
+        self.player.begin(tasks, next(self.seeds))
         self.adapted = False
         self.ended = []
 
@@ -103,18 +96,18 @@ class PackageAgent:
 
     def adapt(self) -> None:
         """Adapt; the episodes that end from now on are counted."""
-        self.adapter.adapt()
+        self.player.adapt()
         self.adapted = True
 
     def reset(self, env_mask: np.ndarray) -> None:
-        """Nothing: episodes end one by one, what an adapter knows goes on."""
+        """Nothing: episodes end one by one, what a player knows goes on."""
+
+    def first_of_class(self, group: str, number: int) -> list[_Ended]:
+        """Return the first episodes of a class that ended: those that count."""
+        return [episode for episode in self.ended if episode.group == group][:number]
 
     def _act(self, observations: np.ndarray, *, explore: bool) -> np.ndarray:
-        if self.stop is not None and self.stop():
-            raise StopRequested
-        self.obs = observations.astype(np.float32)
-        self.action = self.adapter.act(self.obs, explore=explore)
-        return self.action
+        return self.player.act(observations.astype(np.float32), explore=explore)
 
     def _watched_step(self, actions: np.ndarray) -> tuple[Any, ...]:
         result = self._step(actions)
@@ -123,18 +116,7 @@ class PackageAgent:
         next_obs = obs.astype(np.float32)
         for i in np.flatnonzero(ended):
             next_obs[i] = info["final_obs"][i]  # obs is the next episode's first
-        everyone = np.ones(len(ended), bool)
-        self.adapter.observe(
-            Transition(
-                obs=self.obs,
-                action=self.action,
-                reward=reward,
-                sparse_reward=reward,
-                next_obs=next_obs,
-                terminated=~everyone,
-                alive=everyone,
-            )
-        )
+        self.player.observe(reward, next_obs)
         if self.adapted:
             final = info.get("final_info", {})
             self.ended += [
@@ -147,46 +129,47 @@ class PackageAgent:
                 for i in np.flatnonzero(ended)
             ]
         elif ended.all():
-            self.adapter.end_episode()
+            self.player.end_episode()
         return result
 
 
 def play(
-    learner: MetaLearner,
+    package: str,
     family: TaskFamily,
-    part: Part,
+    protocol: Protocol,
+    player: Player,
+    environments: int,
     seeds: Sequence[int],
-    stop: Callable[[], bool] | None,
-) -> list[EvalRow]:
-    """Let the package evaluate a learner.
+) -> list[Counted]:
+    """Let the package evaluate a player.
 
     Args:
-        learner: its own state is left as it is.
-        family: provides the horizon and the package's name of it.
-        part: as many repetitions as it has tasks of each class. A row stands for an
-            episode that was counted in a repetition; its task is but a label.
+        package: what the package calls the family.
+        family: provides the horizon and the exploration of its reported protocol.
+        protocol: as many repetitions as it has tasks of each class. What is counted
+            stands for an episode of a repetition; its task is but a label.
+        player: begins anew with each repetition.
+        environments: side by side, of all classes together.
         seeds: one per repetition.
-        stop: polled at every step.
 
     Raises:
-        StopRequested: ``stop`` said so.
         RuntimeError: the package's numbers are not those of the episodes it is known to
             count, so its evaluator has changed.
     """
-    benchmark = family.package if family.package in SEEDS else "ml1"
-    name = family.package.upper() if family.package in SEEDS else family.package
+    benchmark = package if package in SEEDS else "ml1"
     envs = metaworld.make_ml_envs_test(
-        name,
+        package.upper() if package in SEEDS else package,
         seed=SEEDS[benchmark],
-        meta_batch_size=PACKAGE_ENVIRONMENTS,
+        meta_batch_size=environments,
         total_tasks_per_cls=GOALS,
         max_episode_steps=family.horizon,
     )
-    agent = PackageAgent(learner, family, cast(SyncVectorEnv, envs), seeds, stop)
+    agent = PackageAgent(player, family, cast(SyncVectorEnv, envs), seeds)
     labels: dict[str, list[Task]] = {}
-    for task in part.tasks:
+    for task in protocol.tasks(family):
         labels.setdefault(task.group, []).append(task)
-    rows: list[EvalRow] = []
+    counted: list[Counted] = []
+    episodes = protocol.meta_test.test_episodes
     try:
         with accelerated():
             for repetition in zip(*labels.values(), strict=True):
@@ -195,42 +178,25 @@ def play(
                     cast(SyncVectorEnv, envs),
                     num_evals=1,
                     adaptation_episodes=family.meta_test.exploration_episodes,
-                    evaluation_episodes=part.meta_test.test_episodes,
+                    evaluation_episodes=episodes,
                 )
                 found = [
-                    row for task in repetition for row in _rows(part, task, agent.ended)
+                    Counted(task, number, ended.total, ended.length, ended.success)
+                    for task in repetition
+                    for number, ended in enumerate(
+                        agent.first_of_class(task.group, episodes), 1
+                    )
                 ]
                 _check(rate, found)
-                rows += found
+                counted += found
     finally:
         envs.close()
-    return rows
+    return counted
 
 
-def _rows(part: Part, task: Task, ended: Sequence[_Ended]) -> list[EvalRow]:
-    """Return the episodes of the task's class that the package has counted."""
-    of_class = [episode for episode in ended if episode.group == task.group]
-    return [
-        EvalRow(
-            part.protocol,
-            part.split,
-            task.index,
-            task.group,
-            1,
-            number,
-            episode.total,
-            episode.length,
-            episode.success,
-            unstable=False,
-            distance=None,
-        )
-        for number, episode in enumerate(of_class[: part.meta_test.test_episodes], 1)
-    ]
-
-
-def _check(rate: float, rows: Sequence[EvalRow]) -> None:
-    """Refuse rows that are not what the package's success rate was computed from."""
-    ours = float(np.mean([bool(row.success) for row in rows]))
+def _check(rate: float, counted: Sequence[Counted]) -> None:
+    """Refuse episodes that the package's success rate was not computed from."""
+    ours = float(np.mean([episode.success for episode in counted]))
     if not np.isclose(ours, rate):
         raise RuntimeError(
             f"metaworld's evaluator reports a success rate of {rate}, the first "

@@ -271,10 +271,13 @@ class TestMetaWorldWords:
             (["task=push", "meta_test.repetitions=0"], "repetitions must be positive"),
             (["task=push", "meta_test.goal=1"], "did you mean meta_test.goals?"),
             (["task=push", "meta_test.goals=many"], "takes an integer or none"),
-            (["task=push", "meta_test.protocol=own"], "takes one of suite, metaworld"),
+            (
+                ["task=push", "meta_test.protocol=own"],
+                "push has no such protocol; known are: metaworld, suite",
+            ),
             (
                 ["task=push-reward-v1", "meta_test.protocol=metaworld"],
-                "the package has no evaluation of push-reward-v1",
+                "push-reward-v1 has no such protocol; known are: suite",
             ),
         ],
     )

@@ -27,11 +27,16 @@ from baselines.maml_trpo import MamlTrpoLearner
 from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.rl2 import Rl2Learner
 from baselines.rl2_config import Rl2Config
-from pearl_bench.training import package_test
-from pearl_bench.training.evaluate import episodes_due, evaluate, parts
+from pearl_bench.training.evaluate import (
+    description,
+    episodes_due,
+    evaluate,
+    protocols,
+)
 from pearl_bench.training.rollout import run_episode
 from pearl_bench.training.types import MetaLearner
 from suites.base import MetaTest, Task
+from suites.metaworld import evaluator
 from suites.metaworld import tasks as task_lists
 from suites.metaworld.accelerate import accelerated
 from suites.metaworld.batch import (
@@ -75,7 +80,8 @@ def test_no_test_goal_is_a_training_goal(name):
     family = FAMILIES[name]
     seen = {(task.group, task.params) for task in family.train}
     assert not any((task.group, task.params) in seen for task in family.test)
-    assert set(family.checked_train) <= set(family.train)
+    checked = [one.tasks(family) for one in family.protocols if one.split == "train"]
+    assert set(*checked) <= set(family.train)
 
 
 def test_seeds_are_further_apart_than_ml1_uses_them():
@@ -112,13 +118,13 @@ def test_fingerprints_are_pinned(name):
 
 
 def test_quick_protocol_keeps_the_first_goals_of_each_class():
-    family = FAMILIES["ml10"].meta_tested(2, package=False, repetitions=1)
+    family = FAMILIES["ml10"].meta_tested(2, protocol="suite", repetitions=1)
     assert len(family.test) == 10
     assert family.test[:2] == FAMILIES["ml10"].test[:2]
     assert family.test[2] == FAMILIES["ml10"].test[50]
-    assert len(family.checked_train) == 20
+    assert [len(one.tasks(family)) for one in family.protocols] == [10, 20, 10]
     whole = FAMILIES["ml10"]
-    assert whole.meta_tested(None, package=False, repetitions=1) == whole
+    assert whole.meta_tested(None, protocol="suite", repetitions=1) == whole
 
 
 @pytest.mark.parametrize(
@@ -391,10 +397,8 @@ def test_one_solved_goal_of_twenty_is_a_twentieth():
     family = replace(
         family,
         test=family.test[:20],
-        checked_train=(),
         horizon=80,
-        meta_test=MetaTest(1, 1),
-    )
+    ).tested_by(MetaTest(1, 1))
     assert success_by_group(family, {family.test[7]}) == {"reach-v3": 0.05}
 
 
@@ -405,10 +409,8 @@ def test_one_solved_goal_of_four_per_class_is_a_quarter():
     family = replace(
         family,
         test=(*reaches, *drawers),
-        checked_train=(),
         horizon=120,
-        meta_test=MetaTest(1, 1),
-    )
+    ).tested_by(MetaTest(1, 1))
     found = success_by_group(family, {reaches[0], drawers[3]})
     assert found == {"drawer-close-v3": 0.25, "reach-v3": 0.25}
 
@@ -416,7 +418,7 @@ def test_one_solved_goal_of_four_per_class_is_a_quarter():
 def test_success_counts_at_any_step():
     """Reach the goal and leave it again: the episode has succeeded."""
     family = FAMILIES["reach"]
-    family = replace(family, test=family.test[:2], checked_train=(), horizon=160)
+    family = replace(family, test=family.test[:2], horizon=160)
 
     class Leaving(ScriptedAdapter):
         steps = 0
@@ -450,11 +452,13 @@ class FirstOnlyLearner(ScriptedLearner):
 
 
 def test_the_packages_evaluation_stands_under_its_own_name():
-    family = FAMILIES["reach"].meta_tested(1, package=True, repetitions=1)
+    family = FAMILIES["reach"].meta_tested(1, protocol="metaworld", repetitions=1)
     quick = MetaTest(exploration_episodes=1, test_episodes=3)
-    family = replace(family, horizon=200, meta_test=quick, checked_train=())
+    suite, _, package = family.protocols
+    tested = (replace(suite, meta_test=quick), package)
+    family = replace(family, horizon=200, protocols=tested)
     learner = cast(MetaLearner, FirstOnlyLearner())
-    described = [part.describe() for part in parts(learner, family)]
+    described = [description(p, family) for p in protocols(learner, family)]
     assert [d["protocol"] for d in described] == ["suite", "metaworld"]
     rows = evaluate(learner, family, seed=0, threads=1)
     theirs = [row for row in rows if row.protocol == "metaworld"]
@@ -466,14 +470,14 @@ def test_the_packages_evaluation_stands_under_its_own_name():
 
 
 def test_the_packages_evaluation_is_refused_if_it_counts_otherwise(monkeypatch):
-    family = FAMILIES["reach"].meta_tested(1, package=True, repetitions=1)
-    family = replace(family, horizon=5, checked_train=())
+    family = FAMILIES["reach"].meta_tested(1, protocol="metaworld", repetitions=1)
+    family = replace(family, horizon=5, protocols=family.protocols[::2])
 
     def kinder(*args, **kwargs):
         rate, *rest = evaluation.metalearning_evaluation(*args, **kwargs)
         return rate + 1 / 60, *rest
 
-    monkeypatch.setattr(package_test, "metalearning_evaluation", kinder)
+    monkeypatch.setattr(evaluator, "metalearning_evaluation", kinder)
     learner = cast(MetaLearner, ScriptedLearner(set()))
     with pytest.raises(RuntimeError, match=r"rate of 0\.016.* end have 0\.0: it has"):
         evaluate(learner, family, seed=0, threads=1)
@@ -482,8 +486,8 @@ def test_the_packages_evaluation_is_refused_if_it_counts_otherwise(monkeypatch):
 def test_the_plan_counts_what_the_package_plays():
     learner = cast(MetaLearner, ScriptedLearner(set()))
     suite, package = (
-        FAMILIES["ml10"].meta_tested(2, package=package, repetitions=1)
-        for package in (False, True)
+        FAMILIES["ml10"].meta_tested(2, protocol=name, repetitions=1)
+        for name in ("suite", "metaworld")
     )
     assert episodes_due(learner, suite) == (10 + 20) * 14
     # two repetitions, 20 environments

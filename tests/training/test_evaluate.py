@@ -9,9 +9,15 @@ import pytest
 
 from pearl_bench import registry
 from pearl_bench.records import schema
-from pearl_bench.training.evaluate import EvalRow, evaluate, parts, reported_return
+from pearl_bench.training.evaluate import (
+    EvalRow,
+    description,
+    evaluate,
+    protocols,
+    reported_return,
+)
 from pearl_bench.training.types import Metrics, StopRequested, Transition
-from suites.base import MetaTest, Task
+from suites.base import MetaTest, Protocol, Task
 
 
 class GoToGoal:
@@ -133,11 +139,12 @@ def test_a_learners_own_setting_is_played_beside_the_suites(families):
 
 def test_checked_training_tasks_are_rows_of_their_own(families):
     family = families["point-robot"]
-    few = replace(family, test=family.test[:2], checked_train=family.train[:3])
+    checked = Protocol("suite", "train", 1, MetaTest(), goals=3)
+    few = replace(family, test=family.test[:2], protocols=(*family.protocols, checked))
     rows = evaluate(ByHand(), few, seed=0, threads=1)
     splits = [(row.split, row.task) for row in rows[::4]]
     assert splits == [("test", task.index) for task in few.test] + [
-        ("train", task.index) for task in few.checked_train
+        ("train", task.index) for task in family.train[:3]
     ]
     assert reported_return(rows) == np.mean([r.total for r in rows[3:8:4]])
 
@@ -178,7 +185,7 @@ def test_the_reported_return_is_the_last_episodes_mean():
 def test_repetitions_have_starts_and_exploration_of_their_own(families):
     family = families["point-robot"]
     once = replace(family, test=family.test[:2])
-    thrice = replace(once, meta_test=MetaTest(repetitions=3))
+    thrice = once.tested_by(MetaTest(repetitions=3))
     rows = evaluate(ByHand(), thrice, seed=0, threads=1)
     assert [(row.task, row.repetition, row.episode) for row in rows] == [
         (task.index, repetition, episode)
@@ -197,7 +204,7 @@ def test_repetitions_have_starts_and_exploration_of_their_own(families):
 
 
 def test_more_than_fit_side_by_side_are_all_played(families, monkeypatch):
-    family = replace(families["point-robot"], meta_test=MetaTest(repetitions=2))
+    family = families["point-robot"].tested_by(MetaTest(repetitions=2))
     monkeypatch.setattr("pearl_bench.training.evaluate.SIDE_BY_SIDE", 15)
     rows = evaluate(ByHand(), family, seed=0, threads=1)
     assert len(rows) == 20 * 2 * 4
@@ -208,8 +215,8 @@ def test_what_was_there_before_repetitions_is_played_as_it_was(families):
     """One repetition without episode 0 are the episodes of an evaluation with it."""
     family = families["ant-goal-2d"]
     family = replace(family, test=family.test[:3], horizon=10)
-    older = family.meta_tested(None, package=False, repetitions=None)
-    now = family.meta_tested(None, package=False, repetitions=1)
+    older = family.meta_tested(None, protocol="suite", repetitions=None)
+    now = family.meta_tested(None, protocol="suite", repetitions=1)
     config = registry.config_class("rl2")(hidden_size=8)
     learner = registry.learner_class("rl2")(
         config, family, seed=0, device="cpu", precision="float32", threads=1
@@ -218,7 +225,7 @@ def test_what_was_there_before_repetitions_is_played_as_it_was(families):
     after = evaluate(learner, now, seed=0, threads=1)
     first = [row for row in after if row.protocol == "suite" and row.episode]
     assert first == [row for row in before if row.protocol == "suite"]
-    descriptions = [part.describe() for part in parts(learner, older)]
+    descriptions = [description(one, older) for one in protocols(learner, older)]
     assert {"repetitions", "unadapted"}.isdisjoint(set().union(*descriptions))
 
 
