@@ -8,32 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from pearl_bench import registry
 from pearl_bench.analysis.check import check, remarks
-from pearl_bench.analysis.report import write
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.report import folder_of, write
 from pearl_bench.config.command import Command
-from pearl_bench.config.types import KNOWN
 
 SHOWN = 20
 """Problems that are named; the others are counted."""
-
-
-@dataclass(frozen=True)
-class AnalysisConfig:
-    """What to draw.
-
-    Attributes:
-        suite: the suite whose figures and tables are drawn.
-        results: folder of the published results.
-        html: write report.html as well, one page that needs no network.
-    """
-
-    suite: str = field(metadata={KNOWN: registry.suite_names})
-    results: str = "results"
-    html: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,12 +59,11 @@ def main(words: Sequence[str]) -> int:
 
 def _draw(words: Sequence[str]) -> int:
     wanted = ANALYSIS.read(words)
-    results = Path(wanted.results).expanduser()
-    written = write(results, wanted.suite, html=wanted.html)
-    for path in written:
-        print(f"wrote {path}")
-    if not written:
-        print(f"figures and tables in {results / wanted.suite} are up to date")
+    changed = write(wanted)
+    for path in changed:
+        print(f"{'wrote' if path.exists() else 'removed'} {path}")
+    if not changed:
+        print(f"figures and tables in {folder_of(wanted)} are up to date")
     return 0
 
 

@@ -176,20 +176,27 @@ class Arm:
     Attributes:
         family: name of the family.
         learner: the method.
-        label: method, budget, precision, and whatever else tells arms apart.
+        parts: method, budget, precision, and whatever else tells arms apart.
         budget: the budget its runs were made with.
         changed: settings that its family and budget have not in ``conf/``.
         runs: by seed.
         paper_steps: environment steps of the budget paper, None where it is not known.
+        source: the folder of results, where several are shown.
     """
 
     family: str
     learner: str
-    label: str
+    parts: tuple[str, ...]
     budget: str
     changed: Mapping[str, Any]
     runs: tuple[RunCurve, ...]
     paper_steps: int | None
+    source: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name in tables, unlike that of any other arm of the family."""
+        return " · ".join(self.parts)
 
     @property
     def steps(self) -> tuple[int, int]:
@@ -294,7 +301,7 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
         yield Arm(
             family=row["family"],
             learner=row["learner"],
-            label=" · ".join([*stem, *_apart(runs[0], alike)]),
+            parts=(*stem, *_apart(runs[0], alike)),
             budget=row["budget"],
             changed=_changed_settings(suite, runs[0]),
             runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),

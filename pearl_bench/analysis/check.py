@@ -39,7 +39,45 @@ def check(results: Path) -> list[Problem]:
     folders = suite_folders(results)
     if not folders:
         return [Problem(results, 0, "no suite has published files here")]
-    return [problem for folder in folders for problem in check_suite(folder)]
+    return [
+        problem
+        for folder in folders
+        for problem in (
+            check_reference(folder)
+            if folder.name == schema.REFERENCE
+            else check_suite(folder)
+        )
+    ]
+
+
+def check_reference(folder: Path) -> list[Problem]:
+    """Return what is wrong with the curves that others have published."""
+    about, points = schema.REFERENCE_SOURCES, schema.REFERENCE_CURVES
+    sources = _File(folder / schema.REFERENCE_SOURCES_FILE, about, _curve_order)
+    curves = _File(folder / schema.REFERENCE_CURVES_FILE, points, _curve_order)
+    named, drawn = (
+        {line.text["curve"]: line.number for line in reversed(file.lines)}
+        for file in (sources, curves)
+    )
+    return [
+        *sources.problems,
+        *curves.problems,
+        *(
+            Problem(sources.path, line, f"the curve {name} has no points")
+            for name, line in named.items()
+            if name not in drawn
+        ),
+        *(
+            Problem(curves.path, line, f"the curve {name} has no source")
+            for name, line in drawn.items()
+            if name not in named
+        ),
+    ]
+
+
+def _curve_order(row: Row) -> tuple[str, int]:
+    steps = row.get("env_steps", "0")
+    return row["curve"], int(steps) if steps.isdecimal() else 0
 
 
 def suite_folders(results: Path) -> list[Path]:

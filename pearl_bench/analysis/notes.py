@@ -10,11 +10,8 @@ from pearl_bench import registry
 from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
 from pearl_bench.analysis.scores import Family, Published
 
-PEARL = "pearl"
 UNEVEN = 0.02
 """Share of the longest run that the others of an arm may lack unmentioned."""
-MANY = 8
-"""Notes that a caption holds."""
 
 
 def steps_in_words(steps: float) -> str:
@@ -44,29 +41,12 @@ def at_steps(arm: Arm) -> str:
     )
 
 
-def caption(published: Published, labels: Collection[str] | None = None) -> list[str]:
-    """Return the paragraphs that end every caption: provenance, and what is uneven.
-
-    Args:
-        published: the data.
-        labels: what is shown; all if None.
-    """
-    found = uneven(published)
-    shown = [f"Note: {text}" for text in found[:MANY]]
-    if len(found) > MANY:
-        shown.append(f"{len(found) - MANY} more notes stand in tables/notes.md.")
-    return [*provenance(published, labels), *shown]
-
-
-def provenance(
-    published: Published, labels: Collection[str] | None = None
-) -> list[str]:
-    """Say of each label, or of some, which runs, tasks and commits it stands for."""
-    return [
-        f"{label}: {_origin([arm for arm in published.arms if arm.label == label])}."
-        for label in published.labels
-        if labels is None or label in labels
-    ]
+def provenance(published: Published, labels: Collection[str]) -> dict[str, str]:
+    """Say of labels which runs, tasks and commits they stand for."""
+    return {
+        label: _origin([arm for arm in published.arms if arm.label == label])
+        for label in published.ordered(labels)
+    }
 
 
 def _origin(arms: Sequence[Arm]) -> str:
@@ -120,21 +100,6 @@ def missing_learners(family: Family) -> list[str]:
     return sorted(set(registry.learner_names()) - {arm.learner for arm in family.arms})
 
 
-def on_face(family: Family) -> str:
-    """Say what a panel of a family lacks; empty if nothing."""
-    if not family.arms:
-        return "no runs yet"
-    lines: list[str] = []
-    missing = missing_learners(family)
-    if missing:
-        lines.append(f"no runs of {', '.join(missing)} yet")
-    single = [arm.label for arm in family.arms if len(arm.runs) == 1]
-    if single:
-        which = "" if len(single) == len(family.arms) else f": {', '.join(single)}"
-        lines.append(f"one seed, no interval{which}")
-    return "\n".join(lines)
-
-
 def notes(published: Published) -> list[str]:
     """Say what is missing, and of every run what makes it uneven with others."""
     found: list[str] = []
@@ -151,12 +116,13 @@ def notes(published: Published) -> list[str]:
     return [*found, *uneven(published)]
 
 
-def uneven(published: Published) -> list[str]:
-    """Say of every run what makes it uneven with others."""
+def uneven(published: Published, labels: Collection[str] | None = None) -> list[str]:
+    """Say of every run, or of some labels' runs, what makes it uneven with others."""
     found: list[str] = []
     for family in published.families:
-        found += _seeds(published, family)
-        for arm in family.arms:
+        arms = [arm for arm in family.arms if labels is None or arm.label in labels]
+        found += _seeds(published, family, arms)
+        for arm in arms:
             found += [f"{family.name}, {arm.label}: {text}" for text in _runs(arm)]
             found += [
                 f"{family.name}, {arm.label}, seed {run.seed} (run {run.row['run']}): "
@@ -167,13 +133,13 @@ def uneven(published: Published) -> list[str]:
     return found
 
 
-def _seeds(published: Published, family: Family) -> list[str]:
-    """Say which seeds an arm lacks that others of its budget have."""
+def _seeds(published: Published, family: Family, arms: Sequence[Arm]) -> list[str]:
+    """Say which seeds arms lack that others of its budget have."""
     by_budget: dict[str, set[int]] = {}
     for arm in published.arms:
         by_budget.setdefault(arm.budget, set()).update(run.seed for run in arm.runs)
     found = []
-    for arm in family.arms:
+    for arm in arms:
         lacking = sorted(by_budget[arm.budget] - {run.seed for run in arm.runs})
         if lacking:
             found.append(

@@ -9,8 +9,8 @@ from html import escape
 
 from pearl_bench.analysis import comparison, figures, notes, style, tables
 from pearl_bench.analysis.arms import REPORTED_IS
+from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Family, Published
-from pearl_bench.analysis.style import Sheet
 
 CSS = """
 :root { color-scheme: light; }
@@ -77,12 +77,9 @@ def page(
 def _figure(name: str, sheet: Sheet) -> str:
     """Return a figure and its caption as text that can be read on a phone."""
     data = io.BytesIO()
-    with style.without_caption(sheet) as bare:
-        bare.savefig(
-            data, format="png", metadata=style.NO_DATE["png"], bbox_inches="tight"
-        )
+    sheet.figure.savefig(data, format="png", metadata=style.METADATA["png"])
     image = base64.b64encode(data.getvalue()).decode()
-    caption = "".join(f"<p>{escape(text)}</p>" for text in sheet.caption)
+    caption = "".join(f"<p>{escape(text)}</p>" for text in sheet.about)
     return (
         f'<figure>\n<div class="scroll" tabindex="0"><img alt="{escape(name)}" '
         f'src="data:image/png;base64,{image}"></div>\n'

@@ -5,55 +5,88 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from pearl_bench.analysis import figures, page, style, tables
-from pearl_bench.analysis.scores import Published, load
-from pearl_bench.analysis.style import Sheet
+from pearl_bench.analysis import captions, figures, page, style, tables
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import Sheet
+from pearl_bench.analysis.scores import Published
+from pearl_bench.analysis.selection import select
 from pearl_bench.records.files import write_atomic
 
-FIGURES, TABLES, PAGE = "figures", "tables", "report.html"
+FIGURES, TABLES, PAGE, CUSTOM = "figures", "tables", "report.html", "custom"
+CAPTION = "md"
 
 
-def write(results: Path, suite: str, *, html: bool = False) -> list[Path]:
-    """Write all figures and tables of a suite, and the page if wanted.
+def folder_of(config: AnalysisConfig) -> Path:
+    """Return where a command line's figures, tables and page go."""
+    if config.out:
+        return Path(config.out).expanduser()
+    folder = Path(config.results[0]).expanduser() / config.suite
+    return folder / CUSTOM if config.is_custom else folder
+
+
+def write(config: AnalysisConfig) -> list[Path]:
+    """Write all figures and tables that the words ask for, and the page if wanted.
 
     Returns:
-        The files that changed.
+        The files that changed; those of figures that have nothing to say any more are
+        gone.
 
     Raises:
         PublishedError: nothing is published, or the files do not fit together.
+        ConfigError: a word names something that there is not, or leaves nothing.
     """
-    published = load(results, suite)
-    sheets, changed = draw(published)
+    published, folder = select(config), folder_of(config)
+    sheets, changed = draw(published, config, folder / FIGURES)
     found = tables.tables(published)
-    changed += tables.write(published, found, published.folder / TABLES)
-    if html:
-        path = published.folder / PAGE
-        with style.taste():
+    changed += tables.write(published, found, folder / TABLES)
+    if config.html:
+        with style.taste(config):
             text = page.page(published, sheets, found)
-        if write_atomic(path, text.encode()):
-            changed.append(path)
+        if write_atomic(folder / PAGE, text.encode()):
+            changed.append(folder / PAGE)
     return changed
 
 
 def draw(
-    published: Published, only: Collection[str] = ()
+    published: Published,
+    config: AnalysisConfig,
+    folder: Path,
+    only: Collection[str] = (),
 ) -> tuple[dict[str, Sheet], list[Path]]:
     """Draw the figures of a suite, all or some, and write them.
+
+    Files of a figure that has nothing to say any more are removed.
 
     Returns:
         The sheets by name, and the files that changed.
     """
     sheets: dict[str, Sheet] = {}
     changed: list[Path] = []
-    with style.taste():
+    with style.taste(config):
         for name, module in figures.of_suite(published.suite).items():
             if only and name not in only:
                 continue
-            sheet = module.draw(published)
-            if sheet is not None:
-                sheets[name] = sheet
-                changed += style.save(sheet, published.folder / FIGURES / name)
+            sheet = module.draw(published, config)
+            if sheet is None:
+                changed += _remove(folder, name)
+                continue
+            sheets[name] = sheet
+            changed += style.save(sheet.figure, folder / name, config.format)
+            if config.caption == "file":
+                text = captions.markdown(published, module.TITLE, sheet)
+                path = folder / f"{name}.{CAPTION}"
+                if write_atomic(path, text.encode()):
+                    changed.append(path)
     return sheets, changed
+
+
+def _remove(folder: Path, name: str) -> list[Path]:
+    """Remove the files of a figure; return those that there were."""
+    found = [folder / f"{name}.{suffix}" for suffix in (*style.METADATA, CAPTION)]
+    found = [path for path in found if path.is_file()]
+    for path in found:
+        path.unlink()
+    return found
 
 
 def learning_curves(results: Path, suite: str) -> list[Path]:
@@ -65,4 +98,6 @@ def learning_curves(results: Path, suite: str) -> list[Path]:
     Raises:
         PublishedError: nothing is published, or curves and runs.csv do not match.
     """
-    return draw(load(results, suite), only=["learning-curves"])[1]
+    config = AnalysisConfig(suite, [str(results)])
+    folder = folder_of(config) / FIGURES
+    return draw(select(config), config, folder, only=["learning-curves"])[1]

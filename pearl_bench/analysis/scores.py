@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from pearl_bench.records.files import RecordError
 from pearl_bench.records.schema import CURVES, TRAJECTORIES_FILE
 from pearl_bench.records.table import Line, Table
 from suites.base import TaskFamily
+
+if TYPE_CHECKING:
+    from pearl_bench.analysis.reference import ReferenceCurve
 
 RUNS = "runs.csv"
 REMEDY = "python -m pearl_bench.analysis check names the line."
@@ -47,7 +51,7 @@ class Family:
 
     @property
     def headline(self) -> tuple[Arm, ...]:
-        """One arm of each method, all of the same tasks.
+        """One arm of each method and folder of results, all of the same tasks.
 
         It is the longest of those whose settings are those of ``conf/``, or of all
         where a method has none such; among equals the one of most runs. The tasks are
@@ -58,11 +62,12 @@ class Family:
             runs[arm.fingerprint] += len(arm.runs)
         current = self.row.fingerprint()
         tasks = max(runs, key=lambda f: (f == current, runs[f]), default=current)
-        chosen: dict[str, Arm] = {}
+        chosen: dict[tuple[str, str], Arm] = {}
         for arm in self.arms:
-            best = chosen.get(arm.learner)
+            key = arm.learner, arm.source
+            best = chosen.get(key)
             if arm.fingerprint == tasks and (not best or _rank(arm) > _rank(best)):
-                chosen[arm.learner] = arm
+                chosen[key] = arm
         return tuple(chosen.values())
 
     def score(self, values: np.ndarray | float) -> np.ndarray:
@@ -80,21 +85,31 @@ class Published:
 
     Attributes:
         suite: its name.
-        folder: ``results/<suite>``.
+        folders: ``results/<suite>``, one or several.
         families: those with runs and those that the suite trains unless told otherwise,
             in its order.
         reference: the method that is compared; all others are its baselines.
+        reference_curves: others' published curves, where they have been asked for.
+        renamed: what methods and labels are called in figures, where that is not their
+            own name.
     """
 
     suite: str
-    folder: Path
+    folders: tuple[Path, ...]
     families: tuple[Family, ...]
     reference: str = "pearl"
+    reference_curves: tuple[ReferenceCurve, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arms(self) -> list[Arm]:
         """All arms of all families."""
         return [arm for family in self.families for arm in family.arms]
+
+    @property
+    def folder(self) -> Path:
+        """The first of the folders."""
+        return self.folders[0]
 
     @property
     def labels(self) -> list[str]:
@@ -118,10 +133,14 @@ class Published:
             return None
         return min(fewest for fewest, _ in known), max(most for _, most in known)
 
-    def labels_with(self, part: Part) -> list[str]:
-        """Return the labels that have runs evaluated on a part."""
-        having = {arm.label for arm in self.arms if arm.having(part)}
-        return [label for label in self.labels if label in having]
+    def ordered(self, labels: Iterable[str]) -> list[str]:
+        """Return some labels, each once, in the order of ``labels``."""
+        chosen = set(labels)
+        return [label for label in self.labels if label in chosen]
+
+    def in_order(self, arms: Iterable[Arm]) -> list[Arm]:
+        """Return arms of a family in the order of ``labels``."""
+        return sorted(arms, key=lambda arm: self.labels.index(arm.label))
 
 
 def _rank(arm: Arm) -> tuple[bool, int, int]:
@@ -184,7 +203,7 @@ def load(results: Path, suite: str) -> Published:
         for row in rows
         if (of_family := curves[row.name]) or default is None or row.name in default
     )
-    return Published(suite, folder, tuple(families))
+    return Published(suite, (folder,), tuple(families))
 
 
 def curve_files(folder: Path) -> list[Path]:

@@ -1,208 +1,148 @@
-"""The look all figures share: colours, markers, panels, captions on the sheet."""
+"""The look of every figure: type, lines, axes; and how it is written to files."""
 
 from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, MaxNLocator
-from matplotlib.transforms import Bbox
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ticker import (
+    EngFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    StrMethodFormatter,
+)
+from scipy.optimize import isotonic_regression
 
 from pearl_bench.analysis.arms import GAP
-from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.stats import Estimate
+from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.records.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 STYLE: dict[RcKeyType, Any] = {
+    "axes.axisbelow": True,
     "axes.grid": True,
+    "axes.linewidth": 0.6,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
+    "axes.titlepad": 3.0,
+    "axes.labelpad": 2.0,
+    "axes.xmargin": 0.02,
     "figure.dpi": 100,
-    "font.size": 9,
-    "grid.color": "0.9",
+    "grid.color": "0.92",
+    "grid.linewidth": 0.5,
+    "legend.borderaxespad": 0.2,
+    "legend.columnspacing": 1.2,
     "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "legend.handletextpad": 0.5,
+    "lines.solid_capstyle": "round",
     "pdf.fonttype": 42,  # text stays text
-    "savefig.dpi": 150,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "pearl_bench",  # the same ids every time
+    "text.parse_math": False,  # a dollar sign is a dollar sign
+    "xtick.major.pad": 2.0,
+    "xtick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.pad": 2.0,
+    "ytick.major.size": 2.5,
+    "ytick.major.width": 0.6,
 }
-PANEL_WIDTH, PANEL_HEIGHT = 3.4, 2.5  # inches
-LINE_HEIGHT, LEGEND_HEIGHT = 0.134, 0.19  # inches, of a line of either
-COLUMNS = 3
-NO_DATE = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-MARKERS = "osD^vPX<>*"
-MARK_DISTANCE = 0.11
-"""Between markers along a curve, in diagonals of the panel: for grey print."""
-PLACES = 6
-"""Decimals of a panel's place on the sheet, whose width and height are 1."""
-
-wrap = partial(textwrap.wrap, break_on_hyphens=False)
-
-Color = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Look:
-    """Colour and marker of one arm, the same in all figures of a suite."""
-
-    color: Color
-    marker: str
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A finished figure.
-
-    Attributes:
-        figure: with its caption on it.
-        caption: the same text, a string per paragraph.
-    """
-
-    figure: Figure
-    caption: tuple[str, ...]
+LINE = 1.25
+"""Height of a line of text, in its size."""
+SPACING = LINE / 1.16
+"""The same in heights of a letter with all that it may have, as matplotlib counts."""
+METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+}
+"""Without a date: the same input gives the same bytes."""
+DECADES = 1.5
+"""A logarithmic axis of fewer has ticks at 2 and 5 too."""
 
 
 @contextmanager
-def taste() -> Iterator[None]:
+def taste(config: AnalysisConfig) -> Iterator[None]:
     """Set matplotlib up the same way everywhere, whatever the reader's matplotlibrc."""
+    small = config.font - 1
+    sizes: dict[RcKeyType, Any] = {
+        "axes.labelsize": small,
+        "axes.titlesize": config.font,
+        "font.size": small,
+        "legend.fontsize": small,
+        "xtick.labelsize": small,
+        "ytick.labelsize": small,
+    }
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+        mpl.rcParams.update(STYLE | sizes)
         yield
 
 
-def looks(published: Published) -> dict[str, Look]:
-    """Return the look of every label; colours are safe for colour-blind readers."""
-    palette = sns.color_palette("colorblind", 10)
-    return {
-        label: Look(
-            palette[i % len(palette)], MARKERS[(i + i // len(palette)) % len(MARKERS)]
-        )
-        for i, label in enumerate(published.labels)
-    }
+@lru_cache(maxsize=4096)
+def text_width(text: str, points: float) -> float:
+    """Return the width of a line of text, in inches."""
+    font = get_font(findfont(FontProperties()))
+    font.set_size(points, 72)
+    font.set_text(text)
+    return font.get_width_height()[0] / 64 / 72
 
 
-def sheet(
-    panels: int,
-    caption: Sequence[str],
-    handles: Sequence[Line2D],
-    *,
-    columns: int = COLUMNS,
-    size: tuple[float, float] = (PANEL_WIDTH, PANEL_HEIGHT),
-) -> tuple[Sheet, list[Axes]]:
-    """Lay out panels above a legend and a caption.
+def fitted(text: str, inches: float, points: float) -> list[str]:
+    """Return a text in lines that are no wider, broken at spaces and hyphens.
 
-    Args:
-        panels: their number.
-        caption: paragraphs.
-        handles: entries of the legend.
-        columns: panels side by side, at most.
-        size: width and height of a panel, in inches.
-
-    Returns:
-        The sheet, and the axes of the panels.
+    The lines of what has to be broken are about equally long; a word that is wider
+    stays whole.
     """
-    columns = min(columns, panels)
-    lines = -(-panels // columns)
-    width = max(size[0] * columns, 5.0)
-    text = [
-        line
-        for paragraph in caption
-        for line in wrap(paragraph, int(width * 18), subsequent_indent="   ")
-    ]
-    longest = max((len(str(handle.get_label())) for handle in handles), default=1)
-    legend_columns = max(1, int(width / (0.6 + 0.067 * longest)))
-    legend_lines = -(-len(handles) // legend_columns)
-    below = LINE_HEIGHT * len(text) + LEGEND_HEIGHT * legend_lines + 0.3
-    height = size[1] * lines + below
-    layout = ConstrainedLayoutEngine(
-        w_pad=0.08, h_pad=0.06, rect=(0, below / height, 1, 1 - below / height)
-    )
-    figure = Figure(figsize=(width, height), layout=layout)
-    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for ax in axes[panels:]:
-        ax.set_axis_off()
-    if handles:
-        figure.legend(
-            handles=list(handles),
-            loc="upper center",
-            bbox_to_anchor=(0.5, below / height),
-            ncols=legend_columns,
-        )
-    figure.text(
-        0.1 / width,
-        0.1 / height,
-        "\n".join(text),
-        fontsize=7,
-        color="0.25",
-        linespacing=1.35,
-        va="bottom",
-    )
-    return Sheet(figure, tuple(caption)), axes[:panels]
-
-
-def legend(
-    looks: Mapping[str, Look], own: Sequence[str] = (), *more: Line2D
-) -> list[Line2D]:
-    """Return the legend of arms, of the same under their own protocol, and more."""
     return [
-        *(
-            Line2D([], [], c=look.color, lw=2, marker=look.marker, ms=4, label=label)
-            for label, look in looks.items()
-        ),
-        *(
-            Line2D(
-                [],
-                [],
-                color=looks[label].color,
-                lw=1.3,
-                ls=":",
-                marker=looks[label].marker,
-                mfc="white",
-                ms=4,
-                label=f"{label}, own protocol",
-            )
-            for label in own
-        ),
-        *more,
+        line for whole in text.split("\n") for line in _broken(whole, inches, points)
     ]
 
 
-def line(
-    ax: Axes, x: np.ndarray, of: Estimate, look: Look, *, own: bool = False
-) -> None:
-    """Draw a curve ``[P]`` with its interval; pauses in it stay open."""
-    x, value, low, high = with_breaks(x, of.value, of.low, of.high)
-    ax.plot(
-        x,
-        value,
-        color=look.color,
-        lw=1.3 if own else 2.0,
-        ls=":" if own else "-",
-        marker=look.marker,
-        mfc="white" if own else look.color,
-        ms=4,
-        markevery=(0.02, MARK_DISTANCE),
-    )
-    ax.fill_between(x, low, high, color=look.color, alpha=0.18, lw=0)
+def _broken(text: str, inches: float, points: float) -> list[str]:
+    if text_width(text, points) <= inches:
+        return [text]
+    lines = textwrap.wrap(text, 1, break_long_words=False)
+    for room in range(len(text), 0, -1):
+        tried = textwrap.wrap(text, room, break_long_words=False)
+        if max(text_width(line, points) for line in tried) <= inches:
+            lines = tried
+            break
+    for room in range(max(map(len, lines)), 0, -1):
+        tried = textwrap.wrap(text, room, break_long_words=False)
+        if len(tried) > len(lines):
+            break
+        lines = tried
+    return lines
+
+
+def spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
+    """Return places ``[N]`` that are ``gap`` apart, as near as can be to the wanted.
+
+    Nearest in squares: what is closer than the gap moves apart about its middle. All
+    lie between ``low`` and ``high`` if these leave room.
+    """
+    if not len(wanted):
+        return wanted
+    order = np.argsort(wanted, kind="stable")
+    steps = gap * np.arange(len(wanted))
+    free = isotonic_regression(wanted[order] - steps).x
+    placed = np.empty(len(wanted))
+    placed[order] = np.clip(free, low, max(low, high - steps[-1])) + steps
+    return placed
 
 
 def with_breaks(x: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
@@ -215,84 +155,44 @@ def with_breaks(x: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
     return [np.insert(x, after, middle), *(np.insert(v, after, np.nan) for v in values)]
 
 
-def whisker(ax: Axes, y: float, of: Estimate, entry: int, look: Look) -> None:
-    """Draw one entry of an estimate, with its interval if it has one, as a bar."""
-    value, low, high = (end[entry] for end in of)
-    ax.plot([low, high], [y, y], color=look.color, lw=6, alpha=0.35)
-    ax.plot([value], [y], marker=look.marker, color=look.color, ms=6, ls="")
+def step_axis(ax: Axes, first: float, last: float, ticks: int, *, log: bool) -> None:
+    """Set an axis of environment steps up to end where the data do.
 
-
-def categories(ax: Axes, names: Sequence[str]) -> None:
-    """Name the lines of a panel of whiskers, the first on top."""
-    ax.set_yticks(range(len(names)), names, fontsize=7)
-    ax.set_ylim(max(1, len(names)) - 0.5, -0.5)
-    ax.grid(visible=False, axis="y")
-
-
-def say(ax: Axes, text: str, width: int = 46) -> None:
-    """Write what is missing onto a panel, between its title and its data."""
-    lines = [part for x in text.split("\n") for part in wrap(x, width)]
-    if not lines:
+    Args:
+        ax: the panel.
+        first: of the steps shown; a linear axis begins at 0.
+        last: of the steps shown.
+        ticks: about as many, at most.
+        log: whether it is logarithmic.
+    """
+    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if not log:
+        ax.set_xlim(0, last)
+        ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
         return
-    if not ax.has_data():
-        ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
-    ax.set_title(ax.get_title(), pad=5 + 8.5 * len(lines))
-    ax.annotate(
-        "\n".join(lines),
-        (0.5, 1),
-        (0, 2),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        fontsize=7,
-        style="italic",
-        color="0.35",
-    )
-
-
-def step_axis(ax: Axes, until: float | None = None) -> None:
-    """Label a linear axis of environment steps."""
-    ax.set_xlabel("environment steps")
-    ax.set_xlim(left=0, right=until)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    log_axis(ax, max(1.0, min(first, last / 2)), last, ticks)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
-@contextmanager
-def without_caption(sheet: Sheet) -> Iterator[Figure]:
-    """Take the caption off a figure, for where it stands as text beside it."""
-    (text,) = sheet.figure.texts
-    text.set_visible(False)
-    try:
-        yield sheet.figure
-    finally:
-        text.set_visible(True)
+def log_axis(ax: Axes, first: float, last: float, ticks: int) -> None:
+    """Set a logarithmic axis up, with numbers at powers of ten or some more."""
+    ax.set_xscale("log")
+    ax.set_xlim(first, last)
+    short = np.log10(last / first) < DECADES
+    subs = (1.0, 2.0, 5.0) if short else (1.0,)
+    ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=ticks + 1))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
-def save(sheet: Sheet, stem: Path) -> list[Path]:
-    """Write a figure as PNG and PDF; return those that changed."""
-    _settle(sheet)
+def save(figure: Figure, stem: Path, formats: Sequence[str]) -> list[Path]:
+    """Write a figure in some formats; return the files that changed."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     changed: list[Path] = []
-    for suffix, metadata in NO_DATE.items():
+    for suffix in dict.fromkeys(formats):
         data = io.BytesIO()
-        sheet.figure.savefig(data, format=suffix, metadata=metadata)
-        path = stem.with_suffix(f".{suffix}")
+        figure.savefig(data, format=suffix, metadata=METADATA[suffix])
+        path = stem.with_name(f"{stem.name}.{suffix}")
         if write_atomic(path, data.getvalue()):
             changed.append(path)
     return changed
-
-
-def _settle(sheet: Sheet) -> None:
-    """Fix the places of the panels, rounded, for all formats.
-
-    The solver of the constrained layout differs in the last bits from process to
-    process, and with them the markers that are placed by their distance on the sheet.
-    """
-    figure = sheet.figure
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for ax in figure.axes:
-        places = ax.get_position(original=True)
-        ax.set_position(Bbox(places.get_points().round(PLACES)))

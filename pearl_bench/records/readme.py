@@ -15,7 +15,15 @@ from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.records.files import read_text, write_atomic
 from pearl_bench.records.keys import RUN_KEYS, SESSION_KEYS, Key
-from pearl_bench.records.schema import CURVES, EVAL, LATE, RUNS, TRAJECTORIES
+from pearl_bench.records.schema import (
+    CURVES,
+    EVAL,
+    LATE,
+    REFERENCE_CURVES,
+    REFERENCE_SOURCES,
+    RUNS,
+    TRAJECTORIES,
+)
 from pearl_bench.records.table import Column, Table
 
 
@@ -49,6 +57,8 @@ def with_tables(readme: str) -> str:
         "curves": columns_in_markdown(CURVES),
         "runs": columns_in_markdown(RUNS),
         "trajectories": columns_in_markdown(TRAJECTORIES),
+        "reference sources": columns_in_markdown(REFERENCE_SOURCES),
+        "reference curves": columns_in_markdown(REFERENCE_CURVES),
         "eval": columns_in_markdown(EVAL),
         "late": columns_in_markdown(LATE),
         "run": keys_in_markdown(RUN_KEYS),

@@ -426,6 +426,57 @@ LATE_FOLDER = "late"
 TRAIN = Table((ENV_STEPS,), key=("env_steps",), others=REAL)
 """``train.csv`` of a raw run folder; the metrics are the method's."""
 
+REFERENCE = "reference"
+"""The folder of results that holds others' published curves."""
+CURVE = Column("curve", NAME, "", "name of the curve")
+REFERENCE_SOURCES = Table(
+    (
+        CURVE,
+        Column("family", NAME, "", "family whose tasks are the most like its own"),
+        Column("learner", NAME, "", "method"),
+        Column("name", TEXT, "", "what it is called in figures"),
+        Column("measure", choice("return", "success"), "", "what its values are"),
+        Column(
+            "statistic",
+            TEXT,
+            "",
+            "what was measured, on which tasks, with which settings, in how many runs",
+        ),
+        Column(
+            "taken_from",
+            choice("file", "plot"),
+            "",
+            "numbers from a file, or read off a published plot",
+        ),
+        Column("source", TEXT, "", "repository, path and commit, or publication"),
+    ),
+    key=("curve",),
+)
+"""``reference/sources.csv``"""
+REFERENCE_CURVES = Table(
+    (
+        CURVE,
+        Column(
+            "env_steps",
+            COUNT,
+            "steps",
+            "environment steps, mean over the evaluations that the row stands for",
+        ),
+        Column("value", REAL, "reward or 0 to 1", "mean over these evaluations"),
+        Column(
+            "evaluations",
+            ORDINAL,
+            "",
+            "how many evaluations of the source the row stands for: all of an interval "
+            "of 50,000 steps; empty where it was read off a plot",
+            may_be_empty=True,
+        ),
+    ),
+    key=("curve", "env_steps"),
+)
+"""``reference/curves.csv``"""
+REFERENCE_SOURCES_FILE, REFERENCE_CURVES_FILE = "sources.csv", "curves.csv"
+
 EVAL = Table(
     (
         ENV_STEPS,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -297,3 +298,23 @@ def test_schema_describes_a_runs_record(tmp_path):
     session |= {"resumed_at_env_steps": 0, "resumed_at_seconds": 0.0}
     assert session.keys() == keys.SESSION_KEYS.keys()
     assert run["sessions"][0].keys() == session.keys()
+
+
+def test_others_curves_are_checked_too(tmp_path):
+    shutil.copytree(README.parent / "reference", tmp_path / "reference")
+    assert check(tmp_path) == []
+    sources = tmp_path / "reference" / "sources.csv"
+    curves = tmp_path / "reference" / "curves.csv"
+    lines = sources.read_text().splitlines(keepends=True)
+    sources.write_text("".join(lines[:-1]))
+    gone = lines[-1].split(",")[0]
+    (problem,) = check(tmp_path)
+    assert str(problem).endswith(f"the curve {gone} has no source")
+    assert curves.read_text().splitlines()[problem.line - 1].startswith(f"{gone},")
+    sources.write_text("".join(lines) + lines[-1].replace(gone, "zzz"))
+    (problem,) = check(tmp_path)
+    assert problem == (sources, len(lines) + 1, "the curve zzz has no points")
+    sources.write_text("".join(lines))
+    curves.write_text(curves.read_text().replace(",450,", ",much,", 1))
+    (problem,) = check(tmp_path)
+    assert "value is 'much'" in problem.what

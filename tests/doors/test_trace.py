@@ -12,6 +12,7 @@ from raw_runs import train_small
 from pearl_bench.analysis import style
 from pearl_bench.analysis.check import check
 from pearl_bench.analysis.figures import navigation
+from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.paths import load_paths
 from pearl_bench.analysis.scores import PublishedError, load
 from pearl_bench.records import schema
@@ -109,24 +110,28 @@ def test_other_runs_are_kept(trained, tmp_path):
     assert len(rows) == 1 + ROWS_OF_A_RUN
 
 
+def draw(results):
+    config = AnalysisConfig("navigation")
+    with style.taste(config):
+        return navigation.draw(load(results, "navigation"), config)
+
+
 def test_the_figure_shows_paths_width_and_return(trained):
     _, results = trained
-    with style.taste():
-        sheet = navigation.draw(load(results, "navigation"))
-    task, _, width, total = sheet.figure.axes[4:8]
+    sheet = draw(results)
+    assert sheet is not None
+    task, _, width, total = sheet.figure.axes[:4]
     assert len([x for x in task.lines if len(np.asarray(x.get_xdata())) == 21]) == 20
     (paths,) = load_paths(results / "navigation")
     for ax, what in ((width, "width"), (total, "total")):
         drawn = np.asarray(ax.lines[0].get_ydata())
         assert drawn == pytest.approx(paths.over_episodes(what))
     (results / "navigation" / schema.TRAJECTORIES_FILE).rename(results / "away.csv")
-    with style.taste():
-        sheet = navigation.draw(load(results, "navigation"))
+    assert draw(results) is None
     (results / "away.csv").rename(results / "navigation" / schema.TRAJECTORIES_FILE)
-    assert "no recorded paths yet" in sheet.figure.axes[0].texts[0].get_text()
 
 
-def test_the_axis_holds_all_arms(trained, tmp_path):
+def test_the_axis_holds_all_runs(trained, tmp_path):
     """Returns of two runs, of which the second is far above and below the first."""
     _, results = trained
     folder = shutil.copytree(results / "navigation", tmp_path / "navigation")
@@ -137,14 +142,14 @@ def test_the_axis_holds_all_arms(trained, tmp_path):
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")
             for row in rows:
                 other = row | {"run": "r" + "0" * 12}
-                if name == "runs.csv":
-                    other["budget"] = "paper"
+                if "seed" in row:
+                    other["seed"] = "1"
                 if name == schema.TRAJECTORIES_FILE:
                     other["return"] = str(50 - 10 * int(row["episode"]))
                 writer.writerow(other)
-    with style.taste():
-        sheet = navigation.draw(load(tmp_path, "navigation"))
-    total = sheet.figure.axes[7]
+    sheet = draw(tmp_path)
+    assert sheet is not None
+    total = sheet.figure.axes[3]
     low, high = total.get_ylim()
     for line in total.lines:
         values = np.asarray(line.get_ydata())

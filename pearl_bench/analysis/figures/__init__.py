@@ -1,8 +1,9 @@
 """The figures: every module in this folder is one.
 
 A module has a ``TITLE``, the ``SUITES`` it is about (all if empty), its ``ORDER`` on
-the page, and ``draw``, which returns a sheet, or None where there is nothing to show at
-all. The file's name, with dashes, is the figure's.
+the page, and ``draw``, which returns a sheet, or None where it would say nothing: no
+data, or no more than another figure or a single number. The file's name, with dashes,
+is the figure's.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import importlib
 import pkgutil
 from typing import Protocol, cast
 
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.style import Sheet
 
 
 class FigureModule(Protocol):
@@ -22,8 +24,8 @@ class FigureModule(Protocol):
     SUITES: tuple[str, ...]
     ORDER: int
 
-    def draw(self, published: Published) -> Sheet | None:
-        """Draw the figure of a suite; what its data lack, it says on its face."""
+    def draw(self, published: Published, config: AnalysisConfig) -> Sheet | None:
+        """Draw the figure of a suite as the words ask for it, if it says something."""
         ...
 
 

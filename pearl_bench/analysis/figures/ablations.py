@@ -2,108 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
-from matplotlib.axes import Axes
-
-from pearl_bench.analysis import notes, stats, style
-from pearl_bench.analysis.arms import REPORTED, Arm
+from pearl_bench.analysis import captions, curves, looks, style
+from pearl_bench.analysis.arms import Arm
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Family, Published
-from pearl_bench.analysis.style import Look, Sheet
 
 TITLE = "Ablations"
 SUITES = ("locomotion", "navigation")
 ORDER = 30
+PEARL = "pearl"
 
 
 class Ablation(NamedTuple):
-    """A setting of PEARL that is not its default, and the paper's figure of it."""
+    """A setting of PEARL that is not its default, and the paper's figure of it.
+
+    Attributes:
+        title: of its panels.
+        key: the setting.
+        values: those that the paper tries, and what they are called.
+    """
 
     title: str
     key: str
-    values: tuple[object, ...]
+    values: dict[object, str]
 
 
 ABLATIONS = (
-    Ablation("recurrent encoder (fig. 5)", "recurrent", (True,)),
+    Ablation("encoder (fig. 5)", "recurrent", {True: "recurrent encoder"}),
     Ablation(
-        "context sampler (fig. 6)", "context_sampler", ("whole-buffer", "rl-batch")
+        "context (fig. 6)",
+        "context_sampler",
+        {
+            "whole-buffer": "context from the whole buffer",
+            "rl-batch": "context from the RL batch",
+        },
     ),
-    Ablation("deterministic latent (fig. 7)", "probabilistic", (False,)),
+    Ablation("latent (fig. 7)", "probabilistic", {False: "deterministic latent"}),
 )
 
 
-def draw(published: Published) -> Sheet:
-    """Draw a row per family that has ablated runs, a panel per ablation."""
-    looks = style.looks(published)
-    shown = [f for f in published.families if any(_arms(f, a) for a in ABLATIONS)]
-    rows: list[Family | None] = [*shown] if shown else [None]
-    used = {
-        arm.label
-        for family in shown
+def of(arm: Arm) -> Ablation | None:
+    """Return the ablation that an arm is a run of, if it is one."""
+    if arm.learner != PEARL or len(arm.changed) != 1:
+        return None
+    ((key, value),) = arm.changed.items()
+    return next((a for a in ABLATIONS if a.key == key and value in a.values), None)
+
+
+def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
+    """Draw a panel per family and ablation of which there are runs."""
+    panes = [
+        (family, ablation, arms)
+        for family in published.families
         for ablation in ABLATIONS
-        for arm in _arms(family, ablation)
-    }
-    caption = [
-        "PEARL with one setting changed, beside PEARL as it is. Last meta-test "
-        "episode, mean over the test tasks; bold: mean over seeds where all have been "
-        f"evaluated, thin: each seed. {stats.METHOD}.",
-        *notes.caption(published, used),
+        if (arms := _arms(family, ablation))
     ]
-    handles = style.legend({x: look for x, look in looks.items() if x in used})
-    sheet, axes = style.sheet(len(rows) * len(ABLATIONS), caption, handles)
-    panels = [(family, ablation) for family in rows for ablation in ABLATIONS]
-    for ax, (family, ablation) in zip(axes, panels, strict=True):
-        ax.set_title(f"{family.name}\n{ablation.title}" if family else ablation.title)
-        if family is not None:
-            _panel(ax, family, _arms(family, ablation), looks)
-        style.say(ax, _missing(family, ablation))
-    return sheet
-
-
-def _panel(
-    ax: Axes, family: Family, arms: list[Arm], looks: Mapping[str, Look]
-) -> None:
-    for arm in arms:
-        steps, values, _ = arm.matched(REPORTED, -1, family.measure)
-        look = looks[arm.label]
-        if len(values) > 1:
-            ax.plot(steps, values.T, color=look.color, lw=0.6, alpha=0.4)
-        if len(steps):
-            name = f"curve {family.name} {arm.label} {REPORTED}"
-            style.line(ax, steps, stats.mean_curve(name, values), look)
-    ax.set_ylabel(f"test {family.measure}")
-    style.step_axis(ax)
-
-
-def _missing(family: Family | None, ablation: Ablation) -> str:
-    """Say which values of a setting no run has, and how one would be made."""
-    arms = _arms(family, ablation) if family else []
-    had = {arm.runs[0].settings.get(ablation.key) for arm in arms}
-    lacking = [value for value in ablation.values if value not in had]
-    lines = [f"no runs with pearl.{ablation.key}={_word(x)} yet" for x in lacking]
-    single = [arm for arm in arms if len(arm.runs) == 1]
-    if single:
-        which = "" if single == arms else f": {', '.join(arm.label for arm in single)}"
-        lines.append(f"one seed, no interval{which}")
-    return "\n".join(lines)
+    if not panes:
+        return None
+    called = _names(published, [arm for *_, arms in panes for arm in arms])
+    distinct = list(dict.fromkeys(called.values()))
+    seen = dict(zip(distinct, looks.variants(PEARL, len(distinct)), strict=True))
+    panels = Panels(
+        config,
+        [f"{family.name}\n{ablation.title}" for family, ablation, _ in panes],
+        [captions.counts(arms, called) for *_, arms in panes],
+    )
+    for ax, (family, _, arms) in zip(panels.axes, panes, strict=True):
+        steps = [run.last_step for arm in arms for run in arm.runs]
+        first = min(map(curves.first_step, arms))
+        last = config.until or max(steps)
+        style.step_axis(ax, first, last, panels.ticks, log=config.log)
+        for arm in arms:
+            name = called[arm.label]
+            curves.draw_arm(ax, panels, arm, family.measure, seen[name], name)
+    panels.label("environment steps", f"test {panes[0][0].measure}")
+    about = [
+        "PEARL with one setting changed, beside PEARL as it is. " + curves.SEEDS_ARE,
+        *_missing(panes),
+    ]
+    return panels.finish(about, called)
 
 
 def _arms(family: Family, ablation: Ablation) -> list[Arm]:
-    """Return the arms that change this setting alone, and those that change none.
+    """Return PEARL as it is, then the arms that change this setting alone.
 
-    Arms of other budgets are left out where nothing was ablated.
+    PEARL's other budgets are left out; nothing is returned where nothing is ablated.
     """
-    pearls = [arm for arm in family.arms if arm.learner == notes.PEARL]
-    changed = [arm for arm in pearls if set(arm.changed) == {ablation.key}]
+    changed = [arm for arm in family.arms if of(arm) is ablation]
     budgets = {arm.budget for arm in changed}
-    return [
+    usual = [
         arm
-        for arm in pearls
-        if arm in changed or (arm.budget in budgets and not arm.changed)
+        for arm in family.arms
+        if arm.learner == PEARL and arm.budget in budgets and not arm.changed
     ]
+    return [*usual, *changed] if changed else []
 
 
-def _word(value: object) -> str:
-    return str(value).lower()
+def _names(published: Published, arms: list[Arm]) -> dict[str, str]:
+    """Return what the arms are called, by label, PEARL as it is first."""
+    usual = [arm for arm in arms if not arm.changed]
+    called = looks.names(published, usual)
+    budgets = {arm.budget for arm in arms}
+    for arm in arms:
+        ablation = of(arm)
+        if ablation is None:
+            continue
+        (value,) = arm.changed.values()
+        name = ablation.values[value]
+        told = [arm.budget] if len(budgets) > 1 else []
+        name = " · ".join([name, *told])
+        called[arm.label] = published.renamed.get(arm.label, name)
+    return called
+
+
+def _missing(panes: list[tuple[Family, Ablation, list[Arm]]]) -> list[str]:
+    """Say of which of the paper's ablations there are no runs."""
+    families = dict.fromkeys(family.name for family, *_ in panes)
+    had = {
+        (family.name, value)
+        for family, _, arms in panes
+        for arm in arms
+        for value in arm.changed.values()
+    }
+    found = []
+    for ablation in ABLATIONS:
+        for value in ablation.values:
+            lacking = [name for name in families if (name, value) not in had]
+            if lacking:
+                word = str(value).lower()
+                found.append(
+                    f"No runs with pearl.{ablation.key}={word} yet on "
+                    f"{', '.join(lacking)}."
+                )
+    return found

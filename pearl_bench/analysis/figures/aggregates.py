@@ -2,40 +2,73 @@
 
 from __future__ import annotations
 
-from pearl_bench.analysis import notes, stats, style
+import numpy as np
+
+from pearl_bench.analysis import captions, looks, stats
 from pearl_bench.analysis.arms import LEVEL_IS
 from pearl_bench.analysis.comparison import SCORE_IS, aggregate, level_scores
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.style import Sheet
 
 TITLE = "Aggregate scores"
 SUITES = ()
 ORDER = 4
 
 
-def draw(published: Published) -> Sheet:
-    """Draw one panel per statistic, one line in each per method."""
-    looks = style.looks(published)
-    labels = published.labels
-    caption = [
-        f"{SCORE_IS}. {LEVEL_IS}. Every family weighs the same. IQM: mean of the "
-        f"middle half of the runs, only from {stats.IQM_RUNS} runs a family on; "
-        f"optimality gap: mean distance below 1. {stats.METHOD}; here bars do.",
-        *notes.caption(published),
-    ]
-    panels = len(stats.AGGREGATES)
-    height = 1.0 + 0.25 * len(labels)
-    sheet, axes = style.sheet(panels, caption, [], columns=panels, size=(2.5, height))
+def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
+    """Draw one panel per statistic, one line in each per method.
+
+    Nothing is drawn of a single family, whose scores have one and the same mean.
+    """
+    arms = [arm for family in published.families for arm in family.headline]
+    labels = published.ordered(arm.label for arm in arms)
+    scores = {label: level_scores(published, label) for label in labels}
+    if max(map(len, scores.values()), default=0) < 2:
+        return None
+    called, seen = looks.names(published, arms), looks.looks(published, arms)
     found = {label: aggregate(published, label) for label in labels}
-    for i, (ax, name) in enumerate(zip(axes, stats.AGGREGATES, strict=True)):
+    known = _telling([found[label].value for label in labels])
+    panels = Panels(
+        config,
+        [stats.AGGREGATES[i] for i in known],
+        columns=len(known) if config.width > len(known) * 1.2 else 1,
+        height=0.15 + 0.32 * len(labels) * config.font / 8,
+    )
+    names = [
+        f"{called[label]}\n{len(scores[label])} families, "
+        f"n = {_span([len(of_family) for of_family in scores[label].values()])}"
+        for label in labels
+    ]
+    for place, (ax, i) in enumerate(zip(panels.axes, known, strict=True)):
         for y, label in enumerate(labels):
-            style.whisker(ax, y, found[label], i, looks[label])
-        ax.set_title(name)
-        ax.set_xlabel("normalised score")
-        families = len(published.families)
-        ticks = [
-            f"{label}\n{len(level_scores(published, label))} of {families} families"
-            for label in labels
-        ]
-        style.categories(ax, ticks if i == 0 else [""] * len(labels))
-    return sheet
+            few = min(map(len, scores[label].values())) < stats.FEW
+            panels.whisker(ax, y, found[label], i, seen[label], few=few)
+        panels.categories(ax, names if place % panels.columns == 0 else [], len(labels))
+    panels.label("normalised score")
+    about = (
+        f"{SCORE_IS}. {LEVEL_IS}. All families weigh the same. IQM: mean of the middle "
+        "half, where every family has enough runs; optimality gap: mean distance below "
+        "1; what says no more than the mean is left out. A line with ends is a range, "
+        f"a bar an interval. {stats.METHOD}."
+    )
+    families = [family for family in published.families if family.headline]
+    return panels.finish([about, captions.shown(published, families)], called)
+
+
+def _telling(values: list[np.ndarray]) -> list[int]:
+    """Return which statistics say more than the mean alone does."""
+    every = dict(zip(stats.AGGREGATES, np.stack(values, axis=1), strict=True))
+    mean = every["mean"]
+    same = {"IQM": mean, "median": mean, "mean": None, "optimality gap": 1 - mean}
+    return [
+        i
+        for i, (name, of) in enumerate(every.items())
+        if np.isfinite(of).any()
+        and not (same[name] is not None and np.allclose(of, same[name]))
+    ]
+
+
+def _span(numbers: list[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"

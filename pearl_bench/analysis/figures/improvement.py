@@ -1,51 +1,67 @@
-"""Probability that a run of PEARL ends above one of a baseline."""
+"""Probability that a run of the reference ends above one of a baseline."""
 
 from __future__ import annotations
 
-from pearl_bench.analysis import notes, ranks, style
-from pearl_bench.analysis.arms import LEVEL_IS, OWN
+from pearl_bench.analysis import looks, ranks
+from pearl_bench.analysis.arms import OWN
 from pearl_bench.analysis.comparison import Improvement, improvements
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.style import Sheet
 
 TITLE = "Probability of improvement"
 SUITES = ()
 ORDER = 6
 
 
-def draw(published: Published) -> Sheet:
-    """Draw one line per pair of PEARL and a baseline of the same budget."""
-    looks = style.looks(published)
-    pairs = list(improvements(published))
-    caption = [
-        "Probability that a run of PEARL ends higher than a run of the baseline with "
-        "the same budget, each at its own steps, family by family and as the mean over "
-        "them; the baseline under the suite's protocol or its own. "
-        f"{LEVEL_IS}. Right of the line at 0.5 PEARL is ahead. {ranks.TEST_IS}.",
-        *notes.caption(published),
-    ]
-    height = 1.0 + 0.28 * max(1, len(pairs))
-    sheet, (ax,) = style.sheet(1, caption, [], size=(6.5, height))
+def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
+    """Draw one line per baseline of the same budget, over all families together.
+
+    Nothing is drawn where all have the same probability: 1, as a rule.
+    """
+    arms = [arm for family in published.families for arm in family.headline]
+    labels = {arm.label for arm in arms}
+    pairs = _widest(
+        [p for p in improvements(published) if {p.method, p.baseline} <= labels]
+    )
+    if len({pair.found.probability for pair in pairs}) < 2:
+        return None
+    called, seen = looks.names(published, arms), looks.looks(published, arms)
+    panels = Panels(config, [""], height=0.15 + 0.34 * len(pairs) * config.font / 8)
+    (ax,) = panels.axes
     for y, pair in enumerate(pairs):
-        look = looks[pair.baseline]
         own = pair.part == OWN
-        face = "white" if own else look.color
-        ax.plot(pair.found.probability, y, look.marker, color=look.color, mfc=face)
-    style.categories(ax, [_name(pair) for pair in pairs])
-    ax.set_xlim(-0.02, 1.02)
-    ax.axvline(0.5, color="0.3", lw=1, ls="--")
-    ax.set_xlabel("probability of improvement")
-    if not pairs:
-        style.say(ax, "no runs of PEARL and of a baseline with the same budget yet")
-    return sheet
+        panels.mark(ax, pair.found.probability, y, seen[pair.baseline], own=own)
+    panels.categories(ax, [_name(pair, called) for pair in pairs], len(pairs))
+    ax.set_xlim(-0.03, 1.03)
+    ax.axvline(0.5, color="0.3", lw=0.8, ls="--")
+    compared = looks.method_name(published, published.reference)
+    panels.label(f"probability that {compared} is above")
+    about = (
+        f"Probability that a run of {compared} has a higher level (success rate where "
+        "the family has one) than a run of the baseline with the same budget, mean "
+        "over the families that both have; right of the line at 0.5 it is ahead. "
+        f"{ranks.TEST_IS}."
+    )
+    return panels.finish([about], called)
 
 
-def _name(pair: Improvement) -> str:
-    """Say what is compared, with how many runs, and its p-value."""
-    families = ", ".join(pair.families)
-    mine, theirs = (" + ".join(map(str, of)) for of in zip(*pair.runs, strict=True))
-    own = ", own protocol" if pair.part == OWN else ""
+def _widest(pairs: list[Improvement]) -> list[Improvement]:
+    """Return of every pair and protocol the comparison over most families."""
+    found: dict[tuple[object, ...], Improvement] = {}
+    for pair in pairs:
+        key = (pair.method, pair.baseline, pair.part)
+        if key not in found or len(pair.families) > len(found[key].families):
+            found[key] = pair
+    return list(found.values())
+
+
+def _name(pair: Improvement, called: dict[str, str]) -> str:
+    own = ", own exploration" if pair.part == OWN else ""
+    runs = [sum(of_one) for of_one in zip(*pair.runs, strict=True)]
+    families = len(pair.families)
     return (
-        f"{pair.method} over {pair.baseline}{own}\n"
-        f"{families}; {mine} runs over {theirs}, p = {pair.found.p:.2g}"
+        f"{called[pair.method]} over {called[pair.baseline]}{own}\n"
+        f"{families} {'family' if families == 1 else 'families'}, "
+        f"n = {runs[0]} and {runs[1]}, p = {pair.found.p:.2g}"
     )

@@ -2,74 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.lines import Line2D
-
-from pearl_bench.analysis import metaworld, notes, stats, style
+from pearl_bench.analysis import captions, curves, looks, metaworld, style
 from pearl_bench.analysis.arms import REPORTED, SUCCESS_IS
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.style import Sheet
 
 TITLE = "Success on Meta-World"
 SUITES = metaworld.SUITES
 ORDER = 10
+PARTS = {"test tasks": REPORTED, "training tasks": metaworld.TRAIN}
 
 
-def draw(published: Published) -> Sheet:
-    """Draw two panels per family: test tasks, training tasks."""
-    looks = style.looks(published)
-    names = {family.name for family in published.families}
-    quoted = [
-        row
-        for row in metaworld.PUBLISHED
-        if row.family in names and row.source == metaworld.PAPER
+def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
+    """Draw two panels per family, of test tasks and of training tasks.
+
+    Nothing is drawn that the learning curves show already: families whose training
+    tasks were not tested and of which nothing has been published.
+    """
+    quoted = {
+        family.name: [
+            row
+            for row in metaworld.PUBLISHED
+            if row.family == family.name and row.source == metaworld.PAPER
+        ]
+        for family in published.families
+    }
+    panes = [
+        (family, split, arms)
+        for family in published.families
+        if family.measure == "success"
+        for split, part in PARTS.items()
+        if (arms := [arm for arm in family.headline if arm.having(part)])
     ]
-    caption = [
-        "Share of test episodes that succeeded at any step, deterministic actions; "
-        f"{SUCCESS_IS}; mean over seeds where all have been evaluated. "
-        f"{_about(quoted)} {stats.METHOD}.",
-        *notes.caption(published),
-    ]
-    dotted = Line2D([], [], color="0.4", lw=1, ls=":", label="published, see the table")
-    handles = style.legend(looks, (), *([dotted] if quoted else []))
-    sheet, axes = style.sheet(2 * len(published.families), caption, handles, columns=2)
-    parts = {"test": REPORTED, "train": metaworld.TRAIN}
-    panels = [(f, split) for f in published.families for split in parts]
-    for ax, (family, split) in zip(axes, panels, strict=True):
-        arms = [arm for arm in family.arms if arm.having(parts[split])]
-        for arm in arms if family.measure == "success" else ():
-            steps, values, _ = arm.matched(parts[split], -1, "success")
-            name = f"curve {family.name} {arm.label} {parts[split]}"
-            if len(steps):
-                style.line(ax, steps, stats.mean_curve(name, values), looks[arm.label])
-        ax.set_title(f"{family.name}, {split} tasks")
-        ax.set_ylabel("success")
+    if not any(PARTS[split] != REPORTED or quoted[f.name] for f, split, _ in panes):
+        return None
+    shown = [arm for *_, arms in panes for arm in arms]
+    called, seen = looks.names(published, shown), looks.looks(published, shown)
+    panels = Panels(
+        config,
+        [f"{family.name}, {split}" for family, split, _ in panes],
+        [captions.counts(arms, called, PARTS[split]) for _, split, arms in panes],
+    )
+    for ax, (family, split, arms) in zip(panels.axes, panes, strict=True):
+        first = min(curves.first_step(arm, PARTS[split]) for arm in arms)
+        last = config.until or max(arm.steps[1] for arm in arms)
+        style.step_axis(ax, first, last, panels.ticks, log=config.log)
+        for arm in published.in_order(arms):
+            look, name = seen[arm.label], called[arm.label]
+            curves.draw_arm(ax, panels, arm, "success", look, name, PARTS[split])
         ax.set_ylim(-0.03, 1.03)
-        style.step_axis(ax)
-        for row in quoted:
-            if row.family == family.name:
-                level = float(getattr(row, split).value) / 100
-                ax.axhline(level, color="0.4", lw=1, ls=":")
-                place = (1.0, level)
-                ax.annotate(
-                    row.method,
-                    place,
-                    xycoords=("axes fraction", "data"),
-                    ha="right",
-                    va="bottom",
-                    fontsize=6,
-                    color="0.4",
-                )
-        style.say(ax, notes.on_face(family))
-    return sheet
+        for row in quoted[family.name]:
+            of = row.test if PARTS[split] == REPORTED else row.train
+            panels.quoted(ax, float(of.value) / 100, row.method)
+    panels.label("environment steps", "success rate")
+    about = (
+        "Share of episodes that succeeded at any step, deterministic actions; "
+        f"{SUCCESS_IS}. {curves.SEEDS_ARE}"
+    )
+    return panels.finish([about, _about(quoted)], called)
 
 
-def _about(quoted: Sequence[metaworld.Success]) -> str:
+def _about(quoted: dict[str, list[metaworld.Success]]) -> str:
     """Say what the dotted lines are."""
-    if not quoted:
+    if not any(quoted.values()):
         return "The Meta-World paper gives no number for these families."
     return (
-        "Dotted: published success of the paper's methods (Meta-World paper, 2021; "
-        "maxima over training, 225M steps and more)."
+        "Dotted: published success of the paper's methods, maxima over training of "
+        f"225M steps and more, not comparable ({metaworld.PAPER})."
     )

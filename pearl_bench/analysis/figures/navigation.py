@@ -2,79 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
+from matplotlib.colors import Colormap, LogNorm
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from pearl_bench.analysis import notes, stats, style
+from pearl_bench.analysis import captions, looks, notes, stats
 from pearl_bench.analysis.arms import Arm
+from pearl_bench.analysis.looks import Look
+from pearl_bench.analysis.options import COLUMN_WIDTH, AnalysisConfig
+from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.paths import Paths, load_paths
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.style import Look, Sheet
 from suites.navigation import GOAL_RADIUS
 
 TITLE = "Posterior sampling in the plane"
 SUITES = ("navigation",)
 ORDER = 20
-NARROW = 34
-"""Characters of a line on these panels."""
 EXAMPLES = 2
 """Tasks of a family whose paths are shown: the first ones of its list."""
+CURVES = {"posterior width": "width", "return": "total"}
+"""What is shown against episodes: its title, and the attribute of an episode."""
 
 
-def draw(published: Published) -> Sheet:
-    """Draw a row per family: paths of two tasks, posterior width, return."""
-    looks = style.looks(published)
-    paths = {found.run: found for found in load_paths(published.folder)}
-    families = published.families
-    traced = {
-        a.label for a in published.arms if any(r.row["run"] in paths for r in a.runs)
-    }
-    caption = [
-        "Left: successive episodes of two test tasks, light to dark, z inferred after "
+def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
+    """Draw paths of two tasks, posterior width and return of each traced family."""
+    paths = {of.run: of for folder in published.folders for of in load_paths(folder)}
+    traced = [
+        (family, arms)
+        for family in published.families
+        if (arms := [a for a in family.headline if _traced(a, paths)])
+    ]
+    if not traced:
+        return None
+    shown = [arm for _, arms in traced for arm in arms]
+    called, seen = looks.names(published, shown), looks.looks(published, shown)
+    of_first = {family.name: _traced(arms[0], paths)[0] for family, arms in traced}
+    heads = [
+        (f"{family.name}\n{title}", count)
+        for family, arms in traced
+        for title, count in _heads(of_first[family.name], arms, paths, called)
+    ]
+    panels = Panels(
+        config,
+        [title for title, _ in heads],
+        [count for _, count in heads],
+        columns=2 if config.width <= COLUMN_WIDTH else EXAMPLES + len(CURVES),
+    )
+    for i, (family, arms) in enumerate(traced):
+        first = i * (EXAMPLES + len(CURVES))
+        examples = panels.axes[first : first + EXAMPLES]
+        for j, ax in enumerate(examples):
+            _plane(ax, of_first[family.name], j)
+        _colorbar(examples, len(next(iter(of_first[family.name].episodes.values()))))
+        for ax, what in zip(
+            panels.axes[first + EXAMPLES :], CURVES.values(), strict=False
+        ):
+            for arm in published.in_order(arms):
+                look, name = seen[arm.label], called[arm.label]
+                _against_episodes(
+                    ax, panels, what, arm, _traced(arm, paths), look, name
+                )
+            if what == "width":
+                ax.set_ylim(bottom=0)
+            ax.set_xlabel("episodes inferred from")
+            ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    about = (
+        "Paths: successive episodes of two test tasks, light to dark, z inferred after "
         "each (algorithm 2 of the paper), deterministic actions; circles: the goals, "
         f"as large as the region of sparse reward ({GOAL_RADIUS} around the goal); one "
-        f"run, the first seed. {_checkpoints(paths.values())}Right: standard deviation "
-        "of the belief that an episode's z is drawn from, mean over dimensions of z "
-        "and tasks (the prior's is 1), and return, against the number of episodes that "
-        "z was inferred from. "
-        f"{stats.METHOD}.",
-        *notes.caption(published, traced),
-    ]
-    handles = style.legend({x: look for x, look in looks.items() if x in traced})
-    sheet, axes = style.sheet(
-        (EXAMPLES + 2) * len(families), caption, handles, columns=4, size=(2.6, 2.6)
+        f"run, the first seed. {_checkpoints(list(paths.values()))}Posterior width: "
+        "standard deviation of the belief that an episode's z is drawn from, mean over "
+        "dimensions of z and tasks (the prior's is 1), and return, against the number "
+        "of episodes that z was inferred from. Bold: mean over runs; thin: each run."
     )
-    for i, family in enumerate(families):
-        *examples, width, total = axes[4 * i : 4 * i + 4]
-        found = [(arm, _traced(arm, paths)) for arm in family.arms]
-        found = [(arm, of_arm) for arm, of_arm in found if of_arm]
-        for ax, title in ((width, "posterior width"), (total, "return")):
-            least = 0.0
-            for arm, of_arm in found:
-                values = _against_episodes(ax, title, arm, of_arm, looks[arm.label])
-                least = min(least, values.min() * 1.05)
-            ax.set_ylim(bottom=least)
-            ax.set_title(f"{family.name}\n{title}")
-            ax.set_xlabel("episodes inferred from")
-            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        for j, ax in enumerate(examples):
-            ax.set_title(family.name)
-            if found:
-                _plane(ax, family.name, found[0][1][0], j)
-        if not found:
-            for ax in (*examples, width, total):
-                style.say(ax, "no recorded paths yet", NARROW)
-        elif any(len(of_arm) == 1 for _, of_arm in found):
-            for ax in (width, total):
-                style.say(ax, "one run of an arm: no interval", NARROW)
-    return sheet
+    return panels.finish(
+        [about, captions.shown(published, [family for family, _ in traced])], called
+    )
+
+
+def _heads(
+    of: Paths, arms: Sequence[Arm], paths: Mapping[str, Paths], called: dict[str, str]
+) -> list[tuple[str, str]]:
+    """Return titles and numbers of runs of a family's panels."""
+    tasks = [f"task {task}" for task in sorted(of.episodes)[:EXAMPLES]]
+    numbers = {called[arm.label]: len(_traced(arm, paths)) for arm in arms}
+    count = captions.count_in_words(numbers)
+    return [*((task, "n = 1") for task in tasks), *((title, count) for title in CURVES)]
 
 
 def _traced(arm: Arm, paths: Mapping[str, Paths]) -> list[Paths]:
@@ -83,14 +102,21 @@ def _traced(arm: Arm, paths: Mapping[str, Paths]) -> list[Paths]:
 
 
 def _against_episodes(
-    ax: Axes, title: str, arm: Arm, runs: list[Paths], look: Look
-) -> np.ndarray:
-    """Draw the mean over an arm's runs; return the runs' values ``[R, E]``."""
-    what = {"posterior width": "width", "return": "total"}[title]
+    ax: Axes,
+    panels: Panels,
+    what: str,
+    arm: Arm,
+    runs: Sequence[Paths],
+    look: Look,
+    name: str,
+) -> None:
+    """Draw each run of an arm, and their mean."""
     values = np.stack([run.over_episodes(what) for run in runs])
+    episodes = np.arange(values.shape[1], dtype=float)
+    for of_run in values if len(values) > 1 else ():
+        panels.seed(ax, episodes, of_run, look)
     found = stats.mean_curve(f"paths {arm.family} {arm.label} {what}", values)
-    style.line(ax, np.arange(values.shape[1], dtype=float), found, look)
-    return values
+    panels.curve(ax, episodes, found, look, name)
 
 
 def _checkpoints(runs: Collection[Paths]) -> str:
@@ -102,17 +128,15 @@ def _checkpoints(runs: Collection[Paths]) -> str:
     return f"Recorded after {said} environment steps of training. "
 
 
-def _plane(ax: Axes, family: str, run: Paths, which: int) -> None:
+def _plane(ax: Axes, run: Paths, which: int) -> None:
     """Draw the episodes of one task, later ones darker."""
     task = sorted(run.episodes)[which]
-    ax.set_title(f"{family}\ntask {task}")
     episodes = run.episodes[task]
-    norm = LogNorm(1, max(2, len(episodes)))
-    colors = mpl.colormaps["viridis_r"]
+    norm, colors = _colors(len(episodes))
     for episode in episodes:
         x, y = episode.places.T
-        ax.plot(x, y, color=colors(norm(episode.number)), lw=1.1)
-        ax.plot(x[-1], y[-1], ".", color=colors(norm(episode.number)), ms=4)
+        ax.plot(x, y, color=colors(norm(episode.number)), lw=0.8)
+        ax.plot(x[-1], y[-1], ".", color=colors(norm(episode.number)), ms=3)
     for other, goal in run.goals.items():
         chosen = other == task
         ax.add_patch(
@@ -121,16 +145,29 @@ def _plane(ax: Axes, family: str, run: Paths, which: int) -> None:
                 GOAL_RADIUS,
                 fill=False,
                 ec="0.1" if chosen else "0.85",
-                lw=1.6 if chosen else 0.8,
+                lw=1.0 if chosen else 0.5,
                 zorder=3 if chosen else 1,
             )
         )
     ax.set_aspect("equal", adjustable="datalim")
-    ax.figure.colorbar(
-        ScalarMappable(norm, colors),
-        ax=ax,
-        label="episode",
-        ticks=[n for n in (1, 2, 3, 5, 10, 20) if n <= len(episodes)],
+
+
+def _colors(episodes: int) -> tuple[LogNorm, Colormap]:
+    return LogNorm(1, max(2, episodes)), mpl.colormaps["viridis_r"]
+
+
+def _colorbar(examples: Sequence[Axes], episodes: int) -> None:
+    """Say which episode a colour is."""
+    ticks = [n for n in (1, 2, 3, 5, 10, 20) if n <= episodes]
+    figure = examples[-1].get_figure()
+    assert figure is not None
+    bar = figure.colorbar(
+        ScalarMappable(*_colors(episodes)),
+        ax=examples,
+        ticks=ticks,
         format="%d",
-        shrink=0.8,
+        aspect=14,
+        pad=0.02,
     )
+    bar.ax.minorticks_off()
+    bar.set_label("episode")

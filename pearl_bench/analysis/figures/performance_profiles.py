@@ -4,43 +4,52 @@ from __future__ import annotations
 
 import numpy as np
 
-from pearl_bench.analysis import notes, stats, style
+from pearl_bench.analysis import looks, stats
 from pearl_bench.analysis.arms import LEVEL_IS
 from pearl_bench.analysis.comparison import SCORE_IS, level_scores, profile
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.style import Sheet
 
 TITLE = "Performance profiles"
 SUITES = ()
 ORDER = 5
-THRESHOLDS = np.linspace(-0.2, 1.2, 141)
+MARGIN = 0.05
+"""Score beyond the lowest and the highest that is shown."""
 
 
-def draw(published: Published) -> Sheet:
-    """Draw one curve per method."""
-    looks = style.looks(published)
-    caption = [
-        f"{SCORE_IS}. {LEVEL_IS}. Share of runs whose score is above the threshold, "
-        "mean over the families of a method, only of methods with "
-        f"{stats.FEW} runs of each. {stats.METHOD}.",
-        *notes.caption(published),
-    ]
-    sheet, (ax,) = style.sheet(1, caption, style.legend(looks), size=(6.0, 3.2))
-    short = []
-    for label in published.labels:
-        found = profile(published, label, THRESHOLDS)
-        if found is None:
-            continue
-        style.line(ax, THRESHOLDS, found, looks[label])
-        families = len(level_scores(published, label))
-        if families < len(published.families):
-            short.append(f"{label}: {families}")
-    ax.set_xlabel("threshold, normalised score")
-    ax.set_ylabel("share of runs above")
+def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
+    """Draw one curve per method that has enough runs."""
+    arms = [arm for family in published.families for arm in family.headline]
+    every = {
+        label: level_scores(published, label)
+        for label in published.ordered(arm.label for arm in arms)
+    }
+    values = [float(x) for scores in every.values() for s in scores.values() for x in s]
+    if not values:
+        return None
+    # the share changes at scores alone: these are all of its steps
+    ends = min(values) - MARGIN, max(values) + MARGIN
+    thresholds = np.unique([ends[0], *values, ends[1]])
+    found = {label: profile(published, label, thresholds) for label in every}
+    shown = {label: of for label, of in found.items() if of is not None}
+    if not shown:
+        return None
+    arms = [arm for arm in arms if arm.label in shown]
+    called, seen = looks.names(published, arms), looks.looks(published, arms)
+    panels = Panels(config, [""])
+    (ax,) = panels.axes
+    for label, of in shown.items():
+        runs = sum(map(len, every[label].values()))
+        name = f"{called[label]}: {len(every[label])} families, n = {runs}"
+        panels.curve(ax, thresholds, of, seen[label], name, steps=True)
+    ax.set_xlim(*ends)
     ax.set_ylim(-0.03, 1.03)
-    if not ax.has_data():
-        style.say(ax, f"no method has {stats.FEW} runs of each of its families yet")
-    if short:
-        total = len(published.families)
-        style.say(ax, f"of {total} families, {'; '.join(short)}", width=90)
-    return sheet
+    panels.label("threshold, normalised score", "share of runs above")
+    about = (
+        f"Share of runs, over all families of a method, whose score is above the "
+        f"threshold; all families weigh the same. {SCORE_IS}. {LEVEL_IS}. Of methods "
+        f"with fewer than {stats.FEW} runs of a family there is no profile. "
+        f"{stats.METHOD}."
+    )
+    return panels.finish([about], called)

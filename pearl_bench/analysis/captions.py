@@ -1,0 +1,69 @@
+"""What stands beside a figure: what it shows, and where its data are from."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from pearl_bench.analysis import notes
+from pearl_bench.analysis.arms import REPORTED, Arm, Part
+from pearl_bench.analysis.panels import Sheet
+from pearl_bench.analysis.scores import Family, Published
+
+
+def counts(
+    arms: Sequence[Arm], called: Mapping[str, str], part: Part = REPORTED
+) -> str:
+    """Say how many runs a panel's curves are of: ``n = 2``, ``n = 2 (PEARL: 1)``.
+
+    Args:
+        arms: what the panel shows.
+        called: their names in the figure, by label.
+        part: runs that were evaluated on it count.
+    """
+    return count_in_words({called[a.label]: len(a.having(part)) for a in arms})
+
+
+def count_in_words(numbers: Mapping[str, int]) -> str:
+    """Say how many runs there are of each name, that of most names once."""
+    common = max(Counter(numbers.values()).items(), key=lambda item: item[::-1])[0]
+    others = [f"{name}: {n}" for name, n in numbers.items() if n != common]
+    return f"n = {common}" + (f" ({', '.join(others)})" if others else "")
+
+
+def shown(published: Published, families: Sequence[Family]) -> str:
+    """Say which families of the suite a figure lacks, and how many those are."""
+    names = {family.name for family in families}
+    lacking = [family.name for family in published.families if family.name not in names]
+    if not lacking:
+        return ""
+    return (
+        f"Of the suite's {len(published.families)} families "
+        f"{len(lacking)} {'is' if len(lacking) == 1 else 'are'} left out, which "
+        f"{'has' if len(lacking) == 1 else 'have'} no data for this figure: "
+        f"{', '.join(lacking)}."
+    )
+
+
+def markdown(published: Published, title: str, sheet: Sheet) -> str:
+    """Return the text of the file that stands beside a figure."""
+    origin = [
+        f"{label}: {text}." if called == label else f"{called} ({label}): {text}."
+        for label, text in notes.provenance(published, sheet.called).items()
+        for called in [sheet.called[label]]
+    ]
+    said = notes.uneven(published, sheet.called)
+    parts = [f"# {plain(title)}: {plain(published.suite)}"]
+    parts += [plain(text) for text in sheet.about]
+    for heading, lines in (("Runs", origin), ("Notes", said)):
+        if lines:
+            items = "\n".join(f"- {plain(line)}" for line in lines)
+            parts.append(f"## {heading}\n\n{items}")
+    return "\n\n".join(parts) + "\n"
+
+
+def plain(text: str) -> str:
+    """Return a text such that Markdown shows it as it is: no markup, on one line."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^(\d+)([.)])|^([-+])", r"\1\\\2\3", escaped)

@@ -1,0 +1,175 @@
+"""Test returns against environment steps: what several figures draw on their panels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from pearl_bench.analysis import captions, notes, stats, style
+from pearl_bench.analysis.arms import OWN, REPORTED, REPORTED_IS, Arm, Measure, Part
+from pearl_bench.analysis.looks import GREY, Look, looks, method_name, names
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import Panels, Sheet
+from pearl_bench.analysis.reference import ReferenceCurve
+from pearl_bench.analysis.scores import Family, Published
+
+LAST = 1000
+"""Rank of what stands after all arms in a legend."""
+REFERENCE_DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+SEEDS_ARE = "Bold: mean over seeds where all have been evaluated; thin: each seed."
+
+
+def learning_curves(
+    published: Published,
+    config: AnalysisConfig,
+    *,
+    log: bool,
+    own: bool = False,
+    columns: int | None = None,
+) -> Sheet | None:
+    """Draw one panel per family and on it one curve per method.
+
+    Args:
+        published: the data.
+        config: the words.
+        log: axes reach from the first evaluation of any curve to the last; linear ones
+            end where the reference does, and methods that went on longer are dashed
+            lines at their levels.
+        own: of methods with a protocol of their own, that one.
+        columns: panels side by side.
+    """
+    families = [family for family in published.families if family.headline]
+    arms = [arm for family in families for arm in family.headline]
+    if not families or (own and not any(arm.having(OWN) for arm in arms)):
+        return None
+    called, seen = names(published, arms), looks(published, arms)
+    panels = Panels(
+        config,
+        [family.name for family in families],
+        [captions.counts(family.headline, called) for family in families],
+        columns=columns,
+        whole=True,
+    )
+    quoted: list[ReferenceCurve] = []
+    for ax, family in zip(panels.axes, families, strict=True):
+        first, last = limits(published, config, family, log=log)
+        style.step_axis(ax, first, last, panels.ticks, log=log)
+        quoted += _quote(ax, panels, published, family)
+        for arm in published.in_order(family.headline):
+            part = OWN if own and arm.having(OWN) else REPORTED
+            look, name = seen[arm.label], called[arm.label]
+            if first_step(arm, part) < last:
+                draw_arm(ax, panels, arm, family.measure, look, name, part)
+            if arm.steps[1] > last:
+                level = float(arm.levels(part, family.measure).mean())
+                panels.level(ax, level, name, notes.steps_of(arm), look)
+    panels.label("environment steps", f"test {families[0].measure}")
+    return panels.finish(_about(published, families, quoted, log=log, own=own), called)
+
+
+def draw_arm(
+    ax: Axes,
+    panels: Panels,
+    arm: Arm,
+    measure: Measure,
+    look: Look,
+    name: str,
+    part: Part = REPORTED,
+) -> None:
+    """Draw each run of an arm thin, and their mean bold."""
+    runs = arm.having(part)
+    if len(runs) > 1:
+        for run in runs:
+            points = run.episode(part, -1)
+            values = [point.value(measure) for point in points]
+            panels.seed(ax, [point.env_steps for point in points], values, look)
+    steps, values, _ = arm.matched(part, -1, measure)
+    if len(steps):
+        title = f"curve {arm.family} {arm.label} {part}"
+        x, *ends = style.with_breaks(steps, *stats.mean_curve(title, values))
+        panels.curve(ax, x, stats.Estimate(*ends), look, name, own=part == OWN)
+
+
+def first_step(arm: Arm, part: Part = REPORTED) -> int:
+    """Return the environment steps at an arm's first evaluation."""
+    return min(run.points[part][0].env_steps for run in arm.having(part))
+
+
+def limits(
+    published: Published, config: AnalysisConfig, family: Family, *, log: bool
+) -> tuple[float, float]:
+    """Return the first and the last environment step that a panel shows."""
+    shown = family.headline
+    first = min(first_step(arm) for arm in shown)
+    if config.until is not None:
+        return first, config.until
+    compared = [arm for arm in shown if arm.learner == published.reference]
+    if log or not compared:
+        compared = list(shown)
+    return first, max(arm.steps[1] for arm in compared)
+
+
+def outgrown(published: Published, config: AnalysisConfig) -> bool:
+    """Whether some method went on where linear axes have ended."""
+    return any(
+        arm.steps[1] > limits(published, config, family, log=False)[1]
+        for family in published.families
+        for arm in family.headline
+    )
+
+
+def _quote(
+    ax: Axes, panels: Panels, published: Published, family: Family
+) -> list[ReferenceCurve]:
+    """Draw others' published curves of a family, where they have been asked for."""
+    found = [
+        curve
+        for curve in published.reference_curves
+        if (curve.family, curve.measure) == (family.name, family.measure)
+    ]
+    every = sorted({curve.name for curve in published.reference_curves})
+    for curve in found:
+        i = every.index(curve.name)
+        dashes = REFERENCE_DASHES[i % len(REFERENCE_DASHES)]
+        look = Look(GREY, "", width=0.9, dashes=dashes, rank=LAST + i)
+        nothing = np.full_like(curve.values, np.nan)
+        of = stats.Estimate(curve.values, nothing, nothing)
+        panels.curve(ax, curve.steps, of, look, curve.name)
+    return found
+
+
+def _about(
+    published: Published,
+    families: Sequence[Family],
+    quoted: Sequence[ReferenceCurve],
+    *,
+    log: bool,
+    own: bool,
+) -> list[str]:
+    measure = {"return": "Undiscounted return", "success": "Success rate"}
+    compared = method_name(published, published.reference)
+    about = [
+        f"{measure[families[0].measure]}, deterministic actions, mean over the test "
+        f"tasks, of {REPORTED_IS}.",
+        SEEDS_ARE,
+    ]
+    if own:
+        about.append(
+            "Methods that train with more exploration than the suite gives are tested "
+            "after as much as that (dotted); the others by the suite's protocol."
+        )
+    if not log:
+        about.append(
+            f"Axes end where {compared} does; of a method that went on longer a dashed "
+            "line shows the level at the step beside it, mean over its runs."
+        )
+    return [
+        " ".join(about),
+        captions.shown(published, families),
+        *(
+            f"Grey, {curve.family}: {curve.name}, {curve.statistic}; {curve.source}."
+            for curve in quoted
+        ),
+    ]

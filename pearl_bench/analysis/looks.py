@@ -1,0 +1,140 @@
+"""How methods look, and what they are called, in every figure of every suite."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pearl_bench import registry
+from pearl_bench.analysis.arms import METHODS, Arm
+from pearl_bench.analysis.scores import Published
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+"""Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de)."""
+GREY = "0.55"
+"""Of other people's curves and numbers."""
+THIN, THICK = 1.1, 1.7
+"""Points, of a line and of the reference's."""
+DASHES = ("-", (0, (5, 1.2, 1, 1.2)), (0, (2, 1)), (0, (7, 1.2, 1, 1.2, 1, 1.2)))
+"""Of several arms of one method in one figure."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an arm is drawn.
+
+    Attributes:
+        color: as matplotlib has it.
+        marker: where points are shown.
+        width: of its line, in points.
+        dashes: of its line, as matplotlib has them.
+        rank: its place in a legend.
+    """
+
+    color: str
+    marker: str
+    width: float = THIN
+    dashes: Any = "-"
+    rank: int = 0
+
+
+KNOWN = {
+    "pearl": Look(BLUE, "o"),
+    "maml_trpo": Look(VERMILION, "^"),
+    "promp": Look(GREEN, "s"),
+    "rl2": Look(BLACK, "D"),
+}
+FURTHER = (ORANGE, PURPLE, SKY, YELLOW)
+VARIANTS = FURTHER[:3]
+FURTHER_MARKERS = "vPX<>*h"
+
+
+def of_method(learner: str) -> Look:
+    """Return the look of a method, by its name and nothing else that is shown.
+
+    Methods that are not the paper's take the further colours in the order of the
+    registry, and those that it does not know follow.
+    """
+    if learner in KNOWN:
+        return KNOWN[learner]
+    others = [name for name in registry.learner_names() if name not in KNOWN]
+    place = others.index(learner) if learner in others else len(others)
+    return Look(
+        FURTHER[place % len(FURTHER)],
+        FURTHER_MARKERS[place % len(FURTHER_MARKERS)],
+        dashes=DASHES[place // len(FURTHER) % len(DASHES)],
+    )
+
+
+def looks(published: Published, arms: Iterable[Arm]) -> dict[str, Look]:
+    """Return the look of every label that a figure shows.
+
+    The method that is compared is thick. Arms of one method differ in their dashes.
+    """
+    learners = {arm.label: arm.learner for arm in arms}
+    found: dict[str, Look] = {}
+    before = Counter[str]()
+    for rank, label in enumerate(x for x in published.labels if x in learners):
+        learner = learners[label]
+        look = replace(of_method(learner), rank=rank)
+        if before[learner]:
+            look = replace(look, dashes=DASHES[before[learner] % len(DASHES)])
+        if learner == published.reference:
+            look = replace(look, width=THICK)
+        before[learner] += 1
+        found[label] = look
+    return found
+
+
+def variants(learner: str, count: int) -> list[Look]:
+    """Return looks of arms that are all of one method, the first its own.
+
+    The others have colours that none of the paper's methods has.
+    """
+    others = [
+        Look(
+            VARIANTS[i % len(VARIANTS)],
+            FURTHER_MARKERS[i % len(FURTHER_MARKERS)],
+            dashes=DASHES[i // len(VARIANTS) % len(DASHES)],
+        )
+        for i in range(count - 1)
+    ]
+    every = [replace(of_method(learner), width=THICK), *others]
+    return [replace(look, rank=i) for i, look in enumerate(every[:count])]
+
+
+def names(published: Published, arms: Iterable[Arm]) -> dict[str, str]:
+    """Return what the arms of a figure are called in it, by label.
+
+    A name leaves out what all of them share: the budget, the arithmetic, the folder
+    of results; and what has been renamed has its new name.
+    """
+    parts = {arm.label: arm.parts for arm in arms}
+    learners = {arm.label: arm.learner for arm in arms}
+    budgets = {of_arm[1] for of_arm in parts.values()}
+
+    def name(label: str, left_out: Sequence[int]) -> str:
+        if label in published.renamed:
+            return published.renamed[label]
+        method, *rest = parts[label]
+        method = published.renamed.get(learners[label], method)
+        kept = [part for i, part in enumerate(rest, 1) if i not in left_out]
+        return " · ".join([method, *kept])
+
+    shortest = (1, 2) if len(budgets) == 1 else (2,)
+    found = {label: name(label, shortest) for label in parts}
+    for left_out in ([1] if len(budgets) == 1 else [], []):
+        often = Counter(found.values())
+        found = {
+            label: name(label, left_out) if often[short] > 1 else short
+            for label, short in found.items()
+        }
+    return found
+
+
+def method_name(published: Published, learner: str) -> str:
+    """Return what a method is called in the figures."""
+    return published.renamed.get(learner, METHODS.get(learner, learner))

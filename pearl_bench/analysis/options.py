@@ -1,0 +1,81 @@
+"""The words of ``python -m pearl_bench.analysis``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pearl_bench import registry
+from pearl_bench.config.types import KNOWN
+
+PAGE_WIDTH, COLUMN_WIDTH = 6.9, 3.3
+"""Inches, of the text of a page in two columns, and of one of them."""
+SMALLEST, LARGEST = 4.0, 24.0
+"""Sizes of type, in points."""
+
+
+@dataclass(frozen=True)
+class AnalysisConfig:
+    """What to draw, and how.
+
+    Attributes:
+        suite: the suite whose figures and tables are drawn.
+        results: folders of published results; several are shown side by side, each
+            with averages of its own.
+        out: where figures/, tables/ and report.html go: results/<suite> of the first
+            folder, and custom/ in it where any word below is given.
+        html: write report.html as well, one page that needs no network.
+        families: some of the suite's families; all if empty.
+        learners: some of the methods; all if empty.
+        runs: some of the runs, by their names in runs.csv or how these begin; all if
+            empty.
+        reference: the method that is compared; all others are its baselines.
+        reference_curves: draw others' published curves as well, in grey.
+        until: environment steps at which axes end; where the reference does if none.
+        log: logarithmic axes of environment steps in all figures.
+        width: of a figure, in inches; a column's figures have two panels a row.
+        font: size of titles, in points; all else is one point smaller.
+        caption: file writes <figure>.md beside it, sheet writes the caption under the
+            panels as well, none writes none.
+        format: kinds of file.
+        label: label.<arm>= is how an arm, or a method, is called in the figures; a
+            name that there is none of lists them.
+    """
+
+    suite: str = field(metadata={KNOWN: registry.suite_names})
+    results: list[str] = field(default_factory=lambda: ["results"])
+    out: str = ""
+    html: bool = False
+    families: list[str] = field(default_factory=list)
+    learners: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    reference: str = "pearl"
+    reference_curves: bool = False
+    until: float | None = None
+    log: bool = False
+    width: float = PAGE_WIDTH
+    font: float = 8.0
+    caption: Literal["file", "sheet", "none"] = "file"
+    format: list[Literal["pdf", "png", "svg"]] = field(
+        default_factory=lambda: ["pdf", "png"]
+    )
+    label: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for sizes that nothing can be drawn in."""
+        if not 1.5 <= self.width <= 60:
+            raise ValueError(f"width={self.width:g}: take 1.5 to 60 inches")
+        if not SMALLEST <= self.font <= LARGEST:
+            raise ValueError(
+                f"font={self.font:g}: take {SMALLEST:g} to {LARGEST:g} points"
+            )
+        if self.until is not None and not self.until > 0:
+            raise ValueError(f"until={self.until:g}: take a number of steps above 0")
+        if not self.format:
+            raise ValueError("format=: take some of pdf, png, svg")
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether a word makes the figures others than those that are published."""
+        usual = AnalysisConfig(self.suite, self.results, self.out, self.html)
+        return len(self.results) > 1 or self != usual

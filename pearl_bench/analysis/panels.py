@@ -1,0 +1,488 @@
+"""The panels of a figure: what is drawn on them, and the legend that it needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Annotation, Text
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
+from numpy.typing import ArrayLike
+
+from pearl_bench.analysis import style
+from pearl_bench.analysis.looks import THIN, Look
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.stats import Estimate
+from pearl_bench.analysis.style import LINE, SPACING, fitted, text_width
+
+LEAST_WIDTH, MOST_WIDTH = 1.6, 3.45
+"""Inches, of a panel with its labels, unless a figure asks for a whole row."""
+ASPECT, LOWEST, HIGHEST = 0.66, 1.0, 1.75
+"""Height of a panel's axes by its width, and its bounds in inches."""
+MARGIN = 0.42
+"""Inches of a panel that the numbers on its left take."""
+END_GAP = 3.0
+"""Points between the end of a line and its label."""
+LEAST_AXES = 1.05
+"""Inches of axes that the labels of levels must leave to be written out."""
+LEVEL_DASHES = (0, (4, 2))
+OWN_IS = "own exploration"
+"""Of the dotted curves."""
+TICK_ROOM = 0.42
+"""Inches of axis for a number at it."""
+BAND = 0.18
+"""Opacity of an interval."""
+DESCENT = 0.22
+"""Of a letter such as p below its line, in sizes."""
+PLACES = 6
+"""Decimals of a panel's place on the sheet, whose width and height are 1."""
+GREY = "0.35"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A finished figure.
+
+    Attributes:
+        figure: as it is saved.
+        about: paragraphs that say what it shows.
+        called: what the arms that it shows are called in it, by label.
+    """
+
+    figure: Figure
+    about: tuple[str, ...]
+    called: Mapping[str, str]
+
+
+@dataclass
+class _End:
+    """The label at the end of a level: all of it, or where room is short a part."""
+
+    ax: Axes
+    y: float
+    text: str
+    short: str
+    color: str
+
+
+@dataclass
+class _Entry:
+    """What a legend may name: a line, where it is drawn, and whether with a band."""
+
+    look: Look
+    marks: bool = False
+    own: bool = False
+    band: bool = False
+    lines: list[Line2D] = field(default_factory=list)
+
+
+class Panels:
+    """Panels in rows, under a legend of what can be seen on them."""
+
+    def __init__(
+        self,
+        config: AnalysisConfig,
+        titles: Sequence[str],
+        counts: Sequence[str] = (),
+        *,
+        columns: int | None = None,
+        height: float | None = None,
+        whole: bool = False,
+    ) -> None:
+        """Lay out panels.
+
+        Args:
+            config: says how wide the figure is.
+            titles: one per panel.
+            counts: the number of runs on each, in words.
+            columns: panels side by side; as many as have room if None.
+            height: of a panel's axes, in inches; it follows from their width if None.
+            whole: take all of the width, however few panels there are.
+        """
+        count = len(titles)
+        if columns is None:
+            most = max(1, int(config.width / LEAST_WIDTH))
+            columns = -(-count // -(-count // most))
+        self.columns = min(columns, count)
+        self.rows = -(-count // self.columns)
+        widest = config.width if whole else MOST_WIDTH * self.columns
+        self.width = min(config.width, widest)
+        self.config = config
+        self.panel = self.width / self.columns
+        self._font, self._small = config.font, config.font - 1
+        room = max(LOWEST, ASPECT * (self.panel - MARGIN))
+        self._height = height or min(HIGHEST, room)
+        self._engine = ConstrainedLayoutEngine(
+            w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.03
+        )
+        self.figure = Figure(figsize=(self.width, 2.0), layout=self._engine)
+        self.axes: list[Axes] = []
+        grid = self.figure.add_gridspec(self.rows, self.columns)
+        for i in range(count):
+            place = grid[i // self.columns, i % self.columns]
+            self.axes.append(self.figure.add_subplot(place))
+        self._x_label: Text | None = None
+        self._y_label: Text | None = None
+        self._ends: list[_End] = []
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._drawn: list[tuple[Axes, np.ndarray, np.ndarray]] = []
+        self._head = self._write_heads(titles, counts)
+
+    @property
+    def ticks(self) -> int:
+        """How many numbers an axis below a panel has room for."""
+        return max(2, min(5, int((self.panel - MARGIN) / TICK_ROOM)))
+
+    def _write_heads(self, titles: Sequence[str], counts: Sequence[str]) -> float:
+        """Write titles and numbers of runs; return the inches that they take."""
+        room = self.panel - 0.1
+        # n stands at the same height on every panel, and so do the titles
+        below = [fitted(text, room, self._small) if text else [] for text in counts]
+        below = below or [[] for _ in titles]
+        lines = max(map(len, below))
+        pad = 3.0 + LINE * self._small * lines + DESCENT * self._font
+        heads = [fitted(title, room, self._font) for title in titles]
+        for ax, title, of_count in zip(self.axes, heads, below, strict=True):
+            # at y=1 it stays where it is put
+            ax.set_title("\n".join(title), pad=pad, y=1.0, linespacing=SPACING)
+            if of_count:
+                ax.annotate(
+                    "\n".join(of_count),
+                    (0.5, 1),
+                    (0, 3.0 + DESCENT * self._small),
+                    xycoords="axes fraction",
+                    textcoords="offset points",
+                    ha="center",
+                    va="baseline",
+                    linespacing=SPACING,
+                    color=GREY,
+                )
+        return (pad + LINE * self._font * max(map(len, heads))) / 72
+
+    def label(self, x: str = "", y: str = "") -> None:
+        """Name the axes that all panels share, once for all of them."""
+        if x:
+            self._x_label = self.figure.supxlabel(x, fontsize=self._small)
+        if y:
+            self._y_label = self.figure.supylabel(y, fontsize=self._small)
+
+    def curve(
+        self,
+        ax: Axes,
+        x: np.ndarray,
+        of: Estimate,
+        look: Look,
+        name: str,
+        *,
+        own: bool = False,
+        marks: bool = False,
+        steps: bool = False,
+    ) -> None:
+        """Draw a curve ``[P]`` with its interval, if any; NaN leave it open.
+
+        Args:
+            ax: the panel.
+            x: ``[P]``.
+            of: its values.
+            look: how.
+            name: in the legend.
+            own: it is of the method's own protocol: dotted.
+            marks: mark its points.
+            steps: a value holds up to the next point.
+        """
+        (line,) = ax.plot(
+            x,
+            of.value,
+            **_line(look, own=own, marks=marks),
+            drawstyle="steps-post" if steps else "default",
+        )
+        self._drawn += [(ax, x, y) for y in of]
+        kind = "own" if own else "curve"
+        entry = self._entries.setdefault((name, kind), _Entry(look, marks, own))
+        entry.lines.append(line)
+        if np.isfinite(of.low).any():
+            ax.fill_between(
+                x,
+                of.low,
+                of.high,
+                color=look.color,
+                alpha=BAND,
+                lw=0,
+                step="post" if steps else None,
+            )
+            entry.band = True
+
+    def seed(self, ax: Axes, x: ArrayLike, y: ArrayLike, look: Look) -> None:
+        """Draw one run of several, thin."""
+        self._drawn.append((ax, np.asarray(x, float), np.asarray(y, float)))
+        ax.plot(x, y, color=look.color, lw=0.4, alpha=0.55, zorder=1.9)
+
+    def level(self, ax: Axes, y: float, name: str, at: str, look: Look) -> None:
+        """Draw the level of a method: dashed, and named at its end.
+
+        Where room is short the name stands in the legend alone.
+
+        Args:
+            ax: the panel.
+            y: the level.
+            name: of the method.
+            at: of what the level is, such as its environment steps.
+            look: how the method is drawn.
+        """
+        dashed = replace(look, dashes=LEVEL_DASHES, width=0.9)
+        line = ax.axhline(y, color=look.color, lw=dashed.width, ls=dashed.dashes)
+        self._ends.append(_End(ax, y, f"{name} at {at}", at, look.color))
+        self._entries.setdefault((name, "level"), _Entry(dashed)).lines.append(line)
+
+    def quoted(self, ax: Axes, y: float, name: str) -> None:
+        """Draw a level that somebody else has published: dotted, named at its end."""
+        ax.axhline(y, color=GREY, lw=0.9, ls=":")
+        self._ends.append(_End(ax, y, name, name, GREY))
+
+    def whisker(
+        self, ax: Axes, y: float, of: Estimate, entry: int, look: Look, *, few: bool
+    ) -> None:
+        """Draw one entry of an estimate, an interval as a bar, a range as a line.
+
+        Args:
+            ax: the panel.
+            y: place.
+            of: the estimate.
+            entry: of its arrays.
+            look: how.
+            few: its ends are a range, because the runs are few.
+        """
+        value, low, high = (float(end[entry]) for end in of)
+        if few:
+            ax.plot([low, high], [y, y], "|-", color=look.color, lw=0.8, ms=4, mew=0.8)
+        else:
+            ax.plot([low, high], [y, y], color=look.color, lw=4, alpha=0.35)
+        self.mark(ax, value, y, look)
+
+    def mark(
+        self, ax: Axes, x: float, y: float, look: Look, *, own: bool = False
+    ) -> None:
+        """Draw one number, hollow if it is of a method's own protocol."""
+        properties = _line(look, own=own, marks=True) | {"ls": "", "ms": 4}
+        ax.plot([x], [y], **properties)
+
+    def categories(self, ax: Axes, names: Sequence[str], lines: int) -> None:
+        """Name the lines of a panel of whiskers, the first on top, or none of them."""
+        ax.set_yticks(range(lines), names or [""] * lines)
+        ax.tick_params(axis="y", length=0)
+        ax.set_ylim(lines - 0.5, -0.5)
+        ax.margins(x=0.08)
+        ax.grid(visible=False, axis="y")
+
+    def finish(self, about: Sequence[str], called: Mapping[str, str]) -> Sheet:
+        """Add the legend and the labels of levels, and settle the layout.
+
+        Args:
+            about: paragraphs that say what the figure shows.
+            called: what the arms that it shows are called in it, by label.
+        """
+        for ax in self.axes:
+            if type(ax.yaxis.get_major_locator()).__name__ == "AutoLocator":
+                ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+            if ax.get_autoscaley_on() and not ax.get_autoscalex_on():
+                self._fit_height(ax)
+        lines = self._legend()
+        self._fit_ends()
+        axis = 2.2 * LINE * self._small / 72
+        height = self.rows * (self._height + self._head + axis) + 0.1
+        height += LINE * (lines + 1) * self._small / 72
+        text = self._caption(about)
+        below = (len(text) * LINE * 6 + 6) / 72 if text else 0.0
+        height += below
+        self.figure.set_size_inches(self.width, height)
+        self._engine.set(rect=(0, below / height, 1, 1 - below / height))
+        written = self._place_ends()
+        self._settle(below / height)
+        self._spread_ends(written)
+        if text:
+            self.figure.text(
+                0.06 / self.width,
+                0.06 / height,
+                "\n".join(text),
+                fontsize=6,
+                color=GREY,
+                linespacing=SPACING,
+                va="bottom",
+            )
+        return Sheet(self.figure, tuple(filter(None, about)), called)
+
+    def _fit_height(self, ax: Axes) -> None:
+        """Let a panel be as high as what can be seen on it, not what was cut off."""
+        left, right = ax.get_xlim()
+        levels = [end.y for end in self._ends if end.ax is ax]
+        seen = [np.array(levels, float)]
+        for of, x, y in self._drawn:
+            if of is ax:
+                ends = np.interp([left, right], x, y, left=np.nan, right=np.nan)
+                seen += [y[(left <= x) & (x <= right)], ends]
+        every = np.concatenate(seen)
+        every = every[np.isfinite(every)]
+        if len(every) and every.min() < every.max():
+            margin = 0.05 * (every.max() - every.min())
+            ax.set_ylim(every.min() - margin, every.max() + margin)
+
+    def _caption(self, about: Sequence[str]) -> list[str]:
+        """Return the lines of a caption under the panels, if one is wanted."""
+        if self.config.caption != "sheet":
+            return []
+        return [line for text in about for line in fitted(text, self.width - 0.12, 6)]
+
+    def _legend(self) -> int:
+        """Name what can be seen; return the number of lines that takes."""
+        entries = self._visible()
+        if not entries:
+            return 0
+        handle = 4.0 * self._small / 72
+        room = self.width - 0.1
+        texts = [fitted(name, room - handle, self._small) for name in entries]
+        widths = [
+            handle + max(text_width(line, self._small) for line in text)
+            for text in texts
+        ]
+        lines = _lines_of_columns(widths, room)
+        legend = self.figure.legend(
+            [_handle(entry) for entry in entries.values()],
+            ["" for _ in texts],
+            loc="outside upper center",
+            ncols=-(-len(entries) // lines),
+            handler_map={tuple: HandlerTuple(ndivide=1)},
+        )
+        # set afterwards: a label that begins with _ would be left out
+        for written, text in zip(legend.get_texts(), texts, strict=True):
+            written.set_text("\n".join(text))
+        return lines * max(map(len, texts))
+
+    def _visible(self) -> dict[str, _Entry]:
+        """Return what the legend names: each method once, and what dots mean."""
+        kinds = ["curve", "own", *([] if self._is_roomy else ["level"])]
+        seen = [
+            (name, kind, entry)
+            for (name, kind), entry in self._entries.items()
+            if kind in kinds and any(map(_is_visible, entry.lines))
+        ]
+        seen.sort(key=lambda item: (item[2].look.rank, kinds.index(item[1])))
+        found: dict[str, _Entry] = {}
+        for name, _, entry in seen:
+            found.setdefault(name, entry)
+        own = [entry for _, kind, entry in seen if kind == "own"]
+        if own:
+            marker = "o" if own[0].marks else ""
+            look = Look(GREY, marker, width=THIN)
+            found[OWN_IS] = _Entry(look, own[0].marks, own=True)
+        return found
+
+    @property
+    def _is_roomy(self) -> bool:
+        """Whether the labels of levels leave room for the panels when written out."""
+        widths = [text_width(end.text, self._small) for end in self._ends]
+        return self.panel - MARGIN - max(widths, default=0) >= LEAST_AXES
+
+    def _fit_ends(self) -> None:
+        """Make the panels high enough for the labels of their levels."""
+        most = max(Counter(id(end.ax) for end in self._ends).values(), default=0)
+        self._height = max(self._height, most * LINE * self._small / 72)
+
+    def _place_ends(self) -> list[Annotation]:
+        """Write the labels of levels, for the layout to make room."""
+        return [
+            end.ax.annotate(
+                end.text if self._is_roomy else end.short,
+                (1, end.y),
+                (END_GAP, 0),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                color=end.color,
+                va="center",
+                annotation_clip=False,
+            )
+            for end in self._ends
+        ]
+
+    def _spread_ends(self, written: Sequence[Annotation]) -> None:
+        """Move the labels of levels apart where they would overlap."""
+        for ax in self.axes:
+            found = [i for i, end in enumerate(self._ends) if end.ax is ax]
+            points = ax.get_position().height * self.figure.get_figheight() * 72
+            low, high = ax.get_ylim()
+            wanted = np.array([self._ends[i].y for i in found], float)
+            wanted = (wanted - low) / (high - low) * points
+            places = style.spread(wanted, 1.1 * self._small, 0.0, points)
+            for i, place, at in zip(found, places, wanted, strict=True):
+                written[i].xyann = (END_GAP, round(float(place - at), 3))
+
+    def _settle(self, below: float) -> None:
+        """Fix the places of the panels, rounded, for all formats.
+
+        The solver of the constrained layout differs in the last bits from process to
+        process, and with them what is placed by them.
+        """
+        figure = self.figure
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for ax in figure.axes:
+            places = ax.get_position(original=True)
+            ax.set_position(Bbox(places.get_points().round(PLACES)))
+        sides = np.array([ax.get_position().get_points() for ax in self.axes])
+        middle = (sides.min((0, 1)) + sides.max((0, 1))) / 2
+        if self._x_label:  # the layout puts it at the edge of the sheet
+            y = self._x_label.get_position()[1] + below
+            self._x_label.set_position((round(middle[0], PLACES), round(y, PLACES)))
+        if self._y_label:
+            self._y_label.set_y(round(middle[1], PLACES))
+
+
+def _lines_of_columns(widths: Sequence[float], room: float) -> int:
+    """Return how many entries one below the other let a legend fit, at least."""
+    for lines in range(1, len(widths)):
+        columns = [widths[i : i + lines] for i in range(0, len(widths), lines)]
+        if sum(map(max, columns)) <= room:
+            return lines
+    return len(widths)
+
+
+def _is_visible(line: Line2D) -> bool:
+    """Whether a part of a line lies within its panel's axis."""
+    ax = line.axes
+    assert ax is not None
+    x, y = (np.asarray(data, float) for data in line.get_data())
+    shown = x[np.isfinite(y)]
+    left, right = ax.get_xlim()
+    return bool(len(shown)) and shown.min() < right and shown.max() >= left
+
+
+def _handle(entry: _Entry) -> Any:
+    """Return what stands before a name in the legend."""
+    look = entry.look
+    line = Line2D([], [], **_line(look, own=entry.own, marks=entry.marks))
+    if not entry.band:
+        return line
+    return (Patch(fc=to_rgba(look.color, BAND), lw=0), line)
+
+
+def _line(look: Look, *, own: bool, marks: bool) -> dict[str, Any]:
+    """Return the properties of a line as matplotlib has them."""
+    return {
+        "color": look.color,
+        "lw": look.width,
+        "ls": ":" if own else look.dashes,
+        "marker": look.marker if marks else None,
+        "ms": 3,
+        "mfc": "white" if own else look.color,
+        "mew": 0.6,
+    }

@@ -1,0 +1,158 @@
+"""What a command line of ``python -m pearl_bench.analysis`` shows of published runs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pearl_bench import registry
+from pearl_bench.analysis.arms import Arm, RunCurve
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.reference import load_reference
+from pearl_bench.analysis.scores import Family, Published, load
+from pearl_bench.config.types import ConfigError
+from pearl_bench.config.words import check_names, suggest
+
+
+def select(config: AnalysisConfig) -> Published:
+    """Read what is published, and return what the words ask for.
+
+    Raises:
+        PublishedError: nothing is published, or the files do not fit together.
+        ConfigError: a word names something that there is not, or leaves nothing.
+    """
+    results = [Path(folder).expanduser() for folder in config.results]
+    found = _merged([load(folder, config.suite) for folder in results])
+    learners = _known_learners(found)
+    check_names("reference", [config.reference], learners)
+    found = _narrowed(found, config, learners)
+    return replace(
+        found,
+        reference=config.reference,
+        renamed=_renamed(found, config),
+        reference_curves=tuple(load_reference(results))
+        if config.reference_curves
+        else (),
+    )
+
+
+def slug(arm: Arm) -> str:
+    """Return what an arm is called in the word label.<arm>=."""
+    return re.sub(r"\W+", "-", "-".join([arm.learner, *arm.parts[1:]]), flags=re.A)
+
+
+def _known_learners(published: Published) -> list[str]:
+    return list(
+        dict.fromkeys(
+            [*registry.learner_names(), *(arm.learner for arm in published.arms)]
+        )
+    )
+
+
+def _merged(every: Sequence[Published]) -> Published:
+    """Return what several folders hold, a run that stands in two of them once.
+
+    It is the same run if it has its name and began at the same time; the one with more
+    evaluations stays. Arms of several folders that have one label are told apart.
+    """
+    first = every[0]
+    if len(every) == 1:
+        return first
+    sources = _told_apart([published.folders[0].parent for published in every])
+    best: dict[tuple[str, str], tuple[int, int]] = {}
+    for i, published in enumerate(every):
+        for arm in published.arms:
+            for run in arm.runs:
+                have = best.get(_identity(run), (0, i))
+                best[_identity(run)] = max(have, (run.last_step, -i))
+    families: list[Family] = []
+    for family in first.families:
+        arms = [
+            replace(arm, runs=runs, source=source)
+            for i, (published, source) in enumerate(zip(every, sources, strict=True))
+            for other in published.families
+            if other.name == family.name
+            for arm in other.arms
+            if (runs := tuple(r for r in arm.runs if best[_identity(r)][1] == -i))
+        ]
+        families.append(replace(family, arms=tuple(arms)))
+    often = Counter(
+        label for published in every for label in {arm.label for arm in published.arms}
+    )
+    families = [
+        replace(family, arms=tuple(_with_source(arm, often) for arm in family.arms))
+        for family in families
+    ]
+    folders = tuple(published.folder for published in every)
+    return replace(first, folders=folders, families=tuple(families))
+
+
+def _identity(run: RunCurve) -> tuple[str, str]:
+    return run.row["run"], run.row["started"]
+
+
+def _told_apart(folders: Sequence[Path]) -> list[str]:
+    """Return the folders' names, or where these are alike their paths."""
+    names = Counter(folder.resolve().name for folder in folders)
+    return [
+        str(folder) if names[folder.resolve().name] > 1 else folder.resolve().name
+        for folder in folders
+    ]
+
+
+def _with_source(arm: Arm, often: Counter[str]) -> Arm:
+    if often[arm.label] == 1:
+        return arm
+    return replace(arm, parts=(*arm.parts, arm.source))
+
+
+def _narrowed(
+    published: Published, config: AnalysisConfig, learners: Sequence[str]
+) -> Published:
+    """Keep the families, methods and runs that are named."""
+    suite = [family.name for family in registry.suite(published.suite).families]
+    check_names("families", config.families, suite)
+    check_names("learners", config.learners, learners)
+    names = [run.row["run"] for arm in published.arms for run in arm.runs]
+    for start in config.runs:
+        if not any(name.startswith(start) for name in names):
+            raise ConfigError(f"runs={start} is unknown{suggest(start, names)}")
+    families = []
+    for family in published.families:
+        if config.families and family.name not in config.families:
+            continue
+        arms = [
+            replace(arm, runs=runs)
+            for arm in family.arms
+            if not config.learners or arm.learner in config.learners
+            if (runs := tuple(run for run in arm.runs if _is_chosen(run, config.runs)))
+        ]
+        families.append(replace(family, arms=tuple(arms)))
+    if not any(family.arms for family in families):
+        had = sorted({f"{arm.learner} on {arm.family}" for arm in published.arms})
+        raise ConfigError(
+            "families=, learners= and runs= leave no run of those published, which "
+            f"are of {', '.join(had)}"
+        )
+    return replace(published, families=tuple(families))
+
+
+def _is_chosen(run: RunCurve, starts: Sequence[str]) -> bool:
+    return not starts or run.row["run"].startswith(tuple(starts))
+
+
+def _renamed(published: Published, config: AnalysisConfig) -> dict[str, str]:
+    """Return the names that the words give, by method or label."""
+    methods = {arm.learner: arm.learner for arm in published.arms}
+    labels = {slug(arm): arm.label for arm in published.arms}
+    known = {**labels, **methods}
+    for name in config.label:
+        if name not in known:
+            raise ConfigError(
+                f"label.{name}= is unknown; known are: "
+                f"{', '.join(f'label.{arm}=' for arm in sorted(known))}"
+            )
+    return {known[name]: text for name, text in config.label.items()}

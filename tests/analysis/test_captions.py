@@ -1,0 +1,81 @@
+"""What stands beside a figure: whole, and shown by Markdown as it is."""
+
+from html import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import draw, published, run_of, seeds
+from markdown_it import MarkdownIt
+from matplotlib.text import Text
+
+from pearl_bench.analysis import captions
+from pearl_bench.analysis.figures import learning_curves
+
+
+def rendered(text):
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(text)
+    return html.removeprefix("<p>").removesuffix("</p>\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("<b>x</b>", "a_b_c and *d*", "[link](x)", "1. item", "12) item", "- item"),
+        *("# head", "a | b", "`code`", "&amp;", "\\*", "![i](j)", "~~x~~", "$x$"),
+        *("> quote", "+ item", "<!-- comment -->", "=== ", "---", "***"),
+    ],
+)
+def test_markdown_shows_a_text_as_it_is(text):
+    shown = escape(" ".join(text.split()), quote=False)
+    assert rendered(captions.plain(text)) == shown
+
+
+@given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"])))
+def test_any_text_is_shown_as_it_is(text):
+    shown = " ".join(text.split())
+    assert rendered(captions.plain(text)).replace("&quot;", '"') == escape(
+        shown, quote=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"PEARL": 2, "RL²": 2}, "n = 2"),
+        ({"PEARL": 1, "RL²": 2, "ProMP": 2}, "n = 2 (PEARL: 1)"),
+        ({"PEARL": 1, "RL²": 2}, "n = 2 (PEARL: 1)"),
+        ({"PEARL": 5, "RL²": 2, "ProMP": 1}, "n = 5 (RL²: 2, ProMP: 1)"),
+    ],
+)
+def test_numbers_of_runs(numbers, said):
+    assert captions.count_in_words(numbers) == said
+
+
+def test_the_file_beside_a_figure_says_what_it_rests_on():
+    found = published(
+        *seeds(2, commit="b" * 40),
+        run_of(family="ant-fwd-back", learner="rl2", seed=3),
+        run_of(family="ant-fwd-back", learner="rl2", budget="quick", commit="c" * 40),
+    )
+    sheet = draw(found)
+    text = captions.markdown(found, learning_curves.TITLE, sheet)
+    assert text.startswith("# Learning curves: locomotion\n\n")
+    assert "commit bbbbbbb" in text
+    assert "seeds 0, 1" in text
+    assert "ccccccc" not in text  # of an arm that is not shown
+    assert (
+        "Of the suite's 6 families 4 are left out, which have no data for this figure: "
+        "half-cheetah-fwd-back, ant-goal-2d, humanoid-direc-2d, walker-2d-params."
+    ) in " ".join(text.split())
+    assert "- PEARL (PEARL · paper · float32): half-cheetah-vel;" in text
+
+
+def test_a_figures_face_has_none_of_it():
+    found = published(*seeds(2), *seeds(1, learner="rl2", steps=(50_000, 90_000)))
+    for name in ("learning-curves", "adaptation", "score-over-time"):
+        sheet = draw(found, name)
+        face = " ".join(text.get_text() for text in sheet.figure.findobj(Text))
+        assert "n = 2 (RL²: 1)" in face
+        for said in ("seed", "commit", "aaaaaaa", "bootstrap", "Note", "r0"):
+            assert said not in face

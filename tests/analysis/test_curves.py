@@ -1,0 +1,303 @@
+"""What the figures show, what they leave out, and which are not written at all."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import draw, drawn, published, run_of, seeds
+
+from pearl_bench.analysis import report
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.reference import load_reference
+
+SUITE = "locomotion"
+LONG = (200_000, 400_000, 600_000)
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def lines_of(ax, color):
+    return [line for line in ax.lines if line.get_color() == color]
+
+
+def x_of(line):
+    return np.asarray(line.get_xdata()).tolist()
+
+
+def y_of(line):
+    return np.asarray(line.get_ydata()).tolist()
+
+
+def about(sheet):
+    return " ".join(sheet.about)
+
+
+BLUE, BLACK = "#0072B2", "#000000"
+
+
+def test_one_curve_per_method_that_of_the_longest_budget():
+    found = published(
+        *seeds(2),
+        *seeds(1, budget="quick", steps=(1000, 2000)),
+        *seeds(2, precision="bf16", steps=(1000, 2000, 3000)),
+        *seeds(1, settings={"recurrent": True}, steps=tuple(range(1000, 50_000, 1000))),
+    )
+    sheet = draw(found)
+    (ax,) = sheet.figure.axes
+    bold = [line for line in lines_of(ax, BLUE) if line.get_linewidth() > 1]
+    assert len(bold) == 1
+    assert x_of(bold[0])[-1] == 10_000
+    assert list(sheet.called) == ["PEARL · paper · float32"]
+    assert ax.get_xlim() == (0, 10_000)
+
+
+def test_seeds_are_thin_the_mean_is_bold_and_nothing_is_marked():
+    ax = draw(published(*seeds(3))).figure.axes[0]
+    thin = [line for line in lines_of(ax, BLUE) if line.get_linewidth() < 1]
+    (bold,) = [line for line in lines_of(ax, BLUE) if line.get_linewidth() > 1]
+    assert len(thin) == 3
+    values = np.mean([y_of(line) for line in thin], axis=0)
+    assert y_of(bold) == pytest.approx(values)
+    assert {str(line.get_marker()) for line in ax.lines} <= {"None", ""}
+
+
+def test_a_pause_in_a_curve_stays_open():
+    steps = (1000, 2000, 3000, 9000, 10_000)
+    ax = draw(published(*seeds(2, steps=steps))).figure.axes[0]
+    bold = max(ax.lines, key=lambda line: line.get_linewidth())
+    x, y = np.asarray(bold.get_xdata()), np.asarray(bold.get_ydata())
+    assert x.tolist() == [1000, 2000, 3000, 6000, 9000, 10_000]
+    assert np.isnan(y).tolist() == [False] * 3 + [True, False, False]
+
+
+def test_what_went_on_longer_is_a_level_with_its_steps():
+    found = published(*seeds(2), *seeds(2, learner="rl2", steps=LONG))
+    ax = draw(found).figure.axes[0]
+    (level,) = lines_of(ax, BLACK)
+    assert level.get_linestyle() == "--"
+    assert y_of(level)[0] == pytest.approx(400 + 3 + 0.5)  # all three, two seeds
+    assert [text.get_text() for text in ax.texts] == ["n = 2", "RL² at 600k"]
+    uneven = published(
+        *seeds(2),
+        *seeds(1, learner="rl2", steps=LONG),
+        run_of(learner="rl2", seed=5, steps=LONG[:2]),
+    )
+    ax = draw(uneven).figure.axes[0]
+    assert ax.texts[1].get_text() == "RL² at 400k to 600k"
+
+
+def test_without_the_reference_axes_end_at_the_last_datum():
+    found = published(
+        *seeds(1, learner="rl2", steps=LONG), *seeds(1, learner="promp", steps=LONG[:2])
+    )
+    ax = draw(found).figure.axes[0]
+    assert ax.get_xlim() == (0, 600_000)
+    assert [text.get_text() for text in ax.texts] == ["n = 1"]
+    assert drawn(found, "learning-curves-log") is None  # it would show nothing more
+
+
+def test_panels_without_data_are_left_out_and_counted():
+    sheet = draw(published(*seeds(2), *seeds(2, family="ant-fwd-back")))
+    titles = [ax.get_title() for ax in sheet.figure.axes]
+    assert titles == ["half-cheetah-vel", "ant-fwd-back"]
+    assert "Of the suite's 6 families 4 are left out" in about(sheet)
+
+
+def test_own_exploration_is_a_figure_of_its_own():
+    found = published(
+        *seeds(2), *seeds(2, learner="promp", steps=LONG, own=tuple(range(1, 22)))
+    )
+    for name, styles in (
+        ("learning-curves-log", {"-"}),
+        ("learning-curves-own", {":"}),
+    ):
+        ax = draw(found, name).figure.axes[0]
+        bold = [x for x in lines_of(ax, "#009E73") if x.get_linewidth() > 1]
+        assert {line.get_linestyle() for line in bold} == styles
+    assert drawn(published(*seeds(2)), "learning-curves-own") is None
+
+
+def test_other_arms_have_a_figure_of_their_own():
+    found = published(
+        *seeds(2),
+        *seeds(1, budget="quick"),
+        *seeds(1, settings={"recurrent": True}),  # an ablation: it has another one
+        *seeds(2, learner="rl2"),
+    )
+    sheet = draw(found, "variants")
+    (ax,) = sheet.figure.axes
+    assert ax.get_title() == "half-cheetah-vel\nPEARL"
+    assert set(sheet.called.values()) == {"paper", "quick"}
+    assert drawn(published(*seeds(2)), "variants") is None
+
+
+DEFAULT = {"recurrent": False, "context_sampler": "recent", "probabilistic": True}
+
+
+def test_each_ablation_stands_beside_pearl_as_it_is():
+    found = published(
+        *seeds(2, settings=DEFAULT),
+        *seeds(2, settings=DEFAULT | {"recurrent": True}),
+        *seeds(1, settings=DEFAULT | {"context_sampler": "rl-batch"}),
+        *seeds(1, settings=DEFAULT | {"recurrent": True, "probabilistic": False}),
+        *seeds(1, learner="rl2"),
+    )
+    sheet = draw(found, "ablations")
+    encoder, sampler = sheet.figure.axes
+    assert encoder.get_title() == "half-cheetah-vel\nencoder (fig. 5)"
+    assert sampler.get_title() == "half-cheetah-vel\ncontext (fig. 6)"
+    for ax in (encoder, sampler):
+        assert len([x for x in ax.lines if x.get_linewidth() > 1]) == 2
+    assert "pearl.context_sampler=whole-buffer yet on half-cheetah-vel" in about(sheet)
+    assert "pearl.probabilistic=false yet on half-cheetah-vel" in about(sheet)
+    assert "pearl.recurrent" not in about(sheet)
+    assert drawn(published(*seeds(2, settings=DEFAULT)), "ablations") is None
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_adaptation_begins_with_the_episode_before_any_experience(first):
+    episodes = tuple(range(first, 4))
+    found = published(
+        *seeds(2, episodes=episodes),
+        *seeds(1, learner="promp", steps=LONG, own=tuple(range(first, 22))),
+    )
+    sheet = draw(found, "adaptation")
+    ax = sheet.figure.axes[0]
+    bold = max(ax.lines, key=lambda line: line.get_linewidth())
+    assert x_of(bold) == list(episodes)
+    assert min(ax.get_xticks()) == first
+    assert ("Episode 0 is deterministic" in about(sheet)) == (first == 0)
+    short = draw(published(*seeds(2, episodes=episodes)), "adaptation")
+    assert x_of(short.figure.axes[0].lines[0]) == list(episodes)
+
+
+def test_adaptation_of_a_single_episode_says_nothing():
+    assert drawn(published(*seeds(2, episodes=(1,))), "adaptation") is None
+
+
+def test_aggregates_say_more_than_one_number():
+    one_family = published(*seeds(2), *seeds(2, learner="rl2"))
+    assert drawn(one_family, "aggregates") is None
+    two = published(
+        *seeds(2, value=lambda s, e: -100.0),
+        *seeds(2, family="ant-fwd-back", value=lambda s, e: 500.0),
+    )
+    titles = [ax.get_title() for ax in draw(two, "aggregates").figure.axes]
+    assert titles == ["mean"]  # of two families the median is the mean, and so on
+    many = published(
+        *(
+            run
+            for i, family in enumerate(
+                ["half-cheetah-vel", "ant-fwd-back", "ant-goal-2d"]
+            )
+            for run in seeds(5, family=family, value=lambda s, e, i=i: 300.0 * i * i)
+        )
+    )
+    titles = [ax.get_title() for ax in draw(many, "aggregates").figure.axes]
+    assert titles == ["IQM", "median", "mean", "optimality gap"]
+
+
+def test_improvement_is_drawn_where_it_is_not_always_the_same():
+    low, high = (lambda s, e: 0.0), (lambda s, e: 500.0)
+    above = published(
+        *seeds(2, value=high),
+        *seeds(2, learner="rl2", value=low),
+        *seeds(2, learner="promp", value=low),
+    )
+    assert drawn(above, "improvement") is None
+    mixed = published(
+        *seeds(2, value=high),
+        *seeds(2, learner="rl2", value=low),
+        *seeds(2, learner="promp", value=lambda s, e: 900.0),
+    )
+    (ax,) = draw(mixed, "improvement").figure.axes
+    names = [label.get_text().split("\n")[0] for label in ax.get_yticklabels()]
+    assert names == ["PEARL over ProMP", "PEARL over RL²"]
+    turned = replace(mixed, reference="promp")
+    assert drawn(turned, "improvement") is None  # above both
+
+
+def test_profiles_are_of_five_runs_and_more():
+    assert drawn(published(*seeds(4)), "performance-profiles") is None
+    found = published(*seeds(5), *seeds(4, learner="rl2"))
+    sheet = draw(found, "performance-profiles")
+    (line,) = sheet.figure.axes[0].lines
+    assert line.get_drawstyle() == "steps-post"
+    assert y_of(line)[0] == 1
+    assert y_of(line)[-1] == 0
+    assert list(np.diff(y_of(line))[:-1]) == pytest.approx([-0.2] * 5)
+
+
+def test_score_over_time_needs_a_time():
+    assert drawn(published(*seeds(2)), "score-over-time") is not None
+    assert drawn(published(*seeds(2, hours=0.0)), "score-over-time") is None
+
+
+def success(family, suite):
+    about = {"family": family, "success": True, "value": lambda s, e: 0.5}
+    runs = [run_of(seed=seed, **about) for seed in (0, 1)]
+    return drawn(published(*runs, suite=suite), "metaworld")
+
+
+def test_published_levels_of_ml10_do_not_overlap():
+    sheet = success("ml10", "ml10")
+    assert sheet is not None
+    (ax,) = sheet.figure.axes  # training tasks were not tested
+    assert ax.get_title() == "ml10, test tasks"
+    texts = [text for text in ax.texts if not text.get_text().startswith("n =")]
+    assert {text.get_text() for text in texts} == {"RL²-PPO", "MAML-TRPO", "PEARL"}
+    sheet.figure.draw_without_rendering()
+    boxes = sorted((text.get_window_extent() for text in texts), key=lambda b: b.y0)
+    assert all(a.y1 <= b.y0 + 2 for a, b in pairwise(boxes))
+    assert all(box.x0 >= ax.get_window_extent().x1 for box in boxes)
+
+
+def test_metaworld_is_not_the_learning_curves_again():
+    assert success("reach", "ml1") is None
+
+
+def test_figures_that_say_nothing_any_more_are_removed(tmp_path):
+    config = AnalysisConfig(SUITE)
+    found = published(*seeds(2), *seeds(1, budget="quick"))
+    only = ["variants", "learning-curves"]
+    _, wrote = report.draw(found, config, tmp_path, only)
+    names = {path.name for path in wrote}
+    assert names == {f"{n}.{kind}" for n in only for kind in ("pdf", "png", "md")}
+    kept = tmp_path / "variants-of-mine.pdf"
+    kept.touch()
+    sheets, changed = report.draw(published(*seeds(2)), config, tmp_path, only)
+    assert set(sheets) == {"learning-curves"}
+    assert {p.name for p in changed if not p.exists()} == {
+        "variants.pdf",
+        "variants.png",
+        "variants.md",
+    }
+    assert kept.exists()
+
+
+def test_others_curves_are_grey_and_name_their_source():
+    curves = tuple(load_reference([RESULTS]))
+    steps = tuple(range(20_000, 1_000_000, 20_000))
+    runs = seeds(2, family="half-cheetah-fwd-back", steps=steps)
+    found = replace(published(*runs), reference_curves=curves)
+    sheet = draw(found)
+    grey = lines_of(sheet.figure.axes[0], "0.55")
+    assert len(grey) == 3
+    assert len({str(vars(line)["_dash_pattern"]) for line in grey}) == 3
+    assert "katerakelly/oyster@44e20fd" in about(sheet)
+    assert "x35f/meta_rl@" in about(sheet)
+    others = published(*seeds(2, family="ant-goal-2d", steps=steps))
+    sheet = draw(replace(others, reference_curves=curves))
+    assert not lines_of(sheet.figure.axes[0], "0.55")
+
+
+def test_reference_curves_are_thinned_and_whole():
+    curves = load_reference([RESULTS / "nowhere", RESULTS])
+    assert {"original PEARL on MuJoCo 3.3.0", "PEARL by x35f", "PEARL by CRL"} == {
+        curve.name for curve in curves
+    }
+    for curve in curves:
+        assert len(curve.steps) > 3
+        assert curve.source
+        assert (np.diff(curve.steps // 50_000) >= 1).all()

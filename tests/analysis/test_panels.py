@@ -1,0 +1,247 @@
+"""The sheet: what stands where, what the legend names, and that text is text."""
+
+import io
+import itertools
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import draw, published, seeds
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from pearl_bench.analysis import looks, style
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.panels import OWN_IS, Panels
+from pearl_bench.analysis.stats import Estimate
+
+SUITE = "locomotion"
+FAMILIES = (
+    "half-cheetah-fwd-back",
+    "half-cheetah-vel",
+    "ant-fwd-back",
+    "ant-goal-2d",
+    "humanoid-direc-2d",
+    "walker-2d-params",
+)
+LONG = (200_000, 400_000, 600_000)
+
+
+def texts_of(figure) -> list[Text]:
+    """Everything that is written on a figure, and can be seen."""
+    figure.draw_without_rendering()
+    cut = set()  # numbers of ticks that an axis has beyond its ends
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            ticks = [*axis.majorTicks, *axis.minorTicks]
+            shown = axis._update_ticks()
+            cut |= {id(label) for t in ticks if t not in shown for label in (t.label1,)}
+    return [
+        text
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and id(text) not in cut
+    ]
+
+
+def boxes_of(figure) -> dict[str, list[Bbox]]:
+    """Where everything is written, in pixels, by what is written."""
+    found = {}
+    for text in texts_of(figure):
+        box = text.get_window_extent(figure._get_renderer())
+        found.setdefault(text.get_text(), []).append(box)
+    return found
+
+
+def legend_of(figure) -> list[str]:
+    return [
+        text.get_text()
+        for legend in figure.findobj(Legend)
+        for text in legend.get_texts()
+    ]
+
+
+def all_methods(families, n=2):
+    """PEARL, and the paper's baselines that went on for much longer."""
+    return [
+        run
+        for family in families
+        for run in (
+            *seeds(n, family=family),
+            *seeds(n, family=family, learner="rl2", steps=LONG, own=(1, 2)),
+            *seeds(
+                n, family=family, learner="promp", steps=LONG, own=tuple(range(1, 22))
+            ),
+            *seeds(n, family=family, learner="maml_trpo", steps=LONG),
+        )
+    ]
+
+
+@pytest.mark.parametrize("width", [3.3, 6.9])
+@pytest.mark.parametrize("count", range(1, 7))
+def test_all_text_is_on_the_sheet_and_none_on_other_text(count, width):
+    found = published(*all_methods(FAMILIES[:count]))
+    for name in ("learning-curves", "adaptation"):
+        figure = draw(found, name, width=width).figure
+        placed = [(t, box) for t, of in boxes_of(figure).items() for box in of]
+        sheet = figure.bbox.padded(1)
+        for text, box in placed:
+            assert sheet.contains(*box.min), text
+            assert sheet.contains(*box.max), text
+        for (text, one), (other, two) in itertools.combinations(placed, 2):
+            assert not one.padded(-1).overlaps(two.padded(-1)), (text, other)
+
+
+def test_one_row_as_wide_as_a_page_and_two_panels_in_a_column():
+    found = published(*all_methods(FAMILIES[:4]))
+    for width, columns in ((6.9, 4), (3.3, 2)):
+        sheet = draw(found, width=width)
+        assert sheet.figure.get_figwidth() == width
+        places = [ax.get_position() for ax in sheet.figure.axes]
+        assert len({round(place.y0, 3) for place in places}) == 4 // columns
+        assert len({round(place.x0, 3) for place in places}) == columns
+
+
+def test_titles_do_not_jump():
+    """However long they are, and whether all panels have the same number of runs."""
+    found = published(
+        *all_methods(FAMILIES[:2]),
+        *seeds(3, family=FAMILIES[2]),
+        *seeds(1, family=FAMILIES[3]),
+    )
+    figure = draw(found).figure
+    figure.draw_without_rendering()
+    above = [
+        ax.title.get_window_extent().y0 - ax.get_window_extent().y1
+        for ax in figure.axes
+    ]
+    assert max(above) - min(above) < 3  # a letter with a descender or none
+
+
+@pytest.mark.parametrize("font", [6.0, 8.0, 12.0])
+def test_text_has_the_size_that_was_asked_for(font):
+    found = published(*all_methods(FAMILIES[:2]))
+    figure = draw(found, font=font).figure
+    assert {text.get_fontsize() for text in texts_of(figure)} == {font, font - 1}
+
+
+def test_the_legend_names_what_can_be_seen_and_nothing_else():
+    """RL² begins within the axis, MAML-TRPO and ProMP where it has ended."""
+    found = published(
+        *seeds(2),
+        *seeds(2, learner="rl2", steps=(5000, 10_000, 15_000)),
+        *seeds(2, learner="promp", steps=LONG),
+    )
+    figure = draw(found).figure
+    assert legend_of(figure) == ["PEARL", "RL²"]
+    figure = draw(found, width=1.6).figure  # no room for names at the ends
+    assert legend_of(figure) == ["PEARL", "ProMP", "RL²"]
+    figure = draw(found, "learning-curves-log").figure
+    assert legend_of(figure) == ["PEARL", "ProMP", "RL²"]
+
+
+@pytest.mark.parametrize(("count", "band"), [(4, False), (5, True)])
+def test_a_band_from_five_runs_on_in_panel_and_legend(count, band):
+    figure = draw(published(*seeds(count)))
+    (ax,) = figure.figure.axes
+    assert bool(ax.collections) == band
+    (legend,) = figure.figure.findobj(Legend)
+    assert bool(legend.get_patches()) == band
+
+
+def test_dots_are_explained_once():
+    found = published(*all_methods(FAMILIES[:1]))
+    figure = draw(found, "adaptation").figure
+    assert legend_of(figure) == ["PEARL", "MAML-TRPO", "ProMP", "RL²", OWN_IS]
+
+
+def test_what_is_cut_off_does_not_decide_the_height():
+    def late(step, episode):
+        return 1e6 if step > 10_000 else 0.0
+
+    found = published(*seeds(2), *seeds(2, learner="rl2", steps=LONG, value=late))
+    sheet = draw(found, until=8000)
+    assert sheet.figure.axes[0].get_ylim()[1] > 1e6  # its level is shown
+    usual = published(*seeds(2), *seeds(2, steps=LONG, value=late, budget="quick"))
+    sheet = draw(usual, "variants", until=8000)
+    assert sheet.figure.axes[0].get_ylim()[1] < 100
+
+
+AWKWARD = ("<b>bold</b>", "$\\frac{a", "_hidden", "a$b$c", "\\", "100 %", "a_b^c")
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_text_is_text(text):
+    found = replace(
+        published(*all_methods(FAMILIES[:2])),
+        renamed={"pearl": text, "promp": text * 2},
+    )
+    figure = draw(found, "learning-curves-log").figure
+    assert {text, text * 2} <= set(legend_of(figure))
+    data = io.BytesIO()
+    with style.taste(AnalysisConfig(SUITE)):
+        figure.savefig(data, format="svg", metadata=style.METADATA["svg"])
+    assert ET.fromstring(data.getvalue()).tag.endswith("svg")
+
+
+def test_a_caption_may_stand_on_the_sheet():
+    found = published(*all_methods(FAMILIES[:3]))
+    plain, said = (draw(found, caption=caption).figure for caption in ("file", "sheet"))
+    assert not any("deterministic actions" in t.get_text() for t in texts_of(plain))
+    placed = boxes_of(said)
+    ((caption, (below,)),) = (
+        item for item in placed.items() if "deterministic actions" in item[0]
+    )
+    del placed[caption]
+    assert all(box.y0 >= below.y1 - 1 for of in placed.values() for box in of)
+    assert below.x0 >= 0
+    assert below.x1 <= said.bbox.width
+
+
+@given(
+    st.lists(st.floats(-50, 150), max_size=12),
+    st.floats(0.1, 8),
+)
+def test_spread(wanted, gap):
+    wanted = np.array(wanted)
+    placed = style.spread(wanted, gap, 0.0, 100.0)
+    assert len(placed) == len(wanted)
+    if not len(wanted):
+        return
+    order = np.argsort(wanted, kind="stable")
+    assert (np.diff(placed[order]) >= gap - 1e-9).all()
+    assert placed.min() >= -1e-9
+    assert placed.max() <= 100 + 1e-9
+    if (
+        (np.diff(wanted[order]) >= gap).all()
+        and wanted.min() >= 0
+        and wanted.max() <= 100
+    ):
+        assert placed == pytest.approx(wanted)
+
+
+def test_spread_moves_apart_about_the_middle():
+    assert style.spread(np.array([5.0, 5.0]), 2.0, 0.0, 10.0).tolist() == [4, 6]
+    assert style.spread(np.array([9.0, 8.0]), 4.0, 0.0, 10.0).tolist() == [10, 6]
+
+
+def test_lines_are_broken_at_hyphens_and_about_equally_long():
+    assert style.fitted("half-cheetah-fwd-back", 0.9, 8) == [
+        "half-cheetah-",
+        "fwd-back",
+    ]
+    assert style.fitted("one\ntwo", 9, 8) == ["one", "two"]
+    assert style.fitted("unbreakable", 0.1, 8) == ["unbreakable"]
+
+
+def test_a_profile_is_drawn_in_steps():
+    config = AnalysisConfig(SUITE)
+    with style.taste(config):
+        panels = Panels(config, [""])
+        of = Estimate(np.array([1.0, 0.5]), *np.full((2, 2), np.nan))
+        look = looks.of_method("pearl")
+        panels.curve(panels.axes[0], np.array([0.0, 1.0]), of, look, "x", steps=True)
+    assert panels.axes[0].lines[0].get_drawstyle() == "steps-post"

@@ -1,0 +1,221 @@
+"""The words of ``python -m pearl_bench.analysis``: each does what it says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_up import draw, drawn, run_of, seeds
+from made_up import published as made_up
+from PIL import Image
+from raw_runs import make_run
+
+from pearl_bench.analysis import report, selection, style
+from pearl_bench.analysis.__main__ import ANALYSIS, main
+from pearl_bench.analysis.options import AnalysisConfig
+from pearl_bench.analysis.selection import select
+from pearl_bench.config.types import ConfigError
+from pearl_bench.records.published.publish import publish
+
+SUITE = "locomotion"
+LONG = (40_000, 80_000)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """PEARL and RL² on two families, and an ablation; another folder with a commit."""
+    folder = tmp_path_factory.mktemp("results")
+    for name, runs in {
+        "published": (
+            {},
+            {"seed": 1},
+            {"family": "ant-fwd-back"},
+            {"learner": "rl2", "steps": LONG, "eval_every": 40_000},
+        ),
+        "own": (
+            {"commit": "b" * 40, "started": "2026-02-02T00:00:00+00:00"},
+            {"learner": "promp", "steps": LONG, "eval_every": 40_000},
+            {"learner": "rl2", "steps": LONG, "eval_every": 40_000},
+        ),
+    }.items():
+        for i, run in enumerate(runs):
+            started = run.pop("started", None)
+            raw = make_run(folder / name / str(i), **run)
+            if started:  # another run of the same name
+                path = raw / "run.json"
+                record = json.loads(path.read_text())
+                record["sessions"][0]["started"] = started
+                path.write_text(json.dumps(record))
+            publish(folder / name / str(i), folder / name / "results", SUITE)
+        (folder / name / "results").rename(folder / f"{name}-results")
+    return folder
+
+
+def words(results, *more, name="published-results"):
+    return [f"suite={SUITE}", f"results={results / name}", *more]
+
+
+def shown(results, *more, **named):
+    """What the words leave of what is published: family, label and seeds."""
+    found = select(ANALYSIS.read(words(results, *more, **named)))
+    return {
+        (arm.family, arm.label): [run.seed for run in arm.runs] for arm in found.arms
+    }
+
+
+PEARL, RL2 = "PEARL · quick · float32", "RL² · quick · float32"
+VEL, ANT = "half-cheetah-vel", "ant-fwd-back"
+
+
+def test_families_learners_and_runs_choose(results):
+    every = {(VEL, PEARL): [0, 1], (VEL, RL2): [0], (ANT, PEARL): [0]}
+    assert shown(results) == every
+    assert shown(results, f"families={ANT}") == {(ANT, PEARL): [0]}
+    assert shown(results, "learners=rl2") == {(VEL, RL2): [0]}
+    found = select(ANALYSIS.read(words(results)))
+    second = next(arm for arm in found.arms if arm.family == VEL).runs[1].row["run"]
+    assert shown(results, f"runs={second[:7]}") == {(VEL, PEARL): [1]}
+    assert shown(results, f"families={VEL}", "learners=pearl") == {(VEL, PEARL): [0, 1]}
+
+
+def test_several_folders_stand_side_by_side(results):
+    both = [f"results={results / 'published-results'},{results / 'own-results'}"]
+    config = ANALYSIS.read([f"suite={SUITE}", *both])
+    found = select(config)
+    vel = {arm.label: arm for arm in found.arms if arm.family == VEL}
+    assert set(vel) == {
+        f"{PEARL} · published-results",
+        f"{PEARL} · own-results",
+        "ProMP · quick · float32",
+        f"{RL2} · published-results",
+    }  # the one run of RL² is in both, once
+    commits = {
+        label: {run.row["commit"][0] for run in arm.runs} for label, arm in vel.items()
+    }
+    assert commits[f"{PEARL} · own-results"] == {"b"}
+    (family,) = (family for family in found.families if family.name == VEL)
+    assert len(family.headline) == 4
+    assert report.folder_of(config).name == report.CUSTOM
+
+
+def test_one_folder_of_two_names_is_shown_once(results):
+    folder = results / "published-results"
+    twice = [f"suite={SUITE}", f"results={folder},{folder}"]
+    assert {arm.source for arm in select(ANALYSIS.read(twice)).arms} == {str(folder)}
+
+
+def test_the_same_run_stays_where_it_is_longer(tmp_path):
+    for name, steps in (("a", (1000, 2000)), ("b", (1000, 2000, 3000))):
+        make_run(tmp_path / name, steps=steps)
+        publish(tmp_path / name, tmp_path / f"{name}-results", SUITE)
+    both = f"results={tmp_path / 'a-results'},{tmp_path / 'b-results'}"
+    (arm,) = select(ANALYSIS.read([f"suite={SUITE}", both])).arms
+    assert arm.source == "b-results"
+    assert arm.runs[0].last_step == 3000
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("families=ant-fwd", "did you mean ant-fwd-back"),
+        ("learners=perl", "did you mean pearl"),
+        ("reference=rl", "did you mean rl2"),
+        ("runs=r000", "runs=r000 is unknown"),
+        ("label.perl=x", "known are: label.pearl=, label.pearl-quick-float32="),
+        ("label=x", "unknown word label="),
+        ("colour=red", "unknown word colour="),
+        ("log=perhaps", "true or false"),
+        ("width=wide", "a number"),
+        ("width=0.5", "take 1.5 to 60 inches"),
+        ("font=100", "take 4 to 24 points"),
+        ("until=-3", "above 0"),
+        ("format=gif", "some of pdf, png, svg"),
+        ("format=", "some of pdf, png, svg"),
+        ("caption=yes", "one of file, sheet, none"),
+        ("learners=promp", "leave no run of those published"),
+        ("reference_curves=true", "repository has some in results/reference"),
+        ("log", "is not a key=value word"),
+        (f"suite={SUITE}", "given twice"),
+    ],
+)
+def test_what_is_not_understood_is_said(results, capsys, word, said):
+    assert main(words(results, word)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help_names_every_word(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in AnalysisConfig.__dataclass_fields__:
+        assert f"  {name}" in text
+
+
+def test_a_command_line_of_many_words(results, tmp_path, capsys):
+    """All files, in the formats asked for, of the size asked for, in a place apart."""
+    folder = results / "published-results" / SUITE
+    before = sorted(folder.rglob("*"))
+    assert (
+        main(
+            words(
+                results,
+                *(f"families={VEL}", "width=5", "font=7", "format=png,svg"),
+                *("caption=none", "until=2000", "label.pearl=Ours", "html=true"),
+                f"out={tmp_path}",
+            )
+        )
+        == 0
+    )
+    wrote = capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"learning-curves.png", "learning-curves.svg"} <= names
+    assert {Path(name).suffix for name in names} == {".png", ".svg"}
+    with Image.open(tmp_path / "figures" / "learning-curves.png") as image:
+        assert image.width == 5 * style.STYLE["savefig.dpi"]
+    assert (tmp_path / "report.html").exists()
+    assert (tmp_path / "tables" / "tables.md").exists()
+    assert f"wrote {tmp_path / 'figures' / 'learning-curves.svg'}" in wrote
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_what_is_custom_does_not_replace_what_is_published(results):
+    usual = AnalysisConfig(SUITE, [str(results)])
+    assert report.folder_of(usual) == results / SUITE
+    for custom in (
+        replace(usual, log=True),
+        replace(usual, families=[VEL]),
+        replace(usual, label={"pearl": "x"}),
+        replace(usual, results=[str(results), "b"]),
+    ):
+        assert report.folder_of(custom) == results / SUITE / report.CUSTOM
+    assert report.folder_of(replace(usual, html=True)) == results / SUITE
+
+
+def test_axes_end_where_the_reference_does_or_where_asked():
+    found = made_up(*seeds(2), *seeds(2, learner="rl2", steps=(20_000, 40_000)))
+    ends = {
+        draw(found).figure.axes[0].get_xlim(): (0, 10_000),
+        draw(found, until=5000).figure.axes[0].get_xlim(): (0, 5000),
+        draw(found, log=True).figure.axes[0].get_xlim(): (1000, 40_000),
+        draw(found, "learning-curves-log").figure.axes[0].get_xlim(): (1000, 40_000),
+    }
+    assert all(is_so == wanted for is_so, wanted in ends.items())
+    turned = replace(found, reference="rl2")
+    assert draw(turned).figure.axes[0].get_xlim() == (0, 40_000)
+    assert drawn(turned, "learning-curves-log") is None
+    assert drawn(found, "learning-curves-log", log=True) is None
+
+
+def test_a_users_method_may_be_compared(results, tmp_path):
+    config = ANALYSIS.read(words(results, "reference=rl2", f"out={tmp_path}"))
+    found = select(config)
+    assert found.reference == "rl2"
+    sheet = draw(found)
+    assert "Axes end where RL² does" in sheet.about[0]
+
+
+def test_slugs_can_be_typed():
+    arm = made_up(run_of(learner="rl2", settings={"discount": 0.5})).arms[0]
+    assert arm.label == "RL² · paper · float32 · discount=0.5"
+    assert selection.slug(arm) == "rl2-paper-float32-discount-0-5"
+    with pytest.raises(ConfigError, match="given twice"):
+        ANALYSIS.read([f"suite={SUITE}", "label.pearl=a", "label.pearl=b"])
