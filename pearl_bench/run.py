@@ -19,6 +19,7 @@ from pearl_bench.execution.outputs import enduring_outputs
 from pearl_bench.execution.plan import estimate, plan, wall_seconds
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
+from pearl_bench.records.files import require_writable
 
 COMMAND = Command(
     "run",
@@ -48,8 +49,11 @@ def _run(words: Sequence[str]) -> int:
     if not any(run.pending for run in runs):
         board.show_plan(runs, None)
         board.say("nothing to do")
-        _publish(bench, board)
+        if not bench.dry:
+            _publish(bench, board)
         return 0
+    if not bench.dry:
+        _require_writable(bench)
     command = ["python", "-m", "pearl_bench.run", *words]
     cluster = engine.cluster(bench)
     if cluster is None:
@@ -81,20 +85,31 @@ def _run(words: Sequence[str]) -> int:
 
 def _publish(bench: BenchConfig, board: Board) -> None:
     """Bring published curves and figures up to date; quick if they are."""
+    from pearl_bench.records.published import drawn  # noqa: PLC0415
     from pearl_bench.records.published.publish import publish  # noqa: PLC0415
 
     out, results = Path(bench.out).expanduser(), Path(bench.results).expanduser()
-    written = publish(out, results, bench.suite, board.say)
-    if written or not (results / bench.suite / "figures").exists():
-        from pearl_bench.analysis import report  # noqa: PLC0415  (takes seconds)
-        from pearl_bench.analysis.scores import PublishedError  # noqa: PLC0415
-
-        try:
-            written += report.learning_curves(results, bench.suite)
-        except PublishedError as error:
-            board.say(f"no figure: {error}")
-    for path in written:
+    folder = results / bench.suite
+    for path in publish(out, results, bench.suite, board.say):
         board.say(f"wrote {path}")
+    if drawn.is_current(folder):
+        return
+    from pearl_bench.analysis import report  # noqa: PLC0415  (takes seconds)
+    from pearl_bench.analysis.scores import NothingPublishedError  # noqa: PLC0415
+
+    try:
+        for path in report.refresh(results, bench.suite):
+            board.say(f"wrote {path}")
+    except NothingPublishedError as error:
+        board.say(f"no figure: {error}")
+
+
+def _require_writable(bench: BenchConfig) -> None:
+    """Find out now, not after hours, that curves cannot be published."""
+    from pearl_bench.records.published.publish import LOCK  # noqa: PLC0415
+
+    folder = Path(bench.results).expanduser() / bench.suite
+    require_writable(folder, LOCK, "results")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pearl_bench.analysis.check import check, remarks
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.report import folder_of, write
 from pearl_bench.config.command import Command
+from pearl_bench.records.published import drawn
 
 SHOWN = 20
 """Problems that are named; the others are counted."""
@@ -59,11 +60,16 @@ def main(words: Sequence[str]) -> int:
 
 def _draw(words: Sequence[str]) -> int:
     wanted = ANALYSIS.read(words)
+    folder = folder_of(wanted)
+    published = [Path(word).expanduser() / wanted.suite for word in wanted.results]
+    drawn_from = drawn.inputs(*published)
     changed = write(wanted)
+    if [folder] == published:  # all of one suite, as the command `run` draws it
+        drawn.stamp(folder, drawn_from)
     for path in changed:
         print(f"{'wrote' if path.exists() else 'removed'} {path}")
     if not changed:
-        print(f"figures and tables in {folder_of(wanted)} are up to date")
+        print(f"figures and tables in {folder} are up to date")
     return 0
 
 

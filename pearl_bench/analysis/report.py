@@ -11,6 +11,7 @@ from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.selection import select
 from pearl_bench.records.files import write_atomic
+from pearl_bench.records.published import drawn
 
 FIGURES, TABLES, PAGE, CUSTOM = "figures", "tables", "report.html", "custom"
 CAPTION = "md"
@@ -101,3 +102,26 @@ def learning_curves(results: Path, suite: str) -> list[Path]:
     config = AnalysisConfig(suite, [str(results)])
     folder = folder_of(config) / FIGURES
     return draw(select(config), config, folder, only=["learning-curves"])[1]
+
+
+def refresh(results: Path, suite: str) -> list[Path]:
+    """Redraw what a suite has where its published files have changed since.
+
+    The learning curves are always drawn; the other figures, the tables and the page
+    where they are there, so that none of them is older than the rest.
+
+    Returns:
+        The files that changed.
+
+    Raises:
+        PublishedError: nothing is published, or the files do not fit together.
+    """
+    folder = results / suite
+    drawn_from = drawn.inputs(folder)
+    if drawn.has_more(folder):
+        html = (folder / PAGE).exists()
+        changed = write(AnalysisConfig(suite, [str(results)], html=html))
+    else:
+        changed = learning_curves(results, suite)
+    drawn.stamp(folder, drawn_from)
+    return changed

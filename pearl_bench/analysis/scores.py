@@ -30,6 +30,10 @@ class PublishedError(UserError):
     """There are no published curves, or they do not fit together."""
 
 
+class NothingPublishedError(PublishedError):
+    """No run of the suite has been evaluated yet."""
+
+
 @dataclass(frozen=True)
 class Family:
     """A family of the suite and its arms, of which there may be none yet.
@@ -174,7 +178,7 @@ def load(results: Path, suite: str) -> Published:
             of_run = points.setdefault(row["run"], {})
             of_run.setdefault(part, []).append(_point(line))
     if not points:
-        raise PublishedError(
+        raise NothingPublishedError(
             f"{folder} has no published curves. python -m pearl_bench.run "
             f"suite={suite} trains and publishes."
         )

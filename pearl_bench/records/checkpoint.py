@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pearl_bench.records.files import RecordError, sync_folder
+from pearl_bench.records.files import RecordError, refuse, sync_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12
@@ -106,6 +106,8 @@ def load(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
             if name != INCOMING:  # an unfinished one is what a killed save leaves
                 problems.append(f"{name} {damage}")
             continue
+        except OSError as error:
+            refuse(folder / name, error, "read")
         if name != NEWEST:
             reason = "; ".join(problems) or f"{NEWEST} is missing"
             say(f"{folder}: {reason}. Going on from {name}.")

@@ -273,7 +273,9 @@ def take_lock(path: Path, *, wait: bool) -> int:
     try:
         try:
             handle = open_own(path, 0)
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         refuse(path, error, "locked")

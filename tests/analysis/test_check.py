@@ -92,7 +92,6 @@ def test_what_is_published_here_is_sound():
         (RUNS, 2, "}", "", "settings is '{"),
         (RUNS, 2, "half-cheetah-vel", "swimmer", "swimmer is no family of locomotion"),
         (RUNS, 3, ",1,quick", ",1,quack", "budget is 'quack'"),
-        (RUNS, 2, ",pearl,0", ",paerl,0", "paerl is no method; methods: pearl"),
         (RUNS, 2, ",3000,done", ",2000,done", "status is done at 2000 of 3000 steps"),
         (RUNS, 3, ",pearl,1,", ",pearl,0,", "stands after line 2, and belongs before"),
     ],

@@ -69,10 +69,10 @@ def describe(folder: Path, published: Iterable[Row] = ()) -> Row:
             f"{folder}: {CONFIG} and {RUN} do not describe a run "
             f"({type(error).__name__}: {error}). {_REMEDY}"
         ) from error
-    if row["learner"] not in registry.LEARNERS:
+    if row["learner"] not in registry.learner_names():
         raise StoreError(
             f"{folder / CONFIG}: {shown(row['learner'])} is no method; registered are "
-            f"{', '.join(registry.LEARNERS)}."
+            f"{', '.join(registry.learner_names())}."
         )
     return row
 

@@ -1,0 +1,80 @@
+"""Which published files a suite's figures, tables and page were drawn from.
+
+``<suite>/figures/inputs.json`` is written last, so that a command that was killed
+between the curves and the figure, or found the disk full, draws when it is repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pearl_bench.records.files import RecordError, read_bytes, read_json, write_atomic
+
+STAMP = "figures/inputs.json"
+DRAWN = ("figures/*.*", "tables/*.*", "report.html")
+OWED = "figures/learning-curves.png"
+"""What every command that publishes draws."""
+ALONE = ("figures/learning-curves.*", STAMP)
+
+
+def inputs(*folders: Path) -> dict[str, str]:
+    """Return the SHA-256 of the published files of a suite's folders by name.
+
+    Raises:
+        RecordError: one cannot be read.
+    """
+    return {
+        path.name: hashlib.sha256(read_bytes(path)).hexdigest()
+        for folder in folders
+        for path in sorted(folder.glob("*.csv"))
+        if not path.name.startswith(".")
+    }
+
+
+def is_current(folder: Path) -> bool:
+    """Whether all that was drawn is there, from the files as they are."""
+    try:
+        known = read_json(folder / STAMP)
+    except (FileNotFoundError, RecordError):  # an unreadable one is written anew
+        return False
+    if not isinstance(known, dict) or known.get("inputs") != inputs(folder):
+        return False
+    drawn = known.get("drawn")
+    return (
+        isinstance(drawn, list)
+        and OWED in drawn
+        and all(isinstance(name, str) and (folder / name).is_file() for name in drawn)
+    )
+
+
+def has_more(folder: Path) -> bool:
+    """Whether more stands there than what every command draws."""
+    alone = {path for pattern in ALONE for path in folder.glob(pattern)}
+    return bool(set(_drawn(folder)) - alone)
+
+
+def stamp(folder: Path, drawn_from: dict[str, str]) -> None:
+    """Note that all figures, tables and the page were drawn.
+
+    Args:
+        folder: ``results/<suite>``.
+        drawn_from: what ``inputs`` returned before they were.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in _drawn(folder))
+    known: dict[str, Any] = {"inputs": drawn_from, "drawn": names}
+    write_atomic(folder / STAMP, (json.dumps(known, indent=2) + "\n").encode())
+
+
+def _drawn(folder: Path) -> list[Path]:
+    found = (path for pattern in DRAWN for path in folder.glob(pattern))
+    return [
+        path
+        for path in found
+        if not path.name.startswith(".") and path != folder / STAMP
+    ]
