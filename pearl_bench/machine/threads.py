@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    pass
+from pearl_bench.machine.cgroups import cpu_quota
 
 
 def limit_spinning() -> None:
@@ -21,8 +20,53 @@ def limit_spinning() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
+def available_cores(
+    environ: Mapping[str, str] = os.environ,
+    affinity: int | None = None,
+    quota: float | None = None,
+) -> int:
+    """Return the number of cores that this process may keep busy, at least 1.
+
+    It is the least of those that it may run on, of what Slurm has given its task
+    (``SLURM_CPUS_PER_TASK``), and of whole cores of a control group's quota: a thread
+    beyond a quota makes all the others wait for it.
+
+    Args:
+        environ: the environment.
+        affinity: cores that it may run on; those of this process if none.
+        quota: cores' time that it may take; that of its control groups if none.
+    """
+    if affinity is None:
+        affinity = _affinity()
+    if quota is None:
+        quota = cpu_quota()
+    limits = [affinity, _whole(environ.get("SLURM_CPUS_PER_TASK"))]
+    limits.append(None if quota is None else max(1, int(quota)))
+    return min(limit for limit in limits if limit)
+
+
+def share_of_cores(
+    cores: int, processes: int, environ: Mapping[str, str] = os.environ
+) -> int:
+    """Return the threads of each of some processes side by side, at least 1.
+
+    Args:
+        cores: for all of them.
+        processes: how many there are.
+        environ: its ``OMP_NUM_THREADS``, if any, is the most that a process takes.
+    """
+    # OpenMP takes a list, one number for each level of nested regions
+    most = _whole(environ.get("OMP_NUM_THREADS", "").partition(",")[0])
+    return max(1, min(cores // processes, most or cores))
+
+
+def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _whole(text: str | None) -> int | None:
+    """Return the positive number that a text is; None if it is none."""
+    text = (text or "").strip()
+    return int(text) or None if text.isdecimal() else None
