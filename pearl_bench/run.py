@@ -16,7 +16,13 @@ from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution import engine, follow, local, trial
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.outputs import enduring_outputs
-from pearl_bench.execution.plan import estimate, plan, wall_seconds
+from pearl_bench.execution.plan import (
+    estimate,
+    plan,
+    share_cores,
+    side_by_side,
+    wall_seconds,
+)
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
 from pearl_bench.records.files import require_writable
@@ -47,7 +53,7 @@ def _run(words: Sequence[str]) -> int:
     board = Board()
     runs = plan(bench)
     if not any(run.pending for run in runs):
-        board.show_plan(runs, None)
+        board.show_plan(runs)
         board.say("nothing to do")
         if not bench.dry:
             _publish(bench, board)
@@ -57,16 +63,17 @@ def _run(words: Sequence[str]) -> int:
     command = ["python", "-m", "pearl_bench.run", *words]
     cluster = engine.cluster(bench)
     if cluster is None:
-        jobs = bench.jobs or 1
+        jobs = side_by_side(bench, runs)
+        runs = share_cores(bench, runs, jobs)
         board.say("measuring how fast this machine is")
         runs = estimate(runs, trial.measure)
-        board.show_plan(runs, wall_seconds(runs, jobs))
+        board.show_plan(runs, jobs, wall_seconds(runs, jobs))
         if bench.dry:
             return 0
         with board:
             failures, stopped = local.launch(runs, jobs, board, command)
     else:
-        board.show_plan(runs, None)
+        board.show_plan(runs)
         if bench.dry:
             return 0
         with board:

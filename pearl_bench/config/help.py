@@ -10,7 +10,7 @@ from typing import Any
 
 from pearl_bench import registry
 from pearl_bench.config.types import KNOWN, OF_METHODS
-from pearl_bench.config.words import default_of, type_name, types_of
+from pearl_bench.config.words import default_of, none_of, type_name, types_of
 
 
 def wants_help(words: Sequence[str]) -> bool:
@@ -67,8 +67,8 @@ def _describe(cls: type, prefix: str = "") -> Iterator[str]:
             nested.append((typing.cast(Any, hint), f"{prefix}{key}."))
         elif key not in of_methods:
             any_name = ".<name>" if typing.get_origin(hint) is dict else ""
-            type_and_default = f"{type_name(hint)}{default_of(cls, key)}"
-            yield f"  {prefix}{key}{any_name}=  {type_and_default}"
+            takes = type_name(hint, none_of(cls, key))
+            yield f"  {prefix}{key}{any_name}=  {takes}{default_of(cls, key)}"
             for line in textwrap.wrap(meanings.get(key, ""), 72):
                 yield f"      {line}"
     for inner, inner_prefix in nested:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -150,12 +150,16 @@ def _is_known(learner: str, budget: str) -> bool:
 
 def to_yaml(run: RunConfig) -> str:
     """Return a run's ``config.yaml``; what its meta-test leaves as it is, it omits."""
+    return OmegaConf.to_yaml(OmegaConf.create(_as_stored(run)))
+
+
+def _as_stored(run: RunConfig) -> dict[str, Any]:
     data, usual = asdict(run), asdict(MetaTestConfig())
     words = data["meta_test"]
     data["meta_test"] = {k: words[k] for k in words if words[k] != usual[k]}
     if not data["meta_test"]:
         del data["meta_test"]
-    return OmegaConf.to_yaml(OmegaConf.create(data))
+    return data
 
 
 def from_yaml(text: str) -> RunConfig:
@@ -173,37 +177,43 @@ def from_yaml(text: str) -> RunConfig:
     return replace(build(RunConfig, data | {"config": None}), config=config)
 
 
-def stored_repetitions(path: Path) -> int | None:
-    """Return ``meta_test.repetitions`` of a stored ``config.yaml``.
+def stored(path: Path) -> dict[str, Any]:
+    """Return what a stored ``config.yaml`` says.
 
     Raises:
         ConfigError: the file is missing or is not a configuration.
     """
-    words = read_yaml(read_text(path), path).get("meta_test") or {}
+    return read_yaml(read_text(path), path)
+
+
+def stored_repetitions(there: Mapping[str, Any]) -> int | None:
+    """Return ``meta_test.repetitions`` of what ``stored`` returned.
+
+    Raises:
+        ConfigError: it is no such number.
+    """
+    words = there.get("meta_test") or {}
     return build(MetaTestConfig, words, prefix="meta_test.").repetitions
 
 
-def differences(path: Path, run: RunConfig) -> dict[str, tuple[object, object]]:
-    """Compare a stored ``config.yaml`` with the run that is to continue it.
+def differences(
+    there: Mapping[str, Any], run: RunConfig
+) -> dict[str, tuple[object, object]]:
+    """Compare what ``stored`` returned with the run that is to continue it.
 
     Returns:
         The stored and the wanted value of each word that makes it another run; the
         keys of ``FREE_ON_RESUME`` do not.
-
-    Raises:
-        ConfigError: the file is missing or is not a configuration.
     """
-    stored = read_yaml(read_text(path), path)
     # a setting that did not exist yet had what has become its default
     usual = registry.default_settings(run.learner)
-    stored["config"] = usual | (stored.get("config") or {})
-    old, new = (
-        _flat(data, run.learner) for data in (stored, read_yaml(to_yaml(run), path))
-    )
+    settings = usual | (there.get("config") or {})
+    old = _flat({**there, "config": settings}, run.learner)
+    new = _flat(_as_stored(run), run.learner)
     return {
         key: (old.get(key), new.get(key))
         for key in sorted((old.keys() | new.keys()) - FREE_ON_RESUME)
-        if old.get(key) != new.get(key)
+        if old.get(key) != _as_read(new.get(key))
     }
 
 
@@ -252,6 +262,11 @@ def _learners(bench: BenchConfig, families: Sequence[TaskFamily]) -> list[str]:
         if None in reasons:
             fit.append(learner)
     return fit
+
+
+def _as_read(value: object) -> object:
+    """Return a setting as it comes back from a file, which knows no tuples."""
+    return [*map(_as_read, value)] if isinstance(value, tuple | list) else value
 
 
 def _flat(data: dict[str, Any], learner: str) -> dict[str, Any]:

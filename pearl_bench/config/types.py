@@ -23,7 +23,7 @@ FREE_ON_RESUME = frozenset(
 )
 """Keys of RunConfig that say where and how long a run runs, not what it computes."""
 
-KNOWN, OF_METHODS = "known", "of_methods"
+KNOWN, OF_METHODS, NONE = "known", "of_methods", "none"
 """Metadata of words; pearl_bench/config/words.py says what they mean."""
 
 
@@ -74,10 +74,14 @@ class BenchConfig:
         eval_every: environment steps between two evaluations; the budget's if none.
         engine: where the runs execute: on this machine, or on a cluster, whose nodes
             share the folder out= with it.
-        jobs: runs at the same time; one if none, or with engine=slurm as many as it
-            has room for.
-        threads: cores of one run; if none, those that this machine has for each, and
-            one with another engine.
+        jobs: runs at the same time. auto means as many as there are cores and free
+            memory for, one on a GPU, and with engine=slurm as many as it has room for.
+            Affinity, SLURM_CPUS_PER_TASK and limits of control groups (containers) say
+            how many cores and how much memory there are.
+        threads: cores of one run; auto gives each of the runs side by side its share,
+            at most OMP_NUM_THREADS, one alone takes all, and with another engine than
+            local each takes one. A run that goes on keeps the threads that it was begun
+            with, as far as there are cores: they change how sums are rounded.
         gpus: GPUs of one run on a cluster, 0 or 1; with 1 it trains on it.
         memory: of one run on a cluster, as 4G or 500M; the cluster's default if none.
         time: of one session of a run on Slurm, as 12:00:00; what is left when it ends
@@ -111,8 +115,8 @@ class BenchConfig:
     steps: int | None = None
     eval_every: int | None = None
     engine: EngineKind = "local"
-    jobs: int | None = None
-    threads: int | None = None
+    jobs: int | None = field(default=None, metadata={NONE: "auto"})
+    threads: int | None = field(default=None, metadata={NONE: "auto"})
     gpus: int = 0
     memory: str | None = None
     time: str | None = None

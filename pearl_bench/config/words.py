@@ -3,7 +3,8 @@
 The words of a command are the fields of a frozen dataclass. A field that is a dataclass
 itself, or a mapping, is a prefix: ``meta_test.goals=``, ``label.<name>=``. Metadata of
 a field say more: ``KNOWN`` how to list the names that it takes, ``OF_METHODS`` that the
-settings of each registered method are words, under the method's name.
+settings of each registered method are words, under the method's name, ``NONE`` what
+people call None there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pearl_bench import registry
-from pearl_bench.config.types import KNOWN, OF_METHODS, ConfigError
+from pearl_bench.config.types import KNOWN, NONE, OF_METHODS, ConfigError
 
 LARGEST = 10**15
 """Integers beyond it are no plan: a core counts to it in a fortnight at best."""
@@ -59,7 +60,7 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
     Returns:
         What was given, nested as the dataclass is.
     """
-    known = vocabulary(cls)
+    known, items = vocabulary(cls), _fields(cls)
     free = {key for key, hint in types_of(cls).items() if _takes_any_name(hint)}
     given: dict[str, Any] = {}
     for word in argv:
@@ -79,7 +80,8 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
             target = target.setdefault(step, {})
         if place[-1] in target:
             raise ConfigError(f"{key}= is given twice")
-        target[place[-1]] = _value(text, hint)
+        of_none = key in items and text.lower() == none_of(cls, key)
+        target[place[-1]] = None if of_none else _value(text, hint)
     return given
 
 
@@ -145,7 +147,7 @@ def build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
             raise ConfigError(f"{prefix}{key}: {error.msg or error}") from error
         raise ConfigError(
             f"{prefix}{key}={show(values[key])} is not allowed; "
-            f"it takes {type_name(hint)}{default_of(cls, key)}"
+            f"it takes {type_name(hint, none_of(cls, key))}{default_of(cls, key)}"
         ) from error
     except ValueError as error:  # the dataclass's own check; it begins with the key
         raise ConfigError(f"{prefix}{error}") from error
@@ -195,7 +197,14 @@ def types_of(cls: type) -> dict[str, Any]:
 def default_of(cls: type, key: str) -> str:
     """Return a field's default in words; empty if it has none."""
     default = _default(_fields(cls)[key])
-    return "" if default in (MISSING, [], {}) else f" (default: {show(default)})"
+    if default in (MISSING, [], {}):
+        return ""
+    return f" (default: {none_of(cls, key) if default is None else show(default)})"
+
+
+def none_of(cls: type, key: str) -> str:
+    """Return what people call None where it is a field's value."""
+    return _fields(cls)[key].metadata.get(NONE, "none")
 
 
 def _fields(cls: Any) -> dict[str, Field[Any]]:
@@ -217,8 +226,8 @@ def show(value: object) -> str:
     )
 
 
-def type_name(hint: Any) -> str:
-    """Return what a type takes, in words."""
+def type_name(hint: Any, none: str = "none") -> str:
+    """Return what a type takes, in words, and ``none`` for None."""
     names = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
     options = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
@@ -232,5 +241,5 @@ def type_name(hint: Any) -> str:
     if _takes_any_name(hint):
         return "text for each"
     if NoneType in options:
-        return f"{type_name(options[0])} or none"
+        return f"{type_name(options[0])} or {none}"
     return names.get(hint, getattr(hint, "__name__", str(hint)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as RichProgress
@@ -214,39 +215,108 @@ class Board:
         """Write a line about the whole command."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def show_plan(self, runs: Sequence[Run], wall_seconds: float | None) -> None:
-        """Show every run with its state, steps and, once measured, its time to go."""
-        rows = [
-            (
-                run.config.family,
-                run.config.learner,
-                str(run.config.seed),
-                run.state,
-                f"{run.env_steps:,}/{run.config.steps:,}",
-                ""
-                if run.test_steps is None
-                else f"{run.test_steps:,} every {run.config.eval_every:,}",
-                "" if not run.remaining else duration(run.remaining),
-            )
-            for run in runs
-        ]
-        head = ("family", "learner", "seed", "state", "steps", "meta-test", "to go")
-        first = runs[0].config
-        title = (
-            f"{first.suite}, budget={first.budget}, precision={first.precision}, "
-            f"device={first.device}, {first.threads} threads per run"
-        )
+    def show_plan(
+        self,
+        runs: Sequence[Run],
+        jobs: int | None = None,
+        wall_seconds: float | None = None,
+    ) -> None:
+        """Show every run with its state, steps and, where known, its time to go.
+
+        Args:
+            runs: the plan.
+            jobs: how many are trained at a time, if that is decided here.
+            wall_seconds: when the last of those ends whose time to go is known.
+        """
+        title = _title(runs, jobs)
         if self.console.is_terminal:
-            table = Table(*head, title=title)
-            for row in rows:
-                table.add_row(*row)
-            self.console.print(table)
+            self._show_table(title, runs)
         else:
+            cells = [_cells(run) for run in runs]
+            table = [HEAD, *([row[k] or "-" for k in HEAD] for row in cells)]
+            widths = [max(map(len, column)) for column in zip(*table, strict=True)]
             self.say(title)
-            for row in rows:
-                self.say("  ".join(cell for cell in row if cell))
+            for row in table:
+                self.say("  ".join(map(str.ljust, row, widths)).rstrip())
         if wall_seconds is not None:
-            self.say(f"about {duration(wall_seconds)}, measured on this machine")
+            self.say(_outlook(runs, wall_seconds))
+
+    def _show_table(self, title: str, runs: Sequence[Run]) -> None:
+        """Show as much as there is room for: a table, or two lines for each run."""
+        rows = [_cells(run) for run in runs]
+        anywhere = self.console.options.update(max_width=10_000)
+        for head in (HEAD, NARROW_HEAD):
+            used = [k for k in head if any(row[k] for row in rows)]
+            table = Table(
+                *used,
+                title=title,
+                title_justify="left",
+                box=SIMPLE_HEAD,
+                pad_edge=False,
+                show_edge=False,
+            )
+            for row in rows:
+                table.add_row(*(row[k] for k in used))
+            needed = self.console.measure(table, options=anywhere).maximum
+            if needed <= self.console.width:
+                self.console.print(table)
+                return
+        self.console.print(title, markup=False, highlight=False)
+        for run, cells in zip(runs, rows, strict=True):
+            to_go = cells["to go"] and f"{cells['to go']} to go"
+            known = filter(None, [cells["state"], cells["done"], to_go])
+            self.console.print(run.name, style="bold", markup=False, highlight=False)
+            self.console.print("  " + ", ".join(known), markup=False, highlight=False)
+
+
+HEAD = ("family", "learner", "seed", "state", "steps", "meta-test", "to go")
+"""Columns of the plan."""
+NARROW_HEAD = ("family", "learner", "seed", "state", "done", "to go")
+"""Those of a terminal that has no room for them."""
+
+
+def _title(runs: Sequence[Run], jobs: int | None) -> str:
+    first = runs[0].config
+    threads = sorted({run.config.threads for run in runs if run.pending})
+    words = {
+        "budget": first.budget,
+        "precision": first.precision,
+        "device": first.device,
+        "jobs": jobs,
+        "threads": " to ".join(map(str, dict.fromkeys([*threads[:1], *threads[-1:]]))),
+    }
+    return ", ".join([first.suite, *(f"{k}={v}" for k, v in words.items() if v)])
+
+
+def _cells(run: Run) -> dict[str, str]:
+    """Return a run's row of the plan by column, empty where nothing is known."""
+    tests, steps, every = run.test_steps, run.config.steps, run.config.eval_every
+    many = f"{steps:,}" if steps < 10**6 else f"{steps / 10**6:.3g} M"
+    return {
+        "family": run.config.family,
+        "learner": run.config.learner,
+        "seed": str(run.config.seed),
+        "state": run.state,
+        "steps": f"{run.env_steps:,}/{steps:,}",
+        "done": f"{min(1, run.env_steps / steps):.0%} of {many}",
+        "meta-test": "" if tests is None else f"{tests:,} every {every:,}",
+        "to go": "" if not run.remaining else duration(run.remaining),
+    }
+
+
+def _outlook(runs: Sequence[Run], seconds: float) -> str:
+    """Say when the runs will have ended, as far as this machine has measured them."""
+    pending = [run for run in runs if run.pending]
+    known = sum(run.remaining is not None for run in pending)
+    if not known:
+        return (
+            "how long it takes is not measured on this machine yet: each run says so "
+            "after its first minute, and measure=true measures ahead"
+        )
+    about = f"about {duration(seconds)}, measured on this machine"
+    if known < len(pending):
+        about += f", for {known} of {len(pending)} runs; the others say after a minute"
+    return about
 
 
 def duration(seconds: float) -> str:

@@ -6,16 +6,21 @@ The store answers what is done, so the same command typed again finds nothing to
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import BenchConfig, ConfigError, Device, RunConfig
-from pearl_bench.machine.threads import available_cores
+from pearl_bench.machine.memory import available_memory
+from pearl_bench.machine.threads import available_cores, share_of_cores
 from pearl_bench.records import run_folder as record
+
+MEMORY_OF_A_RUN = 2 << 30
+"""Bytes that a run may take: twice as much as most do (``runs.csv``: peak_memory_mib),
+and less than the policy-gradient methods on 45 tasks of Meta-World."""
 
 
 class Cost(NamedTuple):
@@ -72,14 +77,14 @@ def plan(bench: BenchConfig) -> list[Run]:
         ConfigError: a folder holds another run than the one asked for, or the device
             is not there.
     """
-    threads = bench.threads or 1
-    if bench.engine == "local" and not bench.threads:
-        threads = max(1, available_cores() // (bench.jobs or 1))
     runs = [
         _look_up(
-            configuration.run_config(bench, family, learner, seed, threads=threads),
+            configuration.run_config(
+                bench, family, learner, seed, threads=bench.threads or 1
+            ),
             Path(bench.out).expanduser(),
             keep_repetitions=bench.meta_test.repetitions is None,
+            keep_threads=bench.threads is None and bench.engine == "local",
         )
         for family in bench.families
         for learner in bench.learners
@@ -92,6 +97,43 @@ def plan(bench: BenchConfig) -> list[Run]:
         device = resolve_device(bench.device)
         runs = [replace(r, config=replace(r.config, device=device)) for r in runs]
     return runs
+
+
+def side_by_side(bench: BenchConfig, runs: Sequence[Run]) -> int:
+    """Return how many pending runs this machine trains at a time (``jobs=``).
+
+    Args:
+        bench: what the command asks for.
+        runs: its plan.
+    """
+    pending = [run for run in runs if run.pending]
+    most = max(1, len(pending))
+    if bench.jobs:
+        return min(bench.jobs, most)
+    if any(run.config.device == "cuda" for run in pending):
+        return 1
+    threads = max((run.config.threads for run in pending), default=1)
+    room = available_memory() // MEMORY_OF_A_RUN
+    return max(1, min(most, available_cores() // threads, room))
+
+
+def share_cores(bench: BenchConfig, runs: Sequence[Run], jobs: int) -> list[Run]:
+    """Return the plan with its share of the cores for each run that begins.
+
+    Args:
+        bench: what the command asks for; what it says of threads stays.
+        runs: its plan.
+        jobs: how many runs are trained at a time.
+    """
+    if bench.threads:
+        return [*runs]
+    threads = share_of_cores(available_cores(), jobs)
+    return [
+        replace(run, config=replace(run.config, threads=threads))
+        if run.state == "missing"
+        else run
+        for run in runs
+    ]
 
 
 def estimate(runs: Sequence[Run], measure: Callable[[RunConfig], Cost]) -> list[Run]:
@@ -150,27 +192,38 @@ def resolve_device(asked: Device) -> Literal["cpu", "cuda"]:
     return "cpu"
 
 
-def _look_up(wanted: RunConfig, out: Path, *, keep_repetitions: bool) -> Run:
-    """Look a run up in the store; keep the repetitions that it was begun with."""
+def _look_up(
+    wanted: RunConfig, out: Path, *, keep_repetitions: bool, keep_threads: bool
+) -> Run:
+    """Look a run up in the store; keep what it was begun with, where that is asked.
+
+    The repetitions are part of what it is. Its threads are not, but where many add up
+    one sum they change how it is rounded, and what comes after is another run's.
+    """
     folder = out.joinpath(
         wanted.suite, wanted.family, wanted.learner, f"seed={wanted.seed}"
     )
     found = record.status(folder)
     if found.state != "missing":
+        there = configuration.stored(folder / record.CONFIG)
         if keep_repetitions:
-            kept = configuration.stored_repetitions(folder / record.CONFIG)
+            kept = configuration.stored_repetitions(there)
             meta_test = replace(wanted.meta_test, repetitions=kept)
             wanted = replace(wanted, meta_test=meta_test)
-        _check_same(wanted, folder)
+        threads = there.get("threads")
+        if keep_threads and isinstance(threads, int):
+            threads = max(1, min(threads, available_cores()))
+            wanted = replace(wanted, threads=threads)
+        _check_same(wanted, folder, there)
     state = found.state
     if state == "done" and found.env_steps < wanted.steps:
         state = "begun"
     return Run(wanted, folder, state, found.env_steps)
 
 
-def _check_same(wanted: RunConfig, folder: Path) -> None:
+def _check_same(wanted: RunConfig, folder: Path, there: Mapping[str, Any]) -> None:
     """Refuse to continue a run as another one."""
-    changed = configuration.differences(folder / record.CONFIG, wanted)
+    changed = configuration.differences(there, wanted)
     tasks = (
         record.read_run(folder)["fingerprint"],
         registry.family(wanted.suite, wanted.family).fingerprint(),

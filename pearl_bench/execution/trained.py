@@ -14,7 +14,7 @@ from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import ConfigError, RunConfig
 from pearl_bench.config.words import check_names, show
 from pearl_bench.execution.console import Tee
-from pearl_bench.execution.plan import plan, resolve_device
+from pearl_bench.execution.plan import plan, resolve_device, share_cores
 from pearl_bench.execution.work import (
     build_learner,
     meta_tested,
@@ -151,7 +151,8 @@ def train(
         **{f"{learner}.{key}": value for key, value in (settings or {}).items()},
     }
     line = [f"{key}={show(value)}" for key, value in given.items()]
-    (run,) = plan(configuration.load(line))
+    bench = configuration.load(line)
+    (run,) = share_cores(bench, plan(bench), jobs=1)
     if run.pending:
         command = ["pearl_bench.train", *line]
         train_run(run.config, run.folder, progress or Tee(), lambda: False, command)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -71,21 +72,34 @@ def runs(tmp_path):
         "steps=1000",
         "device=cpu",
     ]
-    planned = plan(load([*words, f"out={tmp_path}"]))
-    return [dataclasses.replace(run, test_steps=1200) for run in planned]
+    first, second = plan(load([*words, f"out={tmp_path}"]))
+    return [
+        dataclasses.replace(first, test_steps=1200),
+        dataclasses.replace(second, test_steps=1200, remaining=7200.0),
+    ]
 
 
 def test_a_file_gets_plain_lines(runs):
     stream = io.StringIO()
     board = Board(Console(file=stream))
-    board.show_plan(runs, 7200.0)
+    board.show_plan(runs, 2, 7200.0)
     with board, board.run(runs[0]) as progress:
         progress.update(400, 3, -1.5)
         progress.say("[bold]hello[/bold]")
     text = stream.getvalue()
     assert "\x1b" not in text
-    assert "point-robot  pearl  0  missing  0/1,000  1,200 every 1,000\n" in text
-    assert "about 2.0 h, measured on this machine\n" in text
+    title, head, first, second, about, *_ = text.splitlines()
+    assert title.startswith("navigation, budget=smoke")
+    assert title.endswith("device=cpu, jobs=2, threads=1")
+    names = ["family", "learner", "seed", "state", "steps", "meta-test", "to go"]
+    assert re.split("  +", head) == names
+    row = ["point-robot", "pearl", "0", "missing", "0/1,000", "1,200 every 1,000", "-"]
+    assert re.split("  +", first) == row
+    assert first.index("pearl") == second.index("pearl") == head.index("learner")
+    assert about == (
+        "about 2.0 h, measured on this machine, for 1 of 2 runs; the others say after "
+        "a minute"
+    )
     assert "point-robot pearl seed=0: 400/1,000 steps, 3 updates, test return -1.5" in (
         text
     )
@@ -95,7 +109,7 @@ def test_a_file_gets_plain_lines(runs):
 def test_a_terminal_gets_a_table_and_a_bar(runs):
     stream = io.StringIO()
     board = Board(Console(file=stream, force_terminal=True, width=120))
-    board.show_plan(runs, None)
+    board.show_plan(runs)
     with board, board.run(runs[0]) as progress:
         both = Tee(progress, Lines(stream, 1000))
         both.update(400, 3, -1.5)
@@ -106,6 +120,38 @@ def test_a_terminal_gets_a_table_and_a_bar(runs):
     assert "40%" in text
     assert text.count("hello") == 2
     assert text.count("test return -1.5") >= 2
+
+
+@pytest.mark.parametrize(
+    ("width", "parts", "missing"),
+    [
+        (120, ["meta-test", "1,200 every 1,000", "to go", "2.0 h"], ["steps,"]),
+        (80, ["family", "point-robot", "to go", "2.0 h"], ["meta-test", "1,200"]),
+        (
+            40,
+            [
+                "point-robot pearl seed=0\n  missing, 0% of 1,000\n",
+                "seed=0\n  missing, 0% of 1,000, 2.0 h to go\n",
+            ],
+            ["family", "1,200"],
+        ),
+    ],
+)
+def test_a_plan_reads_well_at_any_width(runs, width, parts, missing):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=width, color_system=None)
+    Board(console).show_plan(runs, 2)
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert all(part in text for part in parts), text
+    assert not any(part in text for part in missing), text
+    assert "…" not in text
+
+
+def test_what_was_never_measured_is_said_so(runs):
+    stream = io.StringIO()
+    Board(Console(file=stream)).show_plan(runs[:1], 1, 0.0)
+    assert stream.getvalue().endswith("measure=true measures ahead\n")
 
 
 @pytest.mark.parametrize(

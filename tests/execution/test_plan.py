@@ -17,6 +17,8 @@ from pearl_bench.execution.plan import (
     estimate,
     plan,
     resolve_device,
+    share_cores,
+    side_by_side,
     wall_seconds,
 )
 from pearl_bench.records.provenance import provenance
@@ -176,11 +178,62 @@ def test_wall_time_of_jobs_in_order(words):
     assert wall_seconds(runs, 4) == 5
 
 
-def test_cores_are_shared_among_jobs(words, monkeypatch):
-    monkeypatch.setattr("pearl_bench.execution.plan.available_cores", lambda: 8)
-    assert plan(load(words))[0].config.threads == 8
-    assert plan(load([*words, "jobs=3"]))[0].config.threads == 2
-    assert plan(load([*words, "jobs=16"]))[0].config.threads == 1
+@pytest.fixture
+def machine(monkeypatch):
+    """Make this machine one of 8 cores and 64 GiB, of any others if asked."""
+
+    def make(cores=8, gibibytes=64):
+        home = "pearl_bench.execution.plan"
+        monkeypatch.setattr(f"{home}.available_cores", lambda: cores)
+        monkeypatch.setattr(f"{home}.available_memory", lambda: gibibytes << 30)
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    make()
+    return make
+
+
+def shares(words):
+    """Return the jobs and each run's threads."""
+    bench = load(words)
+    runs = plan(bench)
+    jobs = side_by_side(bench, runs)
+    return jobs, [run.config.threads for run in share_cores(bench, runs, jobs)]
+
+
+@pytest.mark.parametrize(
+    ("other", "jobs", "threads"),
+    [
+        (["seeds=0"], 1, 8),
+        (["seeds=0", "jobs=3"], 1, 8),
+        (["seeds=0,1,2"], 3, 2),
+        (["seeds=0,1,2", "jobs=auto"], 3, 2),
+        (["seeds=0,1,2", "jobs=2"], 2, 4),
+        (["seeds=0,1,2", "threads=4"], 2, 4),
+        (["seeds=0,1,2", "jobs=3", "threads=4"], 3, 4),
+        ([f"seeds={','.join(map(str, range(20)))}"], 8, 1),
+        ([f"seeds={','.join(map(str, range(20)))}", "jobs=16"], 16, 1),
+    ],
+)
+def test_cores_are_shared_among_jobs(words, machine, other, jobs, threads):
+    found = shares([*words, *other])
+    assert found == (jobs, [threads] * len(found[1]))
+
+
+def test_memory_limits_the_runs_side_by_side(words, machine):
+    machine(gibibytes=5)
+    assert shares([*words, "seeds=0,1,2"]) == (2, [4] * 3)
+    machine(gibibytes=1)
+    assert shares([*words, "seeds=0,1,2"]) == (1, [8] * 3)
+
+
+def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(words, machine):
+    words.append("seeds=0,1,2")
+    bench = load([*words, "threads=3"])
+    keep(plan(bench)[0], "stopped", 400)
+    assert shares(words) == (2, [3, 4, 4])  # two of three threads fit
+    assert shares([*words, "threads=1"]) == (3, [1] * 3)
+    machine(cores=2)
+    assert shares(words) == (1, [2] * 3)
 
 
 def test_the_device_is_known_before_training():
