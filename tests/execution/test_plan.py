@@ -43,7 +43,15 @@ def keep(run: Run, status: str, env_steps: int) -> None:
     family = registry.family(run.config.suite, run.config.family)
     origin = provenance(family.fingerprint(), ["test"], gpu=None)
     with RunRecord(run.folder) as record:
-        record.begin(config.to_yaml(run.config), origin | {"meta_test": {}})
+        part = {
+            "protocol": "suite",
+            "split": "test",
+            "tasks": 20,
+            "exploration_episodes": 2,
+            "test_episodes": 1,
+        }
+        where = {"device": "cpu", "threads": 1, "meta_test": [part]}
+        record.begin(config.to_yaml(run.config), origin | where)
         record.progress(env_steps, 1.0)
         record.finish(status)  # type: ignore[arg-type]
 
