@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import gymnasium.envs.mujoco
 import mujoco
@@ -29,7 +30,7 @@ from suites.base import Step, Task, check_actions
 from suites.locomotion.row import LocomotionRow, State
 from suites.rendering import MujocoCamera
 
-Row = tuple[mujoco.MjModel, mujoco.MjData, np.ndarray, np.ndarray]
+Turn = tuple[mujoco.MjModel, mujoco.MjData, np.ndarray, np.ndarray]
 """A simulation, a view of its controls, and the controls that it is to take."""
 
 ASSETS = Path(gymnasium.envs.mujoco.__file__).with_name("assets")
@@ -53,6 +54,9 @@ WORTH_WAKING = 200
 """Least work that is shared among threads, in degrees of freedom times evaluations of
 the dynamics; a half-cheetah's step is 45, an ant's 280. Waking one takes about 40 us.
 """
+
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+"""All that the next step depends on, the solver's warm start included."""
 
 _idle: dict[mujoco.MjModel, list[mujoco.MjData]] = {}
 """Simulations of closed batches, by the model that they were made for."""
@@ -105,6 +109,7 @@ class MujocoBatch:
             )
         self.num_envs = len(tasks)
         self._row = row
+        self._tasks = tuple(tasks)
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
         self._params = np.array([task.params for task in tasks], np.float64)
@@ -142,6 +147,31 @@ class MujocoBatch:
             np.tile(self._model.qpos0, (self.num_envs, 1)),
             np.zeros((self.num_envs, self._model.nv)),
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle by building anew: a copy's views would be of this memory.
+
+        Raises:
+            RuntimeError: the batch is closed.
+        """
+        self._check_open()
+        states = np.empty((self.num_envs, mujoco.mj_stateSize(self._model, STATE)))
+        for (model, data), state in zip(self.simulations, states, strict=True):
+            mujoco.mj_getState(model, data, state, STATE)
+        arrays = (states, self._now[0].copy(), self._start[0].copy())
+        return _rebuilt, (self._row, self._tasks, self._threads, *arrays)
+
+    def _continue_from(
+        self, states: np.ndarray, now: np.ndarray, start: np.ndarray
+    ) -> None:
+        """Take over what ``__reduce__`` has read of another batch."""
+        for (model, data), state in zip(self.simulations, states, strict=True):
+            mujoco.mj_setState(model, data, state, STATE)
+        self._now[0][:], self._start[0][:] = now, start
+        # what lags behind the state, for rows that are not stepped next
+        edges = np.cumsum([len(view) for view in self._views])[:-1]
+        for view, values in zip(self._views, np.split(now, edges), strict=True):
+            view[:] = values
 
     def _models(self, tasks: Sequence[Task]) -> list[mujoco.MjModel]:
         """One model for all, or one for each distinct task if tasks change it."""
@@ -280,11 +310,11 @@ class MujocoBatch:
             self._gather()
         return unstable
 
-    def _run(self, rows: Sequence[Row]) -> None:
+    def _run(self, turns: Sequence[Turn]) -> None:
         """Step simulations, each once, on whichever thread is free."""
-        todo = iter(rows)  # a list's iterator hands each item to one thread
+        todo = iter(turns)  # a list's iterator hands each item to one thread
         helpers = []
-        if self._pool is not None and len(rows) >= self._share_from:
+        if self._pool is not None and len(turns) >= self._share_from:
             helpers = [
                 self._pool.submit(self._walk, todo) for _ in range(self._threads - 1)
             ]
@@ -292,7 +322,7 @@ class MujocoBatch:
         for helper in helpers:
             helper.result()
 
-    def _walk(self, todo: Iterator[Row]) -> None:
+    def _walk(self, todo: Iterator[Turn]) -> None:
         step, frame_skip = mujoco.mj_step, self._row.frame_skip
         if "cfrc_ext" not in self._row.reads:
             for model, data, control, u in todo:
@@ -316,3 +346,11 @@ class MujocoBatch:
             self._pool.shutdown()
         _idle[self._model].extend(data for _, data in self.simulations)
         self.simulations, self._todo = [], []
+
+
+def _rebuilt(
+    row: LocomotionRow, tasks: Sequence[Task], threads: int, *arrays: np.ndarray
+) -> MujocoBatch:
+    batch = MujocoBatch(row, tasks, threads=threads)
+    batch._continue_from(*arrays)
+    return batch

@@ -121,6 +121,15 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._camera = cast(Filmed, self._batch).camera(0)
             self.metadata = {**self.metadata, "render_fps": self._camera.fps}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy looks through a camera of its own."""
+        return self.__dict__ | {"_camera": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.render_mode is not None:
+            self._camera = cast(Filmed, self._batch).camera(0)
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:

@@ -223,6 +223,17 @@ class MetaWorldBatch:
         self._unit = REWARD_UNIT[reward]
         self._everyone = np.ones(self.num_envs, bool)
 
+    def __reduce__(self) -> str:
+        """Refuse copies: the environments live in the workers.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "Meta-World's environments cannot be copied or pickled, since they live in "
+            "worker processes; make a new batch of the same tasks"
+        )
+
     def reset(
         self, rng: np.random.Generator, rows: np.ndarray | None = None
     ) -> np.ndarray:

@@ -3,7 +3,9 @@
 # MuJoCo's extension modules have no stubs.
 # pyright: reportAttributeAccessIssue=false
 
+import copy
 import dataclasses
+import pickle
 from typing import Any
 
 import mujoco
@@ -29,6 +31,10 @@ def make(name: str, n: int, threads: int = 1) -> Any:
 def assert_equal(one: Step, other: Step) -> None:
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def pickled(batch: Any) -> Any:
+    return pickle.loads(pickle.dumps(batch))
 
 
 def actions(name: str, n: int, steps: int, seed: int = 0) -> np.ndarray:
@@ -108,6 +114,36 @@ def test_reset_of_some_rows(name):
     every = twin.reset(np.random.default_rng(4))
     np.testing.assert_array_equal(some[rows], every[rows])
     np.testing.assert_array_equal(some[~rows], before[~rows])
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, pickled])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_copy_goes_on_by_itself_from_the_same_state(name, how):
+    """Rows that stand still included, whose quantities lag behind their state."""
+    n = 4
+    batch, twin = make(name, n, threads=2), make(name, n)
+    active = np.array([True, False, True, True])
+    first, *later = actions(name, n, 8)
+    for one in (batch, twin):
+        one.reset(np.random.default_rng(0))
+        one.step(first)
+        one.step(later[0], active)
+    copied = how(batch)
+    for action in later[1:4]:  # the original goes its own way
+        batch.step(-action)
+    for action in later[1:]:
+        assert_equal(copied.step(action), twin.step(action))
+        np.testing.assert_array_equal(copied.distance(), twin.distance())
+    batch.close()
+    # it does not live on the original's simulations
+    assert_equal(copied.step(first), twin.step(first))
+
+
+def test_a_closed_batch_is_not_copied():
+    batch = make("ant-fwd-back", 1)
+    batch.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        copy.deepcopy(batch)
 
 
 def along(name: str, params: np.ndarray) -> np.ndarray:

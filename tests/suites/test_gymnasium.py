@@ -1,5 +1,7 @@
 """Families as Gymnasium environments: registration, API, autoreset, rendering."""
 
+import copy
+import pickle
 from typing import Any
 
 import gymnasium
@@ -200,3 +202,53 @@ def test_missing_opengl_is_explained(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "nonesuch")
     with pytest.raises(RuntimeError, match="apt install libegl1"):
         gymnasium.make("pearl_bench/ant-fwd-back-v0", render_mode="rgb_array")
+
+
+def copies(env: Any) -> list[Any]:
+    return [copy.deepcopy(env), pickle.loads(pickle.dumps(env))]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_copies_go_on_from_the_same_state(name):
+    env, twin = (gymnasium.make(name, task=1) for _ in range(2))
+    twin.action_space.seed(0)
+    first, other, *actions = (twin.action_space.sample() for _ in range(7))
+    for one in (env, twin):
+        one.reset(seed=0)
+        one.step(first)
+    copied = copies(env)
+    env.step(other)
+    played = [twin.step(action) for action in actions]
+    restarted, _ = twin.reset()  # the randomness of starts goes on, too
+    for one in copied:
+        for action, expected in zip(actions, played, strict=True):
+            found = one.step(action)
+            np.testing.assert_array_equal(found[0], expected[0])
+            assert found[1:] == expected[1:]
+        np.testing.assert_array_equal(one.reset()[0], restarted)
+
+
+def test_copied_vector_environments_go_on_from_the_same_state():
+    envs = gymnasium.make_vec("pearl_bench/walker-2d-params-v0", num_envs=3)
+    envs.reset(seed=0)
+    action = envs.action_space.sample()
+    for _ in range(30):  # some have fallen and restarted
+        envs.step(action)
+    copied = copies(envs)
+    for _ in range(30):
+        expected = envs.step(action)
+        for one in copied:
+            for a, b in zip(one.step(action)[:4], expected[:4], strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_a_copy_is_seen_through_its_own_camera():
+    env = gymnasium.make("pearl_bench/point-robot-v0", task=0, render_mode="rgb_array")
+    env.reset(seed=0)
+    for one in copies(env):
+        before: Any = env.render()
+        np.testing.assert_array_equal(one.render(), before)
+        for _ in range(5):
+            one.step(np.ones(2))
+        assert (one.render() != before).any()
+        np.testing.assert_array_equal(env.render(), before)

@@ -1,7 +1,9 @@
 """Meta-World: tasks, the accelerated environments, the worker processes."""
 
+import copy
 import itertools
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -492,6 +494,15 @@ def test_the_plan_counts_what_the_package_plays():
     assert episodes_due(learner, suite) == (10 + 20) * 14
     # two repetitions, 20 environments
     assert episodes_due(learner, package) == (10 + 20) * 14 + 2 * 20 * 13
+
+
+def test_batches_are_not_copied():
+    family = FAMILIES["reach"]
+    batch = family.make_batch(family.test[:1], threads=1)
+    for copies in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            copies(batch)
+    batch.close()
 
 
 # Defects of the installed package; when one is gone, so is our reason ----------------
