@@ -17,6 +17,7 @@ import numpy as np
 from suites import locomotion
 from suites.engine import MujocoBatch, load_model
 from suites.locomotion.row import LocomotionRow
+from suites.tasks import read
 
 EPISODE = 40
 """Steps from a reset that both sides play over and over with uniform random actions.
@@ -42,7 +43,7 @@ def measure(family_name: str, n: int, seconds: float) -> dict[str, float]:
         Environment steps per second ``raw`` and ``engine``, and ``share``, their ratio.
     """
     row = _row(family_name)
-    train = row.family().train
+    train, _ = read(row.name)
     tasks = [train[i % len(train)] for i in range(n)]
     batches = {
         threads: MujocoBatch(row, tasks, threads=threads)

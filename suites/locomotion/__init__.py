@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from suites.base import ScoreRange, Suite
 from suites.locomotion import ant, half_cheetah, humanoid, walker
+from suites.locomotion.family import family_of
 from suites.locomotion.row import LocomotionRow, never, uniform_normal_start
 from suites.tasks import TaskList
 
@@ -150,4 +151,4 @@ ROWS = (
 
 def suite() -> Suite:
     """The locomotion families."""
-    return Suite("locomotion", tuple(row.family() for row in ROWS))
+    return Suite("locomotion", tuple(map(family_of, ROWS)))

@@ -1,33 +1,21 @@
-"""What defines a locomotion family: a row of numbers and three pure functions."""
+"""What defines a locomotion family: a row of numbers and a few pure functions."""
 
 # MuJoCo's extension modules have no stubs.
 # pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from suites.base import (
-    MetaTest,
-    ScoreRange,
-    Task,
-    TaskFamily,
-    repetitions_for,
-    suite_protocol,
-)
-from suites.tasks import TaskList, read
+from suites.base import ScoreRange
+from suites.tasks import TaskList
 
 if TYPE_CHECKING:
     import mujoco
-
-    from suites.engine import MujocoBatch
-
-HORIZON = 200
-"""Steps of an episode (Rakelly et al. 2019, appendix A)."""
 
 
 class State(NamedTuple):
@@ -105,30 +93,6 @@ class LocomotionRow:
     source: str
     timestep: float | None = None
     configure: Callable[[mujoco.MjModel, np.ndarray], None] | None = None
-
-    def make_batch(self, tasks: Sequence[Task], *, threads: int) -> MujocoBatch:
-        """Return one environment per task, stepped by ``threads`` threads."""
-        from suites.engine import MujocoBatch  # noqa: PLC0415 (imports mujoco late)
-
-        return MujocoBatch(self, tasks, threads=threads)
-
-    def family(self) -> TaskFamily:
-        """The family as the harness sees it."""
-        train, test = read(self.name)
-        return TaskFamily(
-            name=self.name,
-            version=self.version,
-            horizon=HORIZON,
-            obs_dim=self.obs_dim,
-            action_dim=self.action_dim,
-            train=train,
-            test=test,
-            score=self.score,
-            source=self.source,
-            make_batch=self.make_batch,
-            protocols=(suite_protocol(MetaTest(repetitions=repetitions_for(test))),),
-            distance=self.distance_is,
-        )
 
 
 def never(now: State) -> np.ndarray:

@@ -69,7 +69,7 @@ class Outcome(NamedTuple):
     unstable: bool
 
 
-class Episode:
+class Ongoing:
     """An episode under way, while another one has the environment.
 
     Attributes:
@@ -104,16 +104,16 @@ class Simulator:
         self._warnings = data.warning.number[BREAKDOWN]
         self._pristine = self._capture(np.empty(0))
         self._starts: dict[tuple[float, ...], Start] = {}
-        self._inside: Episode | None = None
+        self._inside: Ongoing | None = None
 
-    def reset(self, params: tuple[float, ...]) -> tuple[Episode, np.ndarray]:
+    def reset(self, params: tuple[float, ...]) -> tuple[Ongoing, np.ndarray]:
         """Begin an episode of a task; return it and its first observation ``[39]``."""
         if params not in self._starts:
             self._starts[params] = self._reset_by_package(params)
         start = self._starts[params]
-        return Episode(start), start.obs
+        return Ongoing(start), start.obs
 
-    def step(self, episode: Episode, action: np.ndarray) -> Outcome:
+    def step(self, episode: Ongoing, action: np.ndarray) -> Outcome:
         """Step an episode by an action ``[4]``."""
         if self._inside is not episode:
             self._enter(episode)
@@ -124,13 +124,13 @@ class Simulator:
         return Outcome(obs, float(reward), bool(info["success"]), unstable)
 
     def _reset_by_package(self, params: tuple[float, ...]) -> Start:
-        self._enter(Episode(self._pristine))
+        self._enter(Ongoing(self._pristine))
         mujoco.mj_forward(self._model, self._data)
         self.env.set_task(package_task(self.env, params))
         obs, _ = self.env.reset()
         return self._capture(obs)
 
-    def _enter(self, episode: Episode) -> None:
+    def _enter(self, episode: Ongoing) -> None:
         """Let an episode have the environment; the one that had it is kept."""
         if self._inside is not None:
             mujoco.mj_getState(self._model, self._data, self._inside.state, STATE)

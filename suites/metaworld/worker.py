@@ -21,7 +21,7 @@ import numpy as np
 
 from suites.metaworld.accelerate import accelerated
 from suites.metaworld.batch import ROW
-from suites.metaworld.simulator import Episode, Simulator
+from suites.metaworld.simulator import Ongoing, Simulator
 
 
 class Slice:
@@ -46,7 +46,7 @@ class Slice:
             (row, simulators[name], tuple(params))
             for row, name, params in sorted(tasks, key=lambda task: task[1:])
         ]
-        self.episodes: dict[int, Episode] = {}
+        self.episodes: dict[int, Ongoing] = {}
 
     def reset(self) -> None:
         """Begin an episode in the active rows."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from raw_runs import make_run, published
 
+from pearl_bench import registry
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.check import check, remarks
 from pearl_bench.analysis.scores import PublishedError, load
@@ -15,10 +16,9 @@ from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.records import keys, provenance, readme
 from pearl_bench.records import run_folder as record
 from pearl_bench.records.published.publish import publish
-from suites.locomotion import ROWS
 
 README = Path(__file__).parents[2] / "results" / "README.md"
-FAMILY = next(row for row in ROWS if row.name == "half-cheetah-vel").family()
+FAMILY = registry.family("locomotion", "half-cheetah-vel")
 CURVES, RUNS = "locomotion/pearl.csv", "locomotion/runs.csv"
 
 

@@ -19,7 +19,11 @@ from suites.locomotion import walker
 from suites.speed import measure
 
 ROWS = {row.name: row for row in locomotion.ROWS}
-FAMILIES = {row.name: row.family() for row in (*locomotion.ROWS, *navigation.ROWS)}
+FAMILIES = {
+    family.name: family
+    for suite in (locomotion.suite(), navigation.suite())
+    for family in suite.families
+}
 
 
 def make(name: str, n: int, threads: int = 1) -> Any:
