@@ -80,7 +80,7 @@ def test_what_is_published_here_is_sound():
         (CURVES, 10, ",30.0", ",9.0", "wall_s is 9.0 after 30.0"),
         (CURVES, 10, ",30.0", ",99999.0", "wall_s is 99999.0 after 30.0"),
         (CURVES, 4, "172.90714285714284", "", "return is empty; expected is a finite"),
-        (CURVES, 3, ",suite,", ",suit,", "protocol is 'suit'; expected is suite or"),
+        (CURVES, 3, ",suite,", ",su it,", "protocol is 'su it'; expected is a name"),
         (CURVES, 3, ",0,", ",", "13 cells; expected are 14"),
         (CURVES, 6, "all,2,", "all,1,", "repeats line 5: run r"),
         (CURVES, 5, ",2000,", ",900,", "stands after line 4, and belongs before it"),
