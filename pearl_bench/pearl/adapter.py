@@ -9,31 +9,20 @@ import torch
 from torch import Tensor
 
 from pearl_bench.pearl.buffer import Rows
-from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.pearl.encoder import Belief
-from pearl_bench.pearl.networks import PearlNetworks
+from pearl_bench.pearl.inference import Inference
+from pearl_bench.training.nn import TanhGaussianPolicy
 from pearl_bench.training.types import Transition
-
-
-def context_rows(rows: Rows, config: PearlConfig) -> Tensor:
-    """Return the encoder's input ``[M, C, D]``: (o, a, r) or (o, a, r, o').
-
-    The reward is unscaled and, with ``sparse_context``, the sparse one.
-    """
-    reward = rows.sparse_reward if config.sparse_context else rows.reward
-    parts = [rows.obs, rows.action, reward]
-    if config.next_obs_in_context:
-        parts.append(rows.next_obs)
-    return torch.cat(parts, dim=-1)
+from suites.base import Task
 
 
 class PearlAdapter:
     """Acts on N tasks with one z each, drawn from the current belief.
 
     Args:
-        nets: the meta-learned networks; not changed.
-        config: PEARL's settings.
-        tasks: N.
+        policy: the meta-learned policy; not changed.
+        inference: of z.
+        tasks: N tasks; only an inference that is told looks at them.
         noise: generator of z and of exploration.
         deterministic: take the policy's mode in exploration episodes too, as the
             original's meta-test does: only z explores.
@@ -41,19 +30,24 @@ class PearlAdapter:
 
     def __init__(
         self,
-        nets: PearlNetworks,
-        config: PearlConfig,
-        tasks: int,
+        policy: TanhGaussianPolicy,
+        inference: Inference,
+        tasks: Sequence[Task],
         noise: torch.Generator,
         *,
         deterministic: bool,
     ) -> None:
-        self.nets = nets
-        self.config = config
+        self.policy = policy
+        self.inference = inference
+        self.tasks = tasks
         self.noise = noise
         self.deterministic = deterministic
         self.context: list[Transition] = []
-        self.believe(nets.encoder.prior(tasks))
+        self.forget()
+
+    def forget(self) -> None:
+        """Start from the prior, as if nothing had been observed."""
+        self.believe(self.inference.prior(self.tasks))
 
     def believe(self, belief: Belief) -> None:
         """Start from that belief, forgetting what was observed; draw z from it."""
@@ -69,12 +63,11 @@ class PearlAdapter:
     @torch.no_grad()
     def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
         """Sample from the policy, or take its mode."""
-        policy = self.nets.policy
         obs_z = torch.cat([torch.from_numpy(obs).to(self.z.device), self.z], dim=1)
         if self.deterministic or not explore:
-            return policy.mode(obs_z).cpu().numpy()
-        noise = self._normal((len(obs), policy.output.out_features))
-        return policy.explore(obs_z, noise).cpu().numpy()
+            return self.policy.mode(obs_z).cpu().numpy()
+        noise = self._normal((len(obs), self.policy.output.out_features))
+        return self.policy.explore(obs_z, noise).cpu().numpy()
 
     def observe(self, step: Transition) -> None:
         """Add the step to the context."""
@@ -91,19 +84,16 @@ class PearlAdapter:
             values = torch.from_numpy(field).to(self.z.device, torch.float32)
             return values.reshape(*seen.alive.shape, -1)
 
-        context = context_rows(
-            Rows(
-                rows(seen.obs),
-                rows(seen.action),
-                rows(seen.reward),
-                rows(seen.sparse_reward),
-                rows(seen.next_obs),
-                rows(seen.terminated),
-            ),
-            self.config,
+        observed = Rows(
+            rows(seen.obs),
+            rows(seen.action),
+            rows(seen.reward),
+            rows(seen.sparse_reward),
+            rows(seen.next_obs),
+            rows(seen.terminated),
         )
         valid = torch.from_numpy(seen.alive).to(self.z.device)
-        self.belief = self.nets.encoder(context, valid)
+        self.belief = self.inference.posterior(self.tasks, observed, valid)
         self.end_episode()
 
     def _normal(self, shape: Sequence[int]) -> Tensor:

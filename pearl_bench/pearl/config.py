@@ -9,6 +9,7 @@ from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
 from pearl_bench.registry import CONF, Method
 
 ContextSampler = Literal["recent", "whole-buffer", "rl-batch"]
+InferenceKind = Literal["posterior", "oracle", "none"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class PearlConfig:
             (``recent``), any of the task's (``whole-buffer``), or the very ones actor
             and critic learn from (``rl-batch``).
         replay_capacity: transitions kept per task.
+        inference: where z comes from: inferred from context (``posterior``), told, as
+            the task's parameters scaled to the training tasks (``oracle``), or withheld
+            (``none``: zeros). The last two have no encoder, and ``oracle`` as many
+            latent dimensions as there are parameters.
     """
 
     latent_dim: int = 5
@@ -76,6 +81,7 @@ class PearlConfig:
     bptt_steps: int = 64
     context_sampler: ContextSampler = "recent"
     replay_capacity: int = 1_000_000
+    inference: InferenceKind = "posterior"
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
@@ -94,6 +100,11 @@ class PearlConfig:
             raise ValueError(
                 "recurrent needs an ordered context; context_sampler may "
                 "be recent or whole-buffer, not rl-batch"
+            )
+        if self.inference != "posterior" and (self.recurrent or not self.probabilistic):
+            raise ValueError(
+                "recurrent and probabilistic=false are kinds of encoder, and with "
+                f"inference={self.inference} there is none; leave them out"
             )
 
 

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_bench.pearl.adapter import PearlAdapter, context_rows
+from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.pearl.buffer import ReplayBuffer, Spans
 from pearl_bench.pearl.capture import CapturedStep
 from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.pearl.encoder import Belief
+from pearl_bench.pearl.inference import build_inference
 from pearl_bench.pearl.networks import PearlNetworks
 from pearl_bench.pearl.update import METRICS, Batch, PearlUpdate
 from pearl_bench.training.learner import Learner
@@ -60,7 +61,15 @@ class PearlLearner(Learner):
     ) -> None:
         super().__init__(config, family, device=device, precision=precision, **place)
         self.iterations = 0
-        self.nets = PearlNetworks(config, family.obs_dim, family.action_dim, self.init)
+        self.inference = build_inference(config, family, device, self.init)
+        self.nets = PearlNetworks(
+            self.inference.encoder,
+            family.obs_dim,
+            family.action_dim,
+            self.inference.latent_dim,
+            hidden_size=config.hidden_size,
+            rng=self.init,
+        )
         self.nets.to(device)
         self.buffer = ReplayBuffer(
             len(family.train),
@@ -70,7 +79,7 @@ class PearlLearner(Learner):
             device=device,
         )
         self.gradient_step = PearlUpdate(
-            config, self.nets, device=device, precision=precision
+            config, self.nets, self.inference, device=device, precision=precision
         )
         self._captured: CapturedStep[Batch] | None = None
 
@@ -107,13 +116,12 @@ class PearlLearner(Learner):
         self, tasks: np.ndarray, blocks: Sequence[Block], means: EpisodeMeans
     ) -> None:
         """Run blocks of whole episodes on distinct train tasks side by side."""
-        env = self.family.make_batch(
-            [self.family.train[i] for i in tasks], threads=self.threads
-        )
-        adapter = self._adapter(len(tasks), self.noise, deterministic=False)
+        drawn = [self.family.train[i] for i in tasks]
+        env = self.family.make_batch(drawn, threads=self.threads)
+        adapter = self._adapter(drawn, self.noise, deterministic=False)
         try:
             for block in blocks:
-                adapter.believe(self.nets.encoder.prior(len(tasks)))
+                adapter.forget()
                 taken = np.zeros(len(tasks), dtype=np.int64)
                 while (taken < block.steps).any():
                     episode = run_episode(
@@ -139,7 +147,7 @@ class PearlLearner(Learner):
     @torch.no_grad()
     def _posterior(self, tasks: np.ndarray) -> Belief:
         """Infer the tasks' posterior from a draw of their recent context."""
-        return self.nets.encoder(self._context(self._spans(tasks)[1]))
+        return self.inference.belief(self._context(self._spans(tasks)[1]))
 
     def update(self) -> Metrics:
         """Take the next slice of gradient steps (algorithm 1, lines 10 to 21)."""
@@ -182,10 +190,10 @@ class PearlLearner(Learner):
         config = self.config
         rows = self.buffer.sample(rows_from, config.batch_size, self.noise)
         if config.context_sampler == "rl-batch":
-            context = context_rows(rows, config)
+            context = self.inference.context(rows_from.task[:, 0], rows)
         else:
             context = self._context(context_from)
-        z_shape = (len(rows.obs), config.latent_dim)
+        z_shape = (len(rows.obs), self.inference.latent_dim)
         return Batch(
             context,
             rows.obs,
@@ -202,7 +210,7 @@ class PearlLearner(Learner):
         ordered = self.config.recurrent
         draw = self.buffer.sample_window if ordered else self.buffer.sample
         rows = draw(spans, self.config.context_size, self.noise)
-        return context_rows(rows, self.config)
+        return self.inference.context(spans.task[:, 0], rows)
 
     def estimate_seconds(self, env_steps: int) -> float:
         """Time one episode per task of an iteration and a few gradient steps."""
@@ -239,9 +247,9 @@ class PearlLearner(Learner):
     # Meta-testing -------------------------------------------------------------------
 
     def adapter(self, tasks: Sequence[Task], seed: int) -> PearlAdapter:
-        """Return an adapter that starts from the prior and infers q(z|c)."""
+        """Return an adapter that starts from the prior."""
         noise = torch.Generator(self.device).manual_seed(seed)
-        return self._adapter(len(tasks), noise, deterministic=True)
+        return self._adapter(tasks, noise, deterministic=True)
 
     def unadapted(self, tasks: Sequence[Task]) -> PearlAdapter:
         """Return an adapter whose z is the prior's mean."""
@@ -251,16 +259,16 @@ class PearlLearner(Learner):
         return adapter
 
     def _adapter(
-        self, tasks: int, noise: torch.Generator, *, deterministic: bool
+        self, tasks: Sequence[Task], noise: torch.Generator, *, deterministic: bool
     ) -> PearlAdapter:
         return PearlAdapter(
-            self.nets, self.config, tasks, noise, deterministic=deterministic
+            self.nets.policy, self.inference, tasks, noise, deterministic=deterministic
         )
 
     # State --------------------------------------------------------------------------
 
     def policy_state(self) -> dict[str, Tensor]:
-        """Return encoder and policy; the critics only train them."""
+        """Return policy and encoder, if any; the critics only train them."""
         tensors = self.nets.state_dict()
         used = ("encoder.", "policy.")
         return {key: value for key, value in tensors.items() if key.startswith(used)}

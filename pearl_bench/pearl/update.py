@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pearl_bench.pearl.config import PearlConfig
+from pearl_bench.pearl.inference import Inference
 from pearl_bench.pearl.networks import PearlNetworks
 
 METRICS = (
@@ -32,7 +33,7 @@ class Batch(NamedTuple):
     """What one gradient step consumes.
 
     Attributes:
-        context: ``[M, C, D]`` rows (o, a, r[, o']).
+        context: ``[M, C, D]`` what beliefs are inferred from: rows (o, a, r[, o']).
         obs: ``[M, B, O]``.
         action: ``[M, B, A]``.
         reward: ``[M, B, 1]``, unscaled.
@@ -62,15 +63,23 @@ class PearlUpdate:
     Args:
         config: weights and rates.
         nets: the networks to train, already on their device.
+        inference: makes beliefs of contexts; its encoder is one of ``nets``.
         device: ``cpu`` or ``cuda``.
         precision: ``float32``, or ``bf16`` for the hidden layers in bfloat16.
     """
 
     def __init__(
-        self, config: PearlConfig, nets: PearlNetworks, *, device: str, precision: str
+        self,
+        config: PearlConfig,
+        nets: PearlNetworks,
+        inference: Inference,
+        *,
+        device: str,
+        precision: str,
     ) -> None:
         self.config = config
         self.nets = nets
+        self.inference = inference
         self.device = device
         self.bf16 = precision == "bf16"
 
@@ -82,8 +91,10 @@ class PearlUpdate:
                 capturable=device == "cuda",
             )
 
+        encoders = [nets.encoder] if nets.encoder is not None else []
+        self.has_kl = bool(encoders) and config.probabilistic
         self.optimizers = {
-            "critic": adam(nets.q1, nets.q2, nets.encoder),
+            "critic": adam(nets.q1, nets.q2, *encoders),
             "value": adam(nets.v),
             "policy": adam(nets.policy),
         }
@@ -100,7 +111,7 @@ class PearlUpdate:
             return flat(z.unsqueeze(1).expand(-1, rows, -1))
 
         with self._autocast():
-            belief = nets.encoder(batch.context)
+            belief = self.inference.belief(batch.context)
             z = belief.sample(batch.noise_z)
             obs, action = flat(batch.obs), flat(batch.action)
             z_row, z_row_detached = per_row(z), per_row(z.detach())
@@ -119,7 +130,7 @@ class PearlUpdate:
             critic_loss = critic_loss + functional.mse_loss(q2, target)
             loss = critic_loss
             kl = torch.zeros_like(critic_loss)
-            if config.probabilistic:
+            if self.has_kl:
                 kl = belief.kl_to_prior()
                 loss = loss + config.kl_weight * kl
         _step(self.optimizers["critic"], loss)

@@ -164,8 +164,8 @@ BROKEN = {
     "the posterior is never updated": (
         "pearl",
         "pearl_bench/pearl/adapter.py",
-        "self.belief = self.nets.encoder(context, valid)",
-        "self.nets.encoder(context, valid)",
+        "self.belief = self.inference.posterior(",
+        "self.inference.posterior(",
     ),
     "the weight of the KL is a hundred times as large": (
         "pearl",
