@@ -45,27 +45,37 @@ def families(suites: Sequence[str] | None = None) -> list[tuple[str, str]]:
     return found
 
 
-def check_learner(learner: str, suite: str, family: str) -> None:
+def check_learner(
+    learner: str,
+    suite: str,
+    family: str,
+    *,
+    settings: Sequence[str] = (),
+    knows_the_task: bool = False,
+) -> None:
     """Check that a method trains, evaluates and continues exactly, at budget=smoke.
 
     Args:
         learner: the method's registered name.
         suite: the suite's registered name.
         family: a family of the suite, which the method must be for.
+        settings: words that change the method, as ``pearl.inference=none``.
+        knows_the_task: it is told the task, and so need not act alike in all of them
+            before any experience.
 
     Raises:
         AssertionError: it does not; the message says what.
         ConfigError: it has no settings for that family, or is not for it.
     """
     words = [f"suite={suite}", f"families={family}", f"learners={learner}"]
-    bench = configuration.load([*words, "budget=smoke", "device=cpu"])
+    bench = configuration.load([*words, "budget=smoke", "device=cpu", *settings])
     run = configuration.run_config(bench, family, learner, 0, threads=1)
     tasks = few_tasks(registry.family(suite, family))
     ours = build_learner(run, tasks)
     _check_counters(ours)
     state = copy.deepcopy(ours.state_dict())
     _check_rows(ours, tasks)
-    _check_unadapted(ours, tasks)
+    _check_unadapted(ours, tasks, knows_the_task)
     _check_continuation(ours, state, run, tasks)
 
 
@@ -127,7 +137,9 @@ def _check_rows(learner: MetaLearner, family: TaskFamily) -> None:
         assert set(measured) == {None}, "there are distances that nothing measures"
 
 
-def _check_unadapted(learner: MetaLearner, family: TaskFamily) -> None:
+def _check_unadapted(
+    learner: MetaLearner, family: TaskFamily, knows_the_task: bool
+) -> None:
     """Check that a policy without experience knows neither chance nor the task."""
     one, other = (learner.unadapted(family.test) for _ in range(2))
     obs = np.ones((len(family.test), family.obs_dim), np.float32)
@@ -135,7 +147,8 @@ def _check_unadapted(learner: MetaLearner, family: TaskFamily) -> None:
     again = other.act(obs, explore=False)
     assert np.array_equal(chosen, again), "unadapted() acts by chance"
     alike = np.allclose(chosen, chosen[:1], rtol=1e-7, atol=1e-6)
-    assert alike, "unadapted() acts differently in different tasks"
+    assert alike or knows_the_task, "unadapted() acts differently in different tasks"
+    assert not (alike and knows_the_task), "what is told of a task changes no action"
 
 
 def _check_continuation(

@@ -15,3 +15,15 @@ PAIRS = [
 @pytest.mark.parametrize(("learner", "suite", "family"), PAIRS, ids=lambda x: x)
 def test_trains_evaluates_and_continues_exactly(learner, suite, family):
     contract.check_learner(learner, suite, family)
+
+
+@pytest.mark.parametrize(("suite", "family"), contract.families(), ids=lambda x: x)
+@pytest.mark.parametrize("inference", ["oracle", "none"])
+def test_pearl_told_the_task_or_not_does_the_same(inference, suite, family):
+    contract.check_learner(
+        "pearl",
+        suite,
+        family,
+        settings=[f"pearl.inference={inference}"],
+        knows_the_task=inference == "oracle",
+    )
