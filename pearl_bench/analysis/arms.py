@@ -43,6 +43,8 @@ META_TEST = {
 """How runs were tested: what must be the same in an arm, and its name in a label."""
 METHODS = {"pearl": "PEARL", "maml_trpo": "MAML-TRPO", "promp": "ProMP", "rl2": "RL²"}
 """Methods as people write them; any other is written as it is registered."""
+SAID = {("inference", "oracle"): "task told", ("inference", "none"): "task not told"}
+"""Settings that make another method of one, in words; all others are ``key=value``."""
 SUCCESS_IS = "the mean over the test episodes, from which PEARL and RL² go on adapting"
 REPORTED_IS = f"the last meta-test episode, on Meta-World {SUCCESS_IS}"
 """What ``RunCurve.episode(part, -1)`` is, for captions."""
@@ -311,14 +313,15 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
 
 def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
     """Return the parts of a name that need no other run to compare with."""
-    row = run.row
+    row, changed = run.row, _changed_settings(suite, run)
+    said = [SAID[setting] for setting in changed.items() if setting in SAID]
     return (
-        METHODS.get(row["learner"], row["learner"]),
+        ", ".join([METHODS.get(row["learner"], row["learner"]), *said]),
         row["budget"],
         row["precision"],
         *([] if row["device"] == "cpu" else [row["device"]]),
         *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
-        *(f"{key}={value}" for key, value in _changed_settings(suite, run).items()),
+        *(f"{k}={v}" for k, v in changed.items() if (k, v) not in SAID),
     )
 
 

@@ -103,8 +103,8 @@ class PearlConfig:
             )
         if self.inference != "posterior" and (self.recurrent or not self.probabilistic):
             raise ValueError(
-                "recurrent and probabilistic=false are kinds of encoder, and with "
-                f"inference={self.inference} there is none; leave them out"
+                f"inference={self.inference} has no encoder; leave out recurrent=true "
+                "and probabilistic=false, which are kinds of one"
             )
 
 

@@ -155,6 +155,21 @@ def test_what_differs_is_not_averaged(tmp_path):
     assert found.labels[-1] == "RL² · quick · float32"
 
 
+def test_what_is_told_of_the_task_is_said_in_words(tmp_path):
+    found = published(
+        tmp_path,
+        *(
+            {"settings": {"inference": kind}}
+            for kind in ("posterior", "oracle", "none")
+        ),
+    )
+    assert sorted(a.label for a in arms(found)) == [
+        "PEARL · quick · float32",
+        "PEARL, task not told · quick · float32",
+        "PEARL, task told · quick · float32",
+    ]
+
+
 def test_defaults_go_without_saying(tmp_path):
     chosen = {"context_sampler": "whole-buffer", "latent_dim": 5}
     found = published(

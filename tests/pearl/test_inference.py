@@ -83,7 +83,7 @@ def test_there_is_no_encoder_and_no_kl(point_robot, inference):
 
 @pytest.mark.parametrize("kind", [{"recurrent": True}, {"probabilistic": False}])
 def test_kinds_of_encoder_are_refused_where_there_is_none(kind):
-    with pytest.raises(ValueError, match="with inference=oracle there is none"):
+    with pytest.raises(ValueError, match="inference=oracle has no encoder"):
         replace(SMALL, inference="oracle", **kind)
 
 
