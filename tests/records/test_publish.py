@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,17 @@ import pandas as pd
 import pytest
 from raw_runs import always, make_run, some_return
 
+from pearl_bench.pearl.config import PearlConfig
+from pearl_bench.records import schema
 from pearl_bench.records.files import RecordError
+from pearl_bench.records.published.identity import _digest, identity
 from pearl_bench.records.published.publish import (
     CURVE_COLUMNS,
     RUN_COLUMNS,
     StoreError,
     publish,
 )
+from pearl_bench.registry import default_settings
 
 
 def silent(line: str) -> None:
@@ -273,7 +278,7 @@ def edit(folder: Path, line: int, old: str, new: str) -> None:
         (9, ",100,,1,2,", ",102,,1,2,", r"line 8: .* has other tasks or episodes"),
         (9, ",100,,1,2,", ",100,,1,4,", r"line 8: .* has other tasks or episodes"),
         (9, ",suite,", ",own,", r"line 8: .* has 5 of 6 rows of suite test"),
-        (9, ",suite,", ",mine,", r"line 9: protocol is 'mine'"),
+        (9, ",suite,", ",my own,", r"line 9: protocol is 'my own'"),
         (19, "3000,suite,test,101,,1,", "", r"line 19: 7 cells"),
     ],
 )
@@ -375,6 +380,104 @@ def test_a_copied_folder_is_not_a_second_run(out, results):
         copy.write_bytes((folder / name).read_bytes())
     with pytest.raises(StoreError, match=r"seed=1 holds config\.yaml of another run"):
         publish(out, results, "locomotion", silent)
+
+
+@pytest.mark.parametrize("learner", ["../../escaped", "theirs", "rl2", "/tmp/x"])
+def test_a_config_cannot_choose_where_to_publish(out, results, learner):
+    folder = make_run(out)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(
+        text.replace("learner: pearl", f"learner: {learner}")
+    )
+    with pytest.raises(StoreError, match=r"another run|is no method|learner is"):
+        publish(out, results, "locomotion", silent)
+    assert not list(results.rglob("*.csv"))
+    assert not (results.parent / "escaped.csv").exists()
+
+
+@pytest.mark.parametrize("key", ["family: half-cheetah-vel", "seed: 0"])
+def test_another_runs_config_is_named(out, results, key):
+    folder = make_run(out)
+    text = (folder / "config.yaml").read_text()
+    other = {"seed: 0": "seed: 3"}.get(key, "family: ant-goal-2d")
+    (folder / "config.yaml").write_text(text.replace(key, other))
+    with pytest.raises(StoreError, match=r"holds config\.yaml of another run"):
+        publish(out, results, "locomotion", silent)
+
+
+def test_what_lies_beside_the_runs_is_no_run(out, results):
+    folder = make_run(out)
+    for name in ("seed=0.bak", "seed=01", "._seed=0", "seed=x"):
+        shutil.copytree(folder, folder.with_name(name))
+    publish(out, results, "locomotion", silent)
+    assert len(rows_of(results / "locomotion" / "runs.csv")) == 1
+
+
+def test_a_setting_that_came_later_does_not_make_another_run(tmp_path, results):
+    before = make_run(tmp_path / "a", settings={"latent_dim": 5})
+    publish(tmp_path / "a", results, "locomotion", silent)
+    (run,) = rows_of(results / "locomotion" / "runs.csv")
+    text = (before / "config.yaml").read_text()  # resumed: the default is filled in
+    filled = text.replace("  latent_dim: 5", "  latent_dim: 5\n  discount: 0.99")
+    assert filled != text
+    assert PearlConfig().discount == 0.99
+    (before / "config.yaml").write_text(filled)
+    publish(tmp_path / "a", results, "locomotion", silent)
+    (after,) = rows_of(results / "locomotion" / "runs.csv")
+    assert after["run"] == run["run"]
+    changed = text.replace("  latent_dim: 5", "  latent_dim: 5\n  discount: 0.98")
+    (before / "config.yaml").write_text(changed)
+    publish(tmp_path / "a", results, "locomotion", silent)
+    assert len(rows_of(results / "locomotion" / "runs.csv")) == 2
+
+
+def test_a_run_published_under_the_id_of_before_keeps_it(tmp_path, results):
+    """Its id was of the settings it had, before defaults were filled in."""
+    config = {"learner": "pearl", "seed": 0, "family": "x", "config": {"latent_dim": 5}}
+    old = _digest(config, "f" * 16, "cpu")
+    row = {"learner": "pearl", "seed": "0", "run": old, "settings": '{"latent_dim": 5}'}
+    filled = config | {"config": default_settings("pearl")}
+    assert identity(filled, "f" * 16, "cpu") != old
+    assert identity(filled, "f" * 16, "cpu", [row]) == old
+    assert identity(config, "f" * 16, "cpu", [row]) == old
+    assert identity(filled | {"seed": 1}, "f" * 16, "cpu", [row]) != old
+    assert identity(filled, "e" * 16, "cpu", [row]) != old
+
+
+def test_files_of_the_first_version_are_read_and_written_anew(out, results):
+    make_run(out)
+    publish(out, results, "locomotion", silent)
+    folder = results / "locomotion"
+    for name, table in (("pearl.csv", schema.CURVES), ("runs.csv", schema.RUNS)):
+        rows = rows_of(folder / name)
+        with (folder / name).open("w", newline="") as file:
+            writer = csv.DictWriter(
+                file, table.versions[-1], extrasaction="ignore", lineterminator="\n"
+            )
+            writer.writeheader()
+            writer.writerows(rows)
+        read = [line.values for line in table.read(folder / name, "")]
+        assert {values.get("wall_s") for values in read} == {None}
+    make_run(out.parent / "other", seed=1)
+    publish(out.parent / "other", results, "locomotion", silent)
+    old, new = rows_of(folder / "runs.csv")
+    assert (old["target_steps"], new["target_steps"]) == ("", "3000")
+    assert (old["cpu_flags"], new["cpu_flags"]) == ("", "avx2 fma")
+    assert (new["command"], new["threads"], new["repetitions"]) == ("run", "2", "1")
+    times = [row["wall_s"] for row in rows_of(folder / "pearl.csv")]
+    assert times == [""] * 9 + ["10.0"] * 3 + ["20.0"] * 3 + ["30.0"] * 3
+
+
+def test_single_tasks_of_the_last_tenth_are_published(out, results):
+    steps = tuple(range(1000, 101_000, 1000))
+    make_run(out, steps=steps)
+    publish(out, results, "locomotion", silent)
+    rows = rows_of(results / "locomotion" / "late" / "pearl.csv")
+    assert {int(row["env_steps"]) for row in rows} == set(range(91_000, 101_000, 1000))
+    assert len(rows) == 10 * 2 * 3  # evaluations x tasks x episodes
+    assert float(rows[0]["return"]) == some_return(91_000, 0, 1)
+    assert tuple(rows[0]) == schema.LATE.names
+    assert [row["task"] for row in rows[:4]] == ["100", "100", "100", "101"]
 
 
 def test_nothing_to_publish_writes_nothing(out, results):

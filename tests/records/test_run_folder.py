@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -280,6 +281,68 @@ def test_a_foreign_record_is_named(tmp_path, content):
     path.write_text(content)
     with pytest.raises(RecordError, match=str(path)):
         record.status(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("seconds", float("nan"), "NaN is no number"),
+        ("seconds", float("inf"), "Infinity is no number"),
+        ("seconds", -1.0, "seconds is -1.0; expected is a number from 0 on"),
+        ("seconds", "1", "seconds is '1'"),
+        ("seconds", True, "seconds is True"),
+        ("env_steps", -5, "env_steps is -5; expected is a whole number from 0 on"),
+        ("env_steps", 1.5, "env_steps is 1.5"),
+        ("env_steps", 10**300, "env_steps is 1000000"),
+        ("status", "nonsense", "status is 'nonsense'; expected is done, stopped, fail"),
+        ("status", None, "status is None"),
+        ("peak_memory_mib", -1, "peak_memory_mib is -1"),
+        ("fingerprint", "x", "fingerprint is 'x'; expected is 16 hex digits"),
+        ("message", 1, "message is 1; expected is text"),
+        ("meta_test", {}, "meta_test is {}"),
+        ("meta_test", [{}], "meta_test: protocol is missing"),
+        ("sessions", [], r"sessions is \[\]"),
+        ("sessions", [1], "sessions: it is no JSON object"),
+        ("sessions", [{"started": "now"}], "sessions: started is 'now'"),
+        ("format", 2, "has format 2; this version reads format 1"),
+    ],
+)
+def test_a_record_of_what_cannot_be_is_refused(tmp_path, key, value, message):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    for read in (record.read_run, record.status):
+        with pytest.raises(RecordError, match=message):
+            read(tmp_path)
+
+
+def test_something_else_that_writes_is_noticed(tmp_path):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        run.append_eval(eval_rows(0))
+        with (tmp_path / "eval.csv").open("a") as file:
+            file.write("mine\n")
+        with pytest.raises(RecordError, match="something else writes there too"):
+            run.append_eval(eval_rows(1))
+
+
+def test_a_full_disk_leaves_whole_rows(tmp_path):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        run.append_eval(eval_rows(0))
+        before, position = (tmp_path / "eval.csv").read_bytes(), run.position()
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, limit[1]))
+        try:
+            with pytest.raises(RecordError, match=r"eval\.csv cannot be written: File"):
+                run.append_eval(eval_rows(1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert (tmp_path / "eval.csv").read_bytes() == before
+        assert run.position() == position
+        run.append_eval(eval_rows(1))  # once there is room
+        assert run.position() != position
 
 
 def test_atomic_write_leaves_an_equal_file_alone(tmp_path):
