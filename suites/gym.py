@@ -1,6 +1,6 @@
 """Families as Gymnasium environments, single and vectorised.
 
-Importing this module registers every family of the suites in ``SUITES``::
+Importing this module registers every family of this distribution's suites::
 
     import gymnasium
     import suites.gym
@@ -14,6 +14,7 @@ Without the import, put the module before the name:
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -27,8 +28,6 @@ import suites
 from suites.base import BatchEnv, Step, Task, TaskFamily
 
 NAMESPACE = "pearl_bench"
-SUITES = ("locomotion", "navigation")
-"""Suites that are registered; the others have Gymnasium names of their own."""
 
 
 class Camera(Protocol):
@@ -86,11 +85,29 @@ def extras(step: Step) -> dict[str, np.ndarray]:
     return info
 
 
+def task_option(options: dict[str, Any] | None, default: int) -> int:
+    """Return the index of the task that a reset's options ask for.
+
+    Raises:
+        ValueError: they ask for something else, or the task is no whole number.
+    """
+    asked = {"task": default} | (options or {})
+    if asked.keys() != {"task"}:
+        unknown = ", ".join(sorted(map(str, asked.keys() - {"task"})))
+        raise ValueError(f"unknown reset option {unknown}; there is task=<index>")
+    try:
+        return operator.index(asked["task"])
+    except TypeError as error:
+        raise ValueError(f"task {asked['task']!r} is no whole number") from error
+
+
 class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """One environment of one task: the batch of one.
 
-    ``info`` holds ``sparse_reward`` (equal to the reward where the family has no sparse
-    one) and ``unstable``. Episodes are truncated at the family's horizon.
+    A step's ``info`` holds ``sparse_reward`` (equal to the reward where the family has
+    no sparse one), ``unstable`` and, where the family has it, ``success``; that of a
+    reset ``task``, the index in the family's list, and ``params``, the numbers that
+    tell it from others. Episodes are truncated at the family's horizon.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 (theirs)
@@ -106,20 +123,29 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             render_mode: ``"rgb_array"`` or None.
 
         Raises:
-            ValueError: the render mode is another.
+            ValueError: the render mode is another, or the family cannot be seen.
             RuntimeError: rendering is asked for and there is no OpenGL library.
         """
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode is 'rgb_array' or None, got {render_mode!r}")
         self.observation_space, self.action_space = spaces(family)
         self.render_mode = render_mode
-        self._horizon = family.horizon
+        self._family = family
         self._elapsed = 0
-        self._batch = family.make_batch([task], threads=1)
         self._camera: Camera | None = None
-        if render_mode is not None:
-            self._camera = cast(Filmed, self._batch).camera(0)
+        self._build(task)
+        if self._camera is not None:
             self.metadata = {**self.metadata, "render_fps": self._camera.fps}
+
+    def _build(self, task: Task) -> None:
+        self._task = task
+        self._batch = self._family.make_batch([task], threads=1)
+        if self.render_mode is not None:
+            if not isinstance(self._batch, Filmed):
+                raise ValueError(
+                    f"{self._family.name} cannot be seen; leave render_mode out"
+                )
+            self._camera = self._batch.camera(0)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy looks through a camera of its own."""
@@ -133,10 +159,24 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode; ``seed`` restarts the randomness of starts."""
+        """Start an episode.
+
+        Args:
+            seed: restarts the randomness of starts.
+            options: ``{"task": index}`` goes to another task of the family, for good.
+
+        Raises:
+            ValueError: there is no such task, or another option.
+        """
         super().reset(seed=seed, options=options)
+        index = task_option(options, self._task.index)
+        if index != self._task.index:
+            task = find_task(self._family, index)
+            self.close()
+            self._build(task)
         self._elapsed = 0
-        return self._batch.reset(self.np_random)[0], {}
+        info = {"task": self._task.index, "params": np.array(self._task.params)}
+        return self._batch.reset(self.np_random)[0], info
 
     def step(
         self, action: np.ndarray
@@ -145,7 +185,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         step = self._batch.step(np.asarray(action)[None])
         self._elapsed += 1
         info = {key: value[0].item() for key, value in extras(step).items()}
-        truncated = self._elapsed >= self._horizon
+        truncated = self._elapsed >= self._family.horizon
         reward, terminated = float(step.reward[0]), bool(step.terminated[0])
         return step.obs[0], reward, terminated, truncated, info
 
@@ -167,7 +207,8 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     The autoreset mode is ``NEXT_STEP``: the step after an episode's last one ignores
     that row's action and returns the first observation of its next episode with reward
     0. Episodes are truncated at the family's horizon. ``info`` holds ``[N]`` arrays,
-    ``sparse_reward`` and ``unstable``; both are zero for rows that restarted.
+    ``sparse_reward`` and ``unstable``; both are zero for rows that restarted. That of
+    ``reset`` holds ``task`` ``[N]`` and, where all have as many, ``params`` ``[N, P]``.
     """
 
     def __init__(self, family: TaskFamily, tasks: Sequence[Task], *, threads: int = 1):
@@ -182,6 +223,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._horizon = family.horizon
         self._elapsed = np.zeros(self.num_envs, int)
         self._ended = np.zeros(self.num_envs, bool)
+        self._tasks = tuple(tasks)
         self._batch = family.make_batch(tasks, threads=threads)
 
     def reset(
@@ -191,7 +233,10 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         super().reset(seed=seed, options=options)
         self._elapsed[:] = 0
         self._ended[:] = False
-        return self._batch.reset(self.np_random), {}
+        info = {"task": np.array([task.index for task in self._tasks])}
+        if len({len(task.params) for task in self._tasks}) == 1:
+            info["params"] = np.array([task.params for task in self._tasks])
+        return self._batch.reset(self.np_random), info
 
     def step(
         self, actions: np.ndarray
@@ -261,7 +306,7 @@ def id_of(family: TaskFamily) -> str:
     return f"{NAMESPACE}/{family.name}-v{family.version}"
 
 
-for _suite in SUITES:
+for _suite in suites.SUITES:
     for _row in suites.load(_suite).families:
         gymnasium.register(
             id_of(_row),

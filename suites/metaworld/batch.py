@@ -222,6 +222,7 @@ class MetaWorldBatch:
         self._number, self._rows = workers.open(tasks, reward)
         self._unit = REWARD_UNIT[reward]
         self._everyone = np.ones(self.num_envs, bool)
+        self._open = True
 
     def __reduce__(self) -> str:
         """Refuse copies: the environments live in the workers.
@@ -282,6 +283,7 @@ class MetaWorldBatch:
         """None: what is measured here is success."""
 
     def close(self) -> None:
-        """Release the environments; the workers stay."""
-        if self._workers.alive:
+        """Release the environments, once; the workers stay."""
+        if self._open and self._workers.alive:
             self._workers.order(self._number, "close")
+        self._open = False

@@ -14,17 +14,76 @@ from gymnasium.vector import AutoresetMode
 import suites.gym
 from suites.gym import TaskVectorEnv
 
+ALL = [family for suite in suites.SUITES for family in suites.load(suite).families]
 FAMILIES = {
     family.name: family
-    for suite in suites.gym.SUITES
+    for suite in ("locomotion", "navigation")
     for family in suites.load(suite).families
 }
-IDS = [f"pearl_bench/{family.name}-v{family.version}" for family in FAMILIES.values()]
+IDS = [suites.gym.id_of(family) for family in FAMILIES.values()]
 
 
 def test_every_family_is_registered():
     names = {key for key in gymnasium.registry if key.startswith("pearl_bench/")}
-    assert names == set(IDS)
+    assert names == {suites.gym.id_of(family) for family in ALL}
+    assert len(names) == len(ALL)
+
+
+@pytest.mark.filterwarnings("ignore:.*space m(ax|in)imum value is -?infinity")
+def test_gymnasium_accepts_a_class_of_metaworld():
+    env = gymnasium.make("pearl_bench/reach-v0", task=3)
+    check_env(env.unwrapped, skip_render_check=True)
+    env.reset(seed=0)
+    *_, info = env.step(np.zeros(4))
+    assert info["success"] is False
+    env.close()
+    with pytest.raises(ValueError, match="reach cannot be seen"):
+        gymnasium.make("pearl_bench/reach-v0", render_mode="rgb_array")
+
+
+@pytest.mark.parametrize("name", ["half-cheetah-vel", "walker-2d-params"])
+def test_a_reset_goes_to_another_task(name):
+    family = FAMILIES[name]
+    env = gymnasium.make(suites.gym.id_of(family), task=1)
+    other = gymnasium.make(suites.gym.id_of(family), task=5)
+    _, info = env.reset(seed=0)
+    assert info["task"] == 1
+    obs, info = env.reset(seed=3, options={"task": 5})
+    expected, _ = other.reset(seed=3)
+    assert info["task"] == 5
+    assert tuple(info["params"]) == family.train[5].params
+    action = np.full(family.action_dim, 0.5, np.float32)
+    for _ in range(5):
+        np.testing.assert_array_equal(obs, expected)
+        obs, reward, *_ = env.step(action)
+        expected, wanted, *_ = other.step(action)
+        assert reward == wanted
+    _, info = env.reset()
+    assert info["task"] == 5  # for good
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": 1.5}, r"task 1\.5 is no whole number"),
+        ({"task": 10**6}, "has no task 1000000"),
+        ({"goal": 1}, "unknown reset option goal"),
+    ],
+)
+def test_reset_refuses_other_options(options, message):
+    env = gymnasium.make("pearl_bench/point-robot-v0", task=2)
+    with pytest.raises(ValueError, match=message):
+        env.reset(options=options)
+    _, info = env.reset()
+    assert info["task"] == 2
+
+
+def test_a_vector_tells_its_tasks():
+    envs = gymnasium.make_vec("pearl_bench/point-robot-v0", num_envs=3)
+    _, info = envs.reset(seed=0)
+    assert info["task"].tolist() == [0, 1, 2]
+    params = [task.params for task in FAMILIES["point-robot"].train[:3]]
+    np.testing.assert_array_equal(info["params"], params)
 
 
 def test_the_module_can_be_named_in_the_id():
