@@ -11,8 +11,12 @@ from virtual_slurm import VirtualSlurm
 
 from pearl_bench.execution.orders import read_order
 
-LONG = ("steps=20000", "checkpoint_minutes=0.05")
-"""Two runs that no time limit or preemption comes too late for."""
+LONG = (
+    "steps=100000",
+    "pearl.updates_per_iteration=1",
+    "checkpoint_minutes=0.05",
+)
+"""Two runs that take half a minute and have new steps to show for every second."""
 
 
 def task_of(slurm: VirtualSlurm, command: Command, seed: int) -> str:
