@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import signal
 import time
 from collections import Counter
@@ -17,7 +15,7 @@ from pearl_bench.execution.engine import Engine, EngineError, Job
 from pearl_bench.execution.orders import ProgressReader, read_order
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.signals import StopRequest
-from pearl_bench.records.files import RecordError
+from pearl_bench.records.files import NoLocksError, RecordError, locked, make_folder
 from pearl_bench.records.run_folder import status
 from pearl_bench.training.types import Progress
 
@@ -37,8 +35,6 @@ SUBMITTING = ".submitting"
 """The file in ``<out>/<suite>`` whose lock lets one command submit at a time."""
 
 T = TypeVar("T")
-
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 def living(engine: Engine, runs: Sequence[Run]) -> dict[Path, str]:
@@ -211,24 +207,20 @@ class _Follower:
     @contextmanager
     def _alone(self, folder: Path) -> Iterator[None]:
         """Let no other command look for jobs and submit the missing ones meanwhile."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / SUBMITTING).open("a") as file:
+        make_folder(folder)
+        with ExitStack() as held:
             told = False
             while not self._stop():
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    held.enter_context(locked(folder / SUBMITTING, wait=False))
                     break
                 except BlockingIOError:
                     if not told:
                         told = True
                         self._board.say("waiting for another command, which submits")
                     time.sleep(0.2)
-                except OSError as error:
-                    if error.errno not in NO_LOCKS:
-                        raise
-                    # Should two commands submit a run at a time, the job that is not
-                    # named in its order ends when it begins.
-                    break
+                except NoLocksError:
+                    break  # a job that its run's order does not name ends by itself
             yield
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pearl_bench.config import runs as configuration
-from pearl_bench.execution.orders import Order, ProgressFile, read_order
+from pearl_bench.execution.orders import Claim, Order, ProgressFile, read_order
 from pearl_bench.execution.plan import resolve_device
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.execution.work import reason_of, train_run
@@ -37,7 +37,7 @@ def carry_out(folder: Path, job: str, task: str, stop: Callable[[], bool]) -> bo
     Args:
         folder: of the run.
         job: the name by which the command knows it. A run that has been given to
-            another job since then is left to that one.
+            another job since then is left to that one, where no lock sees to it.
         task: the cluster's own name for it, for the records.
         stop: polled; true ends the run with a checkpoint.
 
@@ -50,12 +50,14 @@ def carry_out(folder: Path, job: str, task: str, stop: Callable[[], bool]) -> bo
     order = read_order(folder)
     if order is None or order.job != job:
         return True
-    progress = ProgressFile(folder)
+    progress, claim = ProgressFile(folder), Claim(folder, job)
     try:
-        done = _train(folder, order, task, progress, stop)
+        done = _train(folder, order, task, progress, lambda: stop() or claim.lost())
     except Exception as error:
         progress.send(failed=reason_of(error))
         raise
+    if claim.lost():
+        return True
     progress.send(done=done)
     return done
 

@@ -14,7 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pearl_bench.records.files import RecordError, write_atomic
+from pearl_bench.records.files import (
+    RecordError,
+    explained,
+    make_folder,
+    open_log,
+    read_bytes,
+    write_atomic,
+)
 
 ORDER, PROGRESS = "order.json", "progress.jsonl"
 
@@ -42,9 +49,14 @@ class Order(NamedTuple):
 
 
 def write_order(folder: Path, order: Order) -> None:
-    """Write a run's order; what was told of an earlier one is forgotten."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PROGRESS).unlink(missing_ok=True)
+    """Write a run's order; what was told of an earlier one is forgotten.
+
+    Raises:
+        RecordError: that is not possible.
+    """
+    make_folder(folder)
+    with explained(folder / PROGRESS, "removed"):
+        (folder / PROGRESS).unlink(missing_ok=True)
     text = json.dumps(order._asdict(), indent=2) + "\n"
     write_atomic(folder / ORDER, text.encode())
 
@@ -57,14 +69,39 @@ def read_order(folder: Path) -> Order | None:
     """
     path = folder / ORDER
     try:
-        return Order(**json.loads(path.read_bytes()))
-    except (FileNotFoundError, NotADirectoryError):
+        return Order(**json.loads(read_bytes(path)))
+    except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         raise RecordError(
             f"{path} is damaged or no order ({type(error).__name__}: {error}). Make "
             "sure that no job trains this run, then remove the file."
         ) from error
+
+
+class Claim:
+    """A job's claim to a run: the second guard, where a file system keeps no locks.
+
+    Args:
+        folder: of the run.
+        job: that its order named.
+    """
+
+    def __init__(self, folder: Path, job: str) -> None:
+        self._folder = folder
+        self._job = job
+        self._lost = False
+        self._looked = time.monotonic()
+
+    def lost(self) -> bool:
+        """Return whether the order names another job, as of some seconds ago."""
+        now = time.monotonic()
+        if not self._lost and now - self._looked >= TELL_EVERY:
+            self._looked = now
+            with suppress(RecordError):
+                order = read_order(self._folder)
+                self._lost = order is not None and order.job != self._job
+        return self._lost
 
 
 class ProgressFile:
@@ -92,7 +129,7 @@ class ProgressFile:
     def send(self, **message: object) -> None:
         """Tell anything. That it cannot be told is no reason to end a training."""
         # Opened anew each time: NFS shows others what has been closed.
-        with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+        with suppress(OSError, RecordError), open_log(self._path) as file:
             file.write(json.dumps(message) + "\n")
 
 

@@ -73,7 +73,7 @@ def train_run(
     origin |= {"device": run.device, "threads": run.threads, **where}
     with (
         Mirror(run, folder, progress.say) as mirror,
-        RunRecord(folder, mirror) as record,
+        RunRecord(folder, mirror, guarded=where["job"] is not None) as record,
         open_log(folder / LOG) as log,
     ):
         progress = Tee(progress, Lines(enduring(log), run.steps))

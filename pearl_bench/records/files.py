@@ -37,6 +37,10 @@ class RecordError(UserError):
     """A run's folder or a file cannot be used as it is; the message says what to do."""
 
 
+class NoLocksError(RecordError):
+    """A file system keeps no locks; the message says what to do."""
+
+
 def refuse(path: Path, error: OSError | ValueError, doing: str) -> NoReturn:
     """Turn what the system says of a file into a sentence for a person.
 
@@ -268,7 +272,8 @@ def take_lock(path: Path, *, wait: bool) -> int:
 
     Raises:
         BlockingIOError: it is held, and ``wait`` is false.
-        RecordError: it cannot be opened, or the file system keeps no locks.
+        NoLocksError: the file system keeps none.
+        RecordError: it cannot be opened.
     """
     try:
         try:
@@ -286,7 +291,7 @@ def take_lock(path: Path, *, wait: bool) -> int:
         if isinstance(error, BlockingIOError):
             raise
         if error.errno in _NO_LOCKS:
-            raise RecordError(
+            raise NoLocksError(
                 f"{path.parent} cannot be used: its file system keeps no locks "
                 f"({error.strerror}), so two commands could write there at a time. "
                 "Choose out= and results= on a local disk, or mount it with locks "

@@ -20,8 +20,11 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pearl_bench.records import schema
 from pearl_bench.records.files import (
+    NoLocksError,
     RecordError,
+    explained,
     make_folder,
+    open_own,
     read_json,
     take_lock,
     write_atomic,
@@ -112,10 +115,19 @@ class RunRecord:
     Args:
         folder: created when the context is entered.
         mirror: called whenever a checkpoint has made the rows so far final.
+        guarded: others are kept out by something else, too: that the file system keeps
+            no locks is no reason to refuse.
     """
 
-    def __init__(self, folder: Path, mirror: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        mirror: Callable[[], None] | None = None,
+        *,
+        guarded: bool = False,
+    ) -> None:
         self.folder = folder
+        self._guarded = guarded
         self._mirror = mirror
         self._lock: int | None = None
         self._run: dict[str, Any] = {}
@@ -135,6 +147,11 @@ class RunRecord:
             handle = take_lock(path, wait=False)
         except BlockingIOError:
             raise FolderInUse(_in_use(self.folder, _holder(path))) from None
+        except NoLocksError:
+            if not self._guarded:
+                raise
+            with explained(path, "written"):
+                handle = open_own(path, 0)
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import virtual_slurm
-from command import Command
+from command import LONG, Command
 from virtual_ray import VirtualRay
 from virtual_slurm import VirtualSlurm
 
@@ -58,7 +58,17 @@ def on_cluster(request: pytest.FixtureRequest) -> Command:
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Command:
     """What the command has left that ran on this machine."""
-    command = Command(tmp_path_factory.mktemp("local"), "local")
-    code, _, err = command.run("jobs=2", "device=cpu")
+    return _run_here(tmp_path_factory.mktemp("local"))
+
+
+@pytest.fixture(scope="session")
+def long_local(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The same of runs that take half a minute."""
+    return _run_here(tmp_path_factory.mktemp("long"), *LONG)
+
+
+def _run_here(folder: Path, *words: str) -> Command:
+    command = Command(folder, "local")
+    code, _, err = command.run("jobs=2", "device=cpu", *words)
     assert (code, err) == (0, "")
     return command

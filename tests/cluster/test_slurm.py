@@ -6,17 +6,11 @@ import signal
 import time
 
 import pytest
-from command import Command
+from command import LONG, Command
 from virtual_slurm import VirtualSlurm
 
 from pearl_bench.execution.orders import read_order
-
-LONG = (
-    "steps=100000",
-    "pearl.updates_per_iteration=1",
-    "checkpoint_minutes=0.05",
-)
-"""Two runs that take half a minute and have new steps to show for every second."""
+from pearl_bench.records.run_folder import status
 
 
 def task_of(slurm: VirtualSlurm, command: Command, seed: int) -> str:
@@ -38,14 +32,6 @@ def node_of(slurm: VirtualSlurm, command: Command, seed: int) -> str:
 def as_locally(command: Command, local: Command) -> None:
     for seed in (0, 1):
         assert command.rows(seed) == local.rows(seed)
-
-
-@pytest.fixture(scope="module")
-def long_local(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    command = Command(tmp_path_factory.mktemp("long"), "local")
-    code, _, err = command.run("jobs=2", "device=cpu", *LONG)
-    assert (code, err) == (0, "")
-    return command
 
 
 def test_a_warned_run_goes_on_in_another_session(slurm, on_slurm, local):
@@ -145,8 +131,11 @@ def test_preemption(slurm, on_slurm, long_local):
 @pytest.mark.slow
 def test_a_node_that_dies(slurm, on_slurm, long_local):
     process = on_slurm.start(*LONG)
-    on_slurm.wait_for_rows(process, seed=0, more_than=10)
     on_slurm.wait_for_rows(process, seed=1)
+    deadline = time.monotonic() + 120
+    while not status(on_slurm.run_folder(0)).env_steps:  # a checkpoint
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     node = node_of(slurm, on_slurm, seed=0)
     slurm.kill_node(node)
     with slurm.hurrying():

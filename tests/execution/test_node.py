@@ -1,15 +1,18 @@
 """A run on a node: one job, one training, no loop, whatever happened before."""
 
+import errno
+import os
 import threading
 import time
 
 import pytest
 
 from pearl_bench.config.runs import load, to_yaml
-from pearl_bench.execution import node
+from pearl_bench.execution import node, orders
 from pearl_bench.execution.node import carry_out
-from pearl_bench.execution.orders import Order, ProgressReader, write_order
+from pearl_bench.execution.orders import Order, ProgressReader, read_order, write_order
 from pearl_bench.execution.plan import plan
+from pearl_bench.records import files
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import RunRecord, read_run, status
 
@@ -93,6 +96,39 @@ def test_a_folder_in_use_for_long_is_an_error(folder, monkeypatch):
     with RunRecord(folder), pytest.raises(RecordError, match="in use by process"):
         carry_out(folder, JOB, TASK, never)
     assert "in use by process" in told(folder)[-1]["failed"]
+
+
+def no_locks(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def test_a_file_system_without_locks_is_enough_for_a_job(folder, monkeypatch):
+    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+    assert carry_out(folder, JOB, TASK, never)
+    assert status(folder).state == "done"
+    with pytest.raises(RecordError, match="keeps no locks"), RunRecord(folder):
+        pass
+
+
+def test_a_run_that_is_given_to_another_job_is_let_go(folder, monkeypatch):
+    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+    monkeypatch.setattr(orders, "TELL_EVERY", 0.0)
+    polls = 0
+
+    def give_away() -> bool:
+        nonlocal polls
+        polls += 1
+        if polls == 3:
+            order = read_order(folder)
+            assert order is not None
+            write_order(folder, order._replace(job="name/1"))
+        return False
+
+    assert carry_out(folder, JOB, TASK, give_away)  # nothing is left to it
+    assert status(folder).state == "begun"
+    assert not any("done" in message for message in told(folder))
+    assert carry_out(folder, "name/1", "13_1", never)
+    assert status(folder).state == "done"
 
 
 def test_what_a_run_fails_by_is_told(folder):

@@ -27,6 +27,13 @@ WORDS = [
 ]
 """Two runs of some seconds each."""
 
+LONG = (
+    "steps=100000",
+    "pearl.updates_per_iteration=1",
+    "checkpoint_minutes=0.05",
+)
+"""Two runs that take half a minute and have new steps to show for every second."""
+
 
 class Command:
     """One command line with a folder of its own.
@@ -101,16 +108,11 @@ class Command:
             rows += [row[:clock] + row[clock + 1 :] for row in (columns, *table)]
         return rows
 
-    def wait_for_rows(
-        self, process: subprocess.Popen[bytes], seed: int, more_than: int = 0
-    ) -> int:
-        """Wait until a run has some iterations behind it; return how many."""
+    def wait_for_rows(self, process: subprocess.Popen[bytes], seed: int) -> None:
+        """Wait until a run has an iteration behind it."""
         path = self.run_folder(seed) / "train.csv"
         deadline = time.monotonic() + 120
-        while True:
-            rows = path.read_text().count("\n") if path.exists() else 0
-            if rows > more_than:
-                return rows
+        while not (path.exists() and path.read_text().count("\n") > 1):
             assert process.poll() is None, self.finish(process)
             assert time.monotonic() < deadline
             time.sleep(0.05)

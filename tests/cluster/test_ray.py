@@ -1,0 +1,67 @@
+"""What only Ray does: restart actors, wait for room, and not be there."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from command import LONG, Command
+
+from pearl_bench.records.run_folder import status
+
+
+def test_no_cluster_is_a_sentence(tmp_path):
+    pytest.importorskip("ray")
+    nowhere = os.environ | {"RAY_ADDRESS": "127.0.0.1:1"}
+    code, _, err = Command(tmp_path, "ray", nowhere).run()
+    assert code == 2
+    assert err.startswith("engine=ray: no cluster answers at RAY_ADDRESS=127.0.0.1:1")
+    assert err.count("\n") == 1
+
+
+def test_waiting_for_more_than_there_is_is_said_and_can_be_cancelled(on_ray):
+    process = on_ray.start("threads=2", "on_stop=cancel")
+    deadline = time.monotonic() + 60
+    while not (on_ray.run_folder(1) / "order.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(4)
+    code, out, _ = on_ray.interrupt(process)
+    assert code == 130
+    assert "2 waiting (no node has CPU=2)" in out
+    assert "2 runs are cancelled" in out
+    assert status(on_ray.run_folder(0)).state == "missing"
+
+
+def test_a_run_whose_process_is_killed_is_started_anew(on_ray, local):
+    process = on_ray.start()
+    on_ray.wait_for_rows(process, seed=0)
+    lock = json.loads((on_ray.run_folder(0) / "lock").read_text())
+    os.kill(lock["pid"], signal.SIGKILL)
+    code, _, err = on_ray.finish(process)
+    assert (code, err) == (0, "")
+    assert [len(on_ray.sessions(seed)) for seed in (0, 1)] == [2, 1]
+    first, second = on_ray.sessions(0)
+    assert first["job"] == second["job"]
+    for seed in (0, 1):
+        assert on_ray.rows(seed) == local.rows(seed)
+
+
+@pytest.mark.slow
+def test_a_node_that_dies(ray, on_ray, long_local):
+    process = on_ray.start(*LONG)
+    deadline = time.monotonic() + 120
+    while not all(status(on_ray.run_folder(seed)).env_steps for seed in (0, 1)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ray.kill_node(ray.nodes[1])
+    code, _, err = on_ray.finish(
+        process
+    )  # one after the other, on the node that is left
+    ray.start_node(ray.nodes[1])
+    assert (code, err) == (0, "")
+    assert sorted(len(on_ray.sessions(seed)) for seed in (0, 1)) == [1, 2]
+    for seed in (0, 1):
+        assert on_ray.sessions(seed)[-1]["resumed_at_env_steps"] >= 0
+        assert on_ray.rows(seed) == long_local.rows(seed)
