@@ -46,11 +46,8 @@ def check_run(
     Yields:
         The line of the curve's file, 0 for runs.csv, and what is wrong.
     """
-    blocks = [
-        (steps, list(some))
-        for steps, some in groupby(rows, lambda row: row.values["env_steps"])
-    ]
-    yield from _whole(run, blocks)
+    blocks = _blocks(rows)
+    yield from whole(run, rows)
     yield from _steps(run, [(steps, some[0].number) for steps, some in blocks])
     yield from _times(run, rows)
     yield from _values(run, rows, family)
@@ -63,19 +60,25 @@ def _due(run: Line, protocol: str, episodes: set[int]) -> tuple[int, int]:
     values = run.values
     explored, tested = values["exploration_episodes"], values["test_episodes"]
     first = min(episodes & {0, 1}, default=1)
-    if protocol == "metaworld":
-        return 1, tested
     if protocol == "own":
         return first, (values["own_exploration_episodes"] or 0) + 1
-    return first, explored + tested
+    if protocol == "suite":
+        return first, explored + tested
+    return min(episodes), max(episodes)  # as many as in the first evaluation
 
 
-def _whole(run: Line, blocks: Sequence[tuple[int, list[Line]]]) -> Found:
+def _blocks(rows: Sequence[Line]) -> list[tuple[int, list[Line]]]:
+    """Return a run's rows by evaluation."""
+    by_steps = groupby(rows, lambda row: row.values["env_steps"])
+    return [(steps, list(some)) for steps, some in by_steps]
+
+
+def whole(run: Line, rows: Sequence[Line]) -> Found:
     """Every evaluation has every part, every part every episode, of the same tasks."""
     usual: dict[_Part, tuple[set[int], int]] = {}
-    for at, (steps, rows) in enumerate(blocks):
+    for at, (steps, some) in enumerate(_blocks(rows)):
         parts: dict[_Part, dict[int, Line]] = {}
-        for row in rows:
+        for row in some:
             v = row.values
             part = _Part(v["protocol"], v["split"], v["group"])
             parts.setdefault(part, {})[v["episode"]] = row
@@ -84,8 +87,8 @@ def _whole(run: Line, blocks: Sequence[tuple[int, list[Line]]]) -> Found:
                 part: (set(found), next(iter(found.values())).values["tasks"])
                 for part, found in parts.items()
             }
-            yield from _parts_due(run, rows[0].number, usual)
-        line = rows[0].number
+            yield from _parts_due(run, some[0].number, usual)
+        line = some[0].number
         for part in usual.keys() - parts.keys():
             yield line, f"the evaluation at {steps} has no rows of {part}"
         for part, found in parts.items():

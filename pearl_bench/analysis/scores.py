@@ -12,6 +12,7 @@ import numpy as np
 
 from pearl_bench import registry
 from pearl_bench.analysis.arms import Arm, Measure, Part, Point, RunCurve, group
+from pearl_bench.analysis.check_run import whole
 from pearl_bench.config.errors import UserError
 from pearl_bench.records import schema
 from pearl_bench.records.files import RecordError
@@ -170,9 +171,11 @@ def load(results: Path, suite: str) -> Published:
     folder = results / suite
     points: dict[str, dict[Part, list[Point]]] = {}
     learners: dict[str, set[str]] = {}
+    lines: dict[str, list[Line]] = {}
     for path in curve_files(folder):
         for line in read_table(path, CURVES):
             row = line.text
+            lines.setdefault(row["run"], []).append(line)
             learners.setdefault(row["run"], set()).add(path.stem)
             part = Part(row["protocol"], row["split"], row["group"])
             of_run = points.setdefault(row["run"], {})
@@ -182,7 +185,8 @@ def load(results: Path, suite: str) -> Published:
             f"{folder} has no published curves. python -m pearl_bench.run "
             f"suite={suite} trains and publishes."
         )
-    runs = {row.text["run"]: row.text for row in read_table(folder / RUNS, schema.RUNS)}
+    described = {x.text["run"]: x for x in read_table(folder / RUNS, schema.RUNS)}
+    runs = {name: line.text for name, line in described.items()}
     unknown = sorted(points.keys() - runs.keys())
     if unknown:
         raise PublishedError(f"{folder / RUNS} lacks the run {unknown[0]}.")
@@ -192,6 +196,9 @@ def load(results: Path, suite: str) -> Published:
                 f"{folder}: rows of {name}, a run of {runs[name]['learner']}, stand in "
                 f"{' and '.join(sorted(f'{stem}.csv' for stem in files))}. {REMEDY}"
             )
+        for number, what in whole(described[name], lines[name]):
+            path = folder / f"{runs[name]['learner']}.csv"
+            raise PublishedError(f"{path}, line {number}: {what}. {REMEDY}")
     curves: dict[str, list[RunCurve]] = {row.name: [] for row in rows}
     for name, parts in points.items():
         family = runs[name]["family"]

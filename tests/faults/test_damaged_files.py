@@ -1,0 +1,137 @@
+"""Damaged files: a sentence or the same numbers, and never anything in between."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+from damage import damage
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from raw_runs import make_run
+
+from pearl_bench import registry
+from pearl_bench.analysis import tables
+from pearl_bench.analysis.check import check, remarks
+from pearl_bench.analysis.scores import PublishedError, load
+from pearl_bench.config.errors import UserError
+from pearl_bench.records import schema
+from pearl_bench.records.files import RecordError
+from pearl_bench.records.published.publish import publish
+from pearl_bench.records.run_folder import RunRecord, read_run, status
+
+SUITE = "locomotion"
+FAMILY = registry.family(SUITE, "half-cheetah-vel")
+FEW, MANY = 60, 3000
+ANYWAY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+def examples(count):
+    return settings(max_examples=count, suppress_health_check=ANYWAY, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    out = tmp_path_factory.mktemp("raw")
+    for seed in (0, 1):
+        make_run(out, seed=seed, fingerprint=FAMILY.fingerprint())
+    return out
+
+
+@pytest.fixture(scope="module")
+def sound(raw):
+    results = raw.parent / f"{raw.name}-results"
+    publish(raw, results, SUITE)
+    assert check(results) == []
+    return results
+
+
+def curves(results: Path) -> list[dict[str, object]]:
+    path = results / SUITE / "pearl.csv"
+    return [line.values for line in schema.CURVES.read(path, "")]
+
+
+def read_damaged(sound: Path, place: Path, file: str, harm) -> None:
+    """Check and load published files of which one is damaged."""
+    results = place / "results"
+    shutil.rmtree(results, ignore_errors=True)
+    shutil.copytree(sound, results)
+    path = results / SUITE / file
+    path.write_bytes(harm(path.read_bytes()))
+    problems = check(results)
+    remarks(results)
+    assert all(str(problem) and "\n" not in str(problem) for problem in problems)
+    try:
+        found = load(results, SUITE)
+        tables.to_markdown(found, tables.tables(found))
+    except PublishedError:
+        assert problems, "what cannot be drawn passes the check"
+    if not problems:
+        assert curves(results) == curves(sound), "other numbers pass the check"
+
+
+FILES = st.sampled_from(["pearl.csv", "runs.csv", "late/pearl.csv"])
+
+
+@examples(FEW)
+@given(file=FILES, harm=damage())
+def test_published_files(sound, tmp_path, file, harm):
+    read_damaged(sound, tmp_path, file, harm)
+
+
+@pytest.mark.slow
+@examples(MANY)
+@given(file=FILES, harm=damage())
+def test_many_published_files(sound, tmp_path, file, harm):
+    read_damaged(sound, tmp_path, file, harm)
+
+
+def use_damaged(raw: Path, place: Path, file: str, harm) -> None:
+    """Publish and continue a run of whose files one is damaged."""
+    out, results = place / "raw", place / "results"
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(results, ignore_errors=True)
+    shutil.copytree(raw, out)
+    folder = out / SUITE / FAMILY.name / "pearl" / "seed=0"
+    position = position_of(folder)
+    (folder / file).write_bytes(harm((folder / file).read_bytes()))
+    try:
+        publish(out, results, SUITE, lambda line: None)
+    except RecordError:
+        assert not list(results.rglob("*.csv"))
+    try:
+        status(folder)
+        run = read_run(folder)
+        assert run["env_steps"] >= 0
+        assert run["seconds"] >= 0
+        with RunRecord(folder) as record:
+            session = run["sessions"][0] | {
+                key: run[key] for key in ("fingerprint", "meta_test")
+            }
+            record.begin("", session)
+            record.rewind(position)
+    except (UserError, FileNotFoundError):
+        return
+    assert position_of(folder) == position, "edited rows go on"
+
+
+def position_of(folder: Path) -> dict[str, int | str]:
+    data = (folder / "eval.csv").read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    return {"eval.csv": len(data), "eval.csv sha256": digest}
+
+
+RAW_FILES = st.sampled_from(["eval.csv", "run.json", "config.yaml"])
+
+
+@examples(FEW)
+@given(file=RAW_FILES, harm=damage())
+def test_raw_folders(raw, tmp_path, file, harm):
+    use_damaged(raw, tmp_path, file, harm)
+
+
+@pytest.mark.slow
+@examples(MANY)
+@given(file=RAW_FILES, harm=damage())
+def test_many_raw_folders(raw, tmp_path, file, harm):
+    use_damaged(raw, tmp_path, file, harm)
