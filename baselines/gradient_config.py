@@ -7,8 +7,13 @@ Defaults are those of the sweeps on branch full_code of jonasrothfuss/ProMP (@9e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pearl_bench.config.checks import require_positive
+from pearl_bench.config.memory import FLOAT32, trained_network
+
+if TYPE_CHECKING:
+    from suites.base import TaskFamily
 
 
 @dataclass(frozen=True)
@@ -45,3 +50,13 @@ class GradientConfig:
         require_positive(self)
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")
+
+
+def memory(config: GradientConfig, family: TaskFamily, steps: int) -> int:
+    """Return the bytes that a run takes at least: policies and an iteration's steps."""
+    del steps  # nothing is kept from one iteration to the next
+    obs, action = family.obs_dim, family.action_dim
+    policy = trained_network([obs, config.hidden_size, config.hidden_size, action])
+    tasks = min(config.tasks, len(family.train))
+    sampled = config.tasks * config.episodes * family.horizon * (config.inner_steps + 1)
+    return policy * tasks // 4 + FLOAT32 * sampled * (obs + action + 1)

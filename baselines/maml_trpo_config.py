@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from baselines.gradient_config import GradientConfig
+from baselines.gradient_config import GradientConfig, memory
 from pearl_bench.registry import CONF, Method
 
 
@@ -33,5 +33,8 @@ class MamlTrpoConfig(GradientConfig):
 
 
 METHOD = Method(
-    MamlTrpoConfig, "baselines.maml_trpo:MamlTrpoLearner", CONF / "maml_trpo.yaml"
+    MamlTrpoConfig,
+    "baselines.maml_trpo:MamlTrpoLearner",
+    CONF / "maml_trpo.yaml",
+    memory=memory,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from baselines.gradient_config import GradientConfig
+from baselines.gradient_config import GradientConfig, memory
 from pearl_bench.config.checks import MAY_BE_ZERO
 from pearl_bench.registry import CONF, Method
 
@@ -30,4 +30,9 @@ class PrompConfig(GradientConfig):
     kl_target: float = 1e-2
 
 
-METHOD = Method(PrompConfig, "baselines.promp:PrompLearner", CONF / "promp.yaml")
+METHOD = Method(
+    PrompConfig,
+    "baselines.promp:PrompLearner",
+    CONF / "promp.yaml",
+    memory=memory,
+)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
+from pearl_bench.config.memory import FLOAT32, trained_network
 from pearl_bench.registry import CONF, Method
+
+if TYPE_CHECKING:
+    from suites.base import TaskFamily
 
 
 @dataclass(frozen=True)
@@ -72,4 +76,15 @@ class Rl2Config:
             raise ValueError("discount and gae_lambda must not exceed 1")
 
 
-METHOD = Method(Rl2Config, "baselines.rl2:Rl2Learner", CONF / "rl2.yaml")
+def memory(config: Rl2Config, family: TaskFamily, steps: int) -> int:
+    """Return the bytes that a run takes at least: the policy, an iteration's trials."""
+    del steps  # nothing is kept from one iteration to the next
+    obs, action, hidden = family.obs_dim, family.action_dim, config.hidden_size
+    # a recurrent layer has a network for each of its gates, of input and state
+    gates = {"lstm": 4, "gru": 3}[config.cell]
+    policy = gates * trained_network([obs + action + 1 + hidden, hidden])
+    played = config.tasks * config.trials * config.episodes * family.horizon
+    return policy + FLOAT32 * played * (obs + 2 * action + 1)
+
+
+METHOD = Method(Rl2Config, "baselines.rl2:Rl2Learner", CONF / "rl2.yaml", memory=memory)

@@ -56,8 +56,8 @@ class Method:
         families: names of families or suites that it is for; all if empty.
         reads_parameters: whether it reads ``Task.params``. It is then refused families
             whose tasks have unequal numbers of them.
-        memory: ``(settings, family, steps) -> bytes``: about how much a run holds at
-            most, so that one that does not fit is refused; None if nobody knows.
+        memory: ``(settings, family, steps) -> bytes`` that a run takes at least, so
+            that one that cannot fit is refused; None if nobody knows.
     """
 
     settings: type
@@ -65,7 +65,7 @@ class Method:
     conf: Path
     families: tuple[str, ...] = ()
     reads_parameters: bool = False
-    memory: Callable[[Any, TaskFamily, int], float] | None = None
+    memory: Callable[[Any, TaskFamily, int], int] | None = None
 
 
 def verify() -> None:

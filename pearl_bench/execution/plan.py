@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import BenchConfig, ConfigError, Device, RunConfig
-from pearl_bench.machine.memory import available_memory
+from pearl_bench.machine.memory import available_memory, installed_memory
 from pearl_bench.machine.threads import available_cores, share_of_cores
 from pearl_bench.records import run_folder as record
 
@@ -75,7 +75,7 @@ def plan(bench: BenchConfig) -> list[Run]:
 
     Raises:
         ConfigError: a folder holds another run than the one asked for, or the device
-            is not there.
+            is not there, or a run does not fit this machine's memory.
     """
     runs = [
         _look_up(
@@ -96,7 +96,29 @@ def plan(bench: BenchConfig) -> list[Run]:
     if bench.engine == "local" and any(run.pending for run in runs):
         device = resolve_device(bench.device)
         runs = [replace(r, config=replace(r.config, device=device)) for r in runs]
+        for run in runs:
+            if run.pending:
+                require_memory(run.config)
     return runs
+
+
+def require_memory(run: RunConfig) -> None:
+    """Refuse a run that this machine cannot hold, before anything of it is built.
+
+    Raises:
+        ConfigError: says how much it takes at least.
+    """
+    at_least = registry.method(run.learner).memory
+    if at_least is None:
+        return
+    family = registry.family(run.suite, run.family)
+    needed, there = at_least(run.config, family, run.steps), installed_memory()
+    if needed > there:
+        raise ConfigError(
+            f"{run.learner} on {run.family} takes at least {needed / 2**30:,.0f} GiB "
+            f"with these settings, and this machine has {there / 2**30:,.0f} GiB; take "
+            f"smaller ones, or fewer steps=. pearl-bench run --help names them"
+        )
 
 
 def side_by_side(bench: BenchConfig, runs: Sequence[Run]) -> int:

@@ -19,6 +19,7 @@ from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import ConfigError, RunConfig
 from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.execution.outputs import enduring
+from pearl_bench.execution.plan import require_memory
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.records.files import RecordError, open_log
 from pearl_bench.records.mirror import Mirror
@@ -122,8 +123,10 @@ def build_learner(run: RunConfig, family: TaskFamily) -> MetaLearner:
     """Build a run's learner as it is before its first step.
 
     Raises:
-        ConfigError: the method does not allow a setting.
+        ConfigError: the method does not allow a setting, or the run does not fit this
+            machine's memory.
     """
+    require_memory(run)
     build: BuildLearner = registry.learner_class(run.learner)
     try:
         return build(

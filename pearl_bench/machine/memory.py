@@ -7,6 +7,11 @@ import psutil
 from pearl_bench.machine.cgroups import memory_left
 
 
+def installed_memory() -> int:
+    """Return the bytes that this machine has."""
+    return psutil.virtual_memory().total
+
+
 def available_memory() -> int:
     """Return the bytes that new processes may take without anything being swapped."""
     free, left = psutil.virtual_memory().available, memory_left()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
+from pearl_bench.config.memory import FLOAT32, trained_network
 from pearl_bench.registry import CONF, Method
+
+if TYPE_CHECKING:
+    from suites.base import TaskFamily
 
 ContextSampler = Literal["recent", "whole-buffer", "rl-batch"]
 InferenceKind = Literal["posterior", "oracle", "none"]
@@ -108,6 +112,26 @@ class PearlConfig:
             )
 
 
+def memory(config: PearlConfig, family: TaskFamily, steps: int) -> int:
+    """Return the bytes that a run takes at least: networks, a batch, the replay."""
+    obs, action, z = family.obs_dim, family.action_dim, config.latent_dim
+    hidden, encoder = [config.hidden_size] * 3, [config.encoder_hidden_size] * 3
+    networks = (
+        trained_network([obs + action + 1, *encoder, z])
+        + 2 * trained_network([obs + action + z, *hidden, 1])
+        + 2 * trained_network([obs + z, *hidden, action])
+    )
+    activations = config.meta_batch * (
+        config.batch_size * sum(hidden) + config.context_size * sum(encoder)
+    )
+    first = config.initial_steps * len(family.train)
+    stored = min(max(steps, first), config.replay_capacity * len(family.train))
+    return networks + FLOAT32 * (activations + stored * (2 * obs + action + 1))
+
+
 METHOD = Method(
-    PearlConfig, "pearl_bench.pearl.learner:PearlLearner", CONF / "pearl.yaml"
+    PearlConfig,
+    "pearl_bench.pearl.learner:PearlLearner",
+    CONF / "pearl.yaml",
+    memory=memory,
 )

@@ -1,0 +1,63 @@
+"""Runs that cannot fit are refused before anything of them is built."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from pearl_bench import registry
+from pearl_bench.config.runs import load
+from pearl_bench.config.types import ConfigError
+from pearl_bench.execution.plan import plan
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "pearl.hidden_size=1e9",
+        "pearl.encoder_hidden_size=1e9",
+        "pearl.batch_size=1e12",
+        "maml_trpo.hidden_size=1e9",
+        "promp.tasks=1e12",
+        "rl2.hidden_size=1e9",
+        "rl2.trials=1e12",
+    ],
+)
+def test_what_cannot_fit_is_refused(word, tmp_path):
+    learner = word.partition(".")[0]
+    words = ["suite=locomotion", f"learners={learner}", "device=cpu", word]
+    with pytest.raises(ConfigError, match=r"takes at least .* GiB with these"):
+        plan(load([*words, f"out={tmp_path}"]))
+    assert not any(tmp_path.iterdir())
+
+
+def published():
+    for path in sorted(RESULTS.glob("*/runs.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            yield from (
+                row | {"suite": path.parent.name} for row in csv.DictReader(file)
+            )
+
+
+def test_no_run_that_was_trained_would_have_been_refused():
+    """What a run takes at least is less than what it was measured to take."""
+    seen = False
+    for row in published():
+        method = registry.method(row["learner"])
+        usual = registry.default_settings(row["learner"])
+        settings = {
+            key: value
+            for key, value in json.loads(row["settings"]).items()
+            if key in usual
+        }
+        family = registry.family(row["suite"], row["family"])
+        assert method.memory
+        needed = method.memory(
+            method.settings(**(usual | settings)), family, int(row["steps"])
+        )
+        assert needed / 2**20 < float(row["peak_memory_mib"]), row["run"]
+        seen = True
+    assert seen
