@@ -16,6 +16,7 @@ from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution import engine, follow, local, trial
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.outputs import enduring_outputs
+from pearl_bench.execution.pace import recall
 from pearl_bench.execution.plan import (
     estimate,
     plan,
@@ -65,8 +66,9 @@ def _run(words: Sequence[str]) -> int:
     if cluster is None:
         jobs = side_by_side(bench, runs)
         runs = share_cores(bench, runs, jobs)
-        board.say("measuring how fast this machine is")
-        runs = estimate(runs, trial.measure)
+        if bench.measure:
+            board.say("measuring how fast this machine is")
+        runs = estimate(runs, trial.measure if bench.measure else recall)
         board.show_plan(runs, jobs, wall_seconds(runs, jobs))
         if bench.dry:
             return 0

@@ -1,5 +1,7 @@
 """What several test files share."""
 
+import os
+
 import gymnasium
 import pytest
 import torch
@@ -11,6 +13,18 @@ from suites.base import TaskFamily
 torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None)  # the first call loads things
 settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Remember paces of no test where the user's are."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,11 @@ class BenchConfig:
         precision: arithmetic of the matrix products in training.
         out: folder of the raw runs (logs, rows, checkpoints).
         results: folder where the curves are published.
-        dry: show the plan and stop.
+        dry: show the plan and stop; nothing is written.
+        measure: find out how long it takes by a trial of each kind of run, before the
+            plan is shown. Otherwise what earlier runs took on this machine says it, as
+            they have left it in ~/.cache/pearl_bench (or $XDG_CACHE_HOME), or each run
+            after its first minute.
         checkpoint_minutes: time between two checkpoints of a run.
         mirror: where else the curves are shown, from checkpoint to checkpoint; needs
             the extra of that name.
@@ -129,6 +133,7 @@ class BenchConfig:
     out: str = "results/raw"
     results: str = "results"
     dry: bool = False
+    measure: bool = False
     checkpoint_minutes: float = 5.0
     mirror: MirrorKind = "none"
     meta_test: MetaTestConfig = field(default_factory=MetaTestConfig)

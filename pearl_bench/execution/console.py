@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pearl_bench.execution.plan import Run
 
 
+FIRST_SECONDS = 60.0
+"""Seconds from the first update on after which a run's own speed is taken as it is."""
 STATUS_EVERY = 60.0
 """Seconds between two lines about the whole command."""
 
@@ -46,12 +48,25 @@ class Meter:
 
     Counting starts with the first update: the steps before it, which fill the buffers,
     are much faster than all that follow.
+
+    Args:
+        steps: environment steps of the whole run.
+        expected: seconds per step that are known from before; what is counted takes
+            their place after ``FIRST_SECONDS``.
+        clock: seconds, for tests.
     """
 
-    def __init__(self, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        steps: int,
+        expected: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._steps = steps
+        self._expected = expected
         self._clock = clock
         self._origin: tuple[float, int, int] | None = None
+        self.seconds = 0.0
         self.steps_per_second: float | None = None
         self.updates_per_second: float | None = None
         self.seconds_to_go: float | None = None
@@ -61,12 +76,16 @@ class Meter:
         now = self._clock()
         if self._origin is None or updates == self._origin[2]:
             self._origin = (now, env_steps, updates)
-            return
         start, steps_then, updates_then = self._origin
-        seconds = max(now - start, 1e-9)
-        self.updates_per_second = (updates - updates_then) / seconds
-        if env_steps > steps_then:
-            self.steps_per_second = (env_steps - steps_then) / seconds
+        self.seconds = now - start
+        if updates > updates_then:
+            seconds = max(self.seconds, 1e-9)
+            self.updates_per_second = (updates - updates_then) / seconds
+            if env_steps > steps_then:
+                self.steps_per_second = (env_steps - steps_then) / seconds
+        if self._expected is not None and self.seconds < FIRST_SECONDS:
+            self.steps_per_second = 1 / self._expected
+        if self.steps_per_second is not None:
             left = max(self._steps - env_steps, 0)
             self.seconds_to_go = left / self.steps_per_second
 
@@ -91,6 +110,7 @@ class Lines:
         label: put before each line.
         every: seconds between two lines about progress; a new test return is told
             at once.
+        expected: see ``Meter``.
         clock: seconds, for tests.
     """
 
@@ -100,6 +120,7 @@ class Lines:
         steps: int,
         label: str = "",
         every: float = 10.0,
+        expected: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
@@ -107,7 +128,7 @@ class Lines:
         self._label = f"{label}: " if label else ""
         self._every = every
         self._clock = clock
-        self._meter = Meter(steps, clock)
+        self._meter = Meter(steps, expected, clock)
         self._last: tuple[float, float | None] = (-float("inf"), None)
 
     def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
@@ -132,12 +153,17 @@ class Bar:
     """One run's bar on a terminal."""
 
     def __init__(
-        self, bars: RichProgress, task: TaskID, label: str, steps: int
+        self,
+        bars: RichProgress,
+        task: TaskID,
+        label: str,
+        steps: int,
+        expected: float | None,
     ) -> None:
         self._bars = bars
         self._task = task
         self._label = label
-        self._meter = Meter(steps)
+        self._meter = Meter(steps, expected)
 
     def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
         """Move the bar."""
@@ -190,14 +216,16 @@ class Board:
     def run(self, run: Run) -> Iterator[Progress]:
         """Yield the place where a run tells how far it is."""
         steps = run.config.steps
+        left = max(0, steps - run.env_steps)
+        expected = run.remaining / left if run.remaining and left else None
         if not self.console.is_terminal:
-            yield Lines(self.console.file, steps, run.name)
+            yield Lines(self.console.file, steps, run.name, expected=expected)
             return
         task = self._bars.add_task(
             run.name, total=steps, completed=run.env_steps, report=""
         )
         try:
-            yield Bar(self._bars, task, run.name, steps)
+            yield Bar(self._bars, task, run.name, steps, expected)
         finally:
             self._bars.remove_task(task)
 

@@ -8,32 +8,21 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import BenchConfig, ConfigError, Device, RunConfig
+from pearl_bench.execution.pace import Pace, recall
 from pearl_bench.machine.memory import available_memory, installed_memory
 from pearl_bench.machine.threads import available_cores, share_of_cores
 from pearl_bench.records import run_folder as record
 
 MEMORY_OF_A_RUN = 2 << 30
-"""Bytes that a run may take: twice as much as most do (``runs.csv``: peak_memory_mib),
-and less than the policy-gradient methods on 45 tasks of Meta-World."""
-
-
-class Cost(NamedTuple):
-    """What a run takes on this machine.
-
-    Attributes:
-        seconds: of all of it, from its beginning.
-        test_steps: environment steps of one meta-test, all its parts together; they
-            come on top of the training steps.
-    """
-
-    seconds: float
-    test_steps: int
+"""Bytes that a run may take of which nothing was measured here: twice as much as most
+do (``runs.csv``: peak_memory_mib)."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +97,21 @@ def require_memory(run: RunConfig) -> None:
     Raises:
         ConfigError: says how much it takes at least.
     """
-    at_least = registry.method(run.learner).memory
-    if at_least is None:
-        return
-    family = registry.family(run.suite, run.family)
-    needed, there = at_least(run.config, family, run.steps), installed_memory()
+    needed, there = _least_memory(run), installed_memory()
     if needed > there:
         raise ConfigError(
             f"{run.learner} on {run.family} takes at least {needed / 2**30:,.0f} GiB "
             f"with these settings, and this machine has {there / 2**30:,.0f} GiB; take "
             f"smaller ones, or fewer steps=. pearl-bench run --help names them"
         )
+
+
+def _least_memory(run: RunConfig) -> int:
+    """Return how many bytes a run takes at least; 0 if its method does not say."""
+    at_least = registry.method(run.learner).memory
+    if at_least is None:
+        return 0
+    return int(at_least(run.config, registry.family(run.suite, run.family), run.steps))
 
 
 def side_by_side(bench: BenchConfig, runs: Sequence[Run]) -> int:
@@ -132,11 +125,18 @@ def side_by_side(bench: BenchConfig, runs: Sequence[Run]) -> int:
     most = max(1, len(pending))
     if bench.jobs:
         return min(bench.jobs, most)
-    if any(run.config.device == "cuda" for run in pending):
+    if not pending or any(run.config.device == "cuda" for run in pending):
         return 1
-    threads = max((run.config.threads for run in pending), default=1)
-    room = available_memory() // MEMORY_OF_A_RUN
-    return max(1, min(most, available_cores() // threads, room))
+    threads = max(run.config.threads for run in pending)
+    jobs = max(1, min(most, available_cores() // threads))
+    shared = share_cores(bench, pending, jobs)
+    return max(1, min(jobs, available_memory() // max(map(_memory, shared))))
+
+
+def _memory(run: Run) -> int:
+    """Return the bytes that a run takes, as it was measured here or with a margin."""
+    pace = recall(run.config, run.folder)
+    return (pace and pace.memory) or max(MEMORY_OF_A_RUN, _least_memory(run.config))
 
 
 def share_cores(bench: BenchConfig, runs: Sequence[Run], jobs: int) -> list[Run]:
@@ -158,31 +158,29 @@ def share_cores(bench: BenchConfig, runs: Sequence[Run], jobs: int) -> list[Run]
     ]
 
 
-def estimate(runs: Sequence[Run], measure: Callable[[RunConfig], Cost]) -> list[Run]:
-    """Fill in how long each pending run will take.
-
-    Runs that differ in the seed only are measured once. The recorded speed of a begun
-    run is no substitute: its first steps fill the buffers without an update and are
-    many times faster than the rest.
+def estimate(
+    runs: Sequence[Run], pace_of: Callable[[RunConfig, Path], Pace | None]
+) -> list[Run]:
+    """Fill in how long each pending run will take, as far as that is known.
 
     Args:
         runs: the plan.
-        measure: returns what a whole run takes on this machine.
+        pace_of: returns a run's pace on this machine, None if nobody knows it.
     """
-    measured: dict[RunConfig, Cost] = {}
     estimated = []
     for run in runs:
-        if not run.pending:
-            estimated.append(replace(run, remaining=0.0))
-        else:
-            key = replace(run.config, seed=0)
-            if key not in measured:
-                measured[key] = measure(key)
-            left = max(0, run.config.steps - run.env_steps) / run.config.steps
-            seconds, test_steps = measured[key]
+        pace = pace_of(run.config, run.folder) if run.pending else None
+        if pace is not None:
+            left = max(0, run.config.steps - run.env_steps)
             estimated.append(
-                replace(run, test_steps=test_steps, remaining=seconds * left)
+                replace(
+                    run,
+                    test_steps=pace.test_steps,
+                    remaining=left * pace.seconds_per_step,
+                )
             )
+        else:
+            estimated.append(run if run.pending else replace(run, remaining=0.0))
     return estimated
 
 
@@ -200,7 +198,7 @@ def resolve_device(asked: Device) -> Literal["cpu", "cuda"]:
     Raises:
         ConfigError: ``cuda`` is asked for and there is none.
     """
-    if asked == "cpu":
+    if asked == "cpu" or (asked == "auto" and _torch_knows_no_gpu()):
         return "cpu"
     import torch  # noqa: PLC0415  (takes seconds; a finished plan does without)
 
@@ -212,6 +210,14 @@ def resolve_device(asked: Device) -> Literal["cpu", "cuda"]:
             "device=cpu, or install a torch with CUDA and check the driver"
         )
     return "cpu"
+
+
+def _torch_knows_no_gpu() -> bool:
+    """Whether the torch that is installed was built for CPUs only, by its version."""
+    try:
+        return version("torch").endswith("+cpu")
+    except PackageNotFoundError:  # one that was built in place; it says itself
+        return False
 
 
 def _look_up(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pearl_bench import registry
 from pearl_bench.config.runs import RunConfig
-from pearl_bench.execution.plan import Cost
+from pearl_bench.execution.pace import Pace
 
 if TYPE_CHECKING:
     from pearl_bench.training.types import MetaLearner
@@ -18,8 +20,21 @@ from pearl_bench.execution.work import build_learner, meta_tested, prepare
 TRIAL_TASKS, TRIAL_HORIZON = 20, 50
 
 
-def measure(run: RunConfig) -> Cost:
-    """Return what a run takes, from a short trial in this process."""
+def measure(run: RunConfig, folder: Path) -> Pace:
+    """Return what a run takes, from a short trial in this process.
+
+    Runs that differ in the seed only are measured once.
+
+    Args:
+        run: the run; as if it began now.
+        folder: its folder, which has no say.
+    """
+    del folder
+    return _measured(replace(run, seed=0))
+
+
+@cache
+def _measured(run: RunConfig) -> Pace:
     prepare(run)
     family = meta_tested(registry.family(run.suite, run.family), run)
     learner = build_learner(run, family)
@@ -28,7 +43,8 @@ def measure(run: RunConfig) -> Cost:
     test_steps = episodes_due(learner, family) * family.horizon
     meta_tests = -(-run.steps // run.eval_every)
     tested = meta_tests * test_steps * _meta_test_pace(learner, family, run)
-    return Cost(tested + learner.estimate_seconds(run.steps), test_steps)
+    seconds = tested + learner.estimate_seconds(run.steps)
+    return Pace(seconds / run.steps, test_steps)
 
 
 def _meta_test_pace(learner: MetaLearner, family: TaskFamily, run: RunConfig) -> float:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import ConfigError, RunConfig
+from pearl_bench.execution import pace
 from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.plan import require_memory
@@ -65,7 +66,11 @@ def train_run(
     prepare(run)
     import torch  # noqa: PLC0415
 
-    from pearl_bench.training.evaluate import description, protocols  # noqa: PLC0415
+    from pearl_bench.training.evaluate import (  # noqa: PLC0415
+        description,
+        episodes_due,
+        protocols,
+    )
     from pearl_bench.training.loop import train  # noqa: PLC0415
 
     gpu = torch.cuda.get_device_name() if run.device == "cuda" else None
@@ -77,13 +82,18 @@ def train_run(
         RunRecord(folder, mirror, guarded=where["job"] is not None) as record,
         open_log(folder / LOG) as log,
     ):
-        progress = Tee(progress, Lines(enduring(log), run.steps))
+        known = pace.recall(run, folder)
+        expected = known and known.seconds_per_step
         family = meta_tested(family, run)
         learner = build_learner(run, family)
         origin["meta_test"] = [
             description(protocol, family) for protocol in protocols(learner, family)
         ]
         record.begin(configuration.to_yaml(run), origin)
+        test_steps = episodes_due(learner, family) * family.horizon
+        stopwatch = pace.Stopwatch(run, folder, test_steps)
+        lines = Lines(enduring(log), run.steps, expected=expected)
+        progress = Tee(progress, lines, stopwatch)
         try:
             done = train(learner, family, run, record, progress, stop)
         except Exception as error:
@@ -93,6 +103,8 @@ def train_run(
         if done:
             save_policy(folder / POLICY, run, family, learner)
         record.finish("done" if done else "stopped")
+        if done:
+            stopwatch.end()
         progress.say("done" if done else "stopped; the same command goes on from here")
         return done
 

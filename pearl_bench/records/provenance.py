@@ -40,18 +40,12 @@ def provenance(
         ``commit`` and ``dirty`` of the source tree (None outside git), ``versions``,
         ``fingerprint``.
     """
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
     commit, dirty = _source_commit()
     return {
         "started": timestamp(),
         "command": list(command),
         "host": socket.gethostname(),
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cpu_flags": cpu_flags(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
@@ -59,9 +53,20 @@ def provenance(
         "gpu": gpu,
         "commit": commit,
         "dirty": dirty,
-        "versions": versions,
+        "versions": versions(),
         "fingerprint": family_fingerprint,
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python and ``PACKAGES``; None of one that is missing."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
 
 
 def peak_memory_mib() -> float:
@@ -125,5 +130,6 @@ def cpu_flags() -> list[str]:
     return [flag for flag in CPU_FLAGS if flag in known]
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """Return what the CPU calls itself."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()

@@ -92,13 +92,13 @@ class _Loop:
         self.test_return: float | None = None
         self.evaluated_at = 0
         self.row_due = self.meta_test_due = False
+        self.learnt = self.iteration_updates = 0
         self._resume()
-        self.learnt = learner.env_steps
-        self.iteration_updates = learner.updates_due
         self.clock = time.monotonic()
         self.saved_at = self.clock
 
     def run_until(self, stop: Callable[[], bool]) -> bool:
+        self._tell()  # what is known at the start: a slice may take minutes
         while not self._finished():
             if self.learner.updates_due:
                 before = self.learner.updates_done
@@ -190,6 +190,8 @@ class _Loop:
                 "evaluated_at": self.evaluated_at,
                 "row_due": self.row_due,
                 "meta_test_due": self.meta_test_due,
+                "learnt": self.learnt,
+                "iteration_updates": self.iteration_updates,
                 "position": self.record.position(),
             },
         )
@@ -207,6 +209,10 @@ class _Loop:
         self.test_return = state["test_return"]
         self.evaluated_at = state["evaluated_at"]
         self.row_due = state["row_due"]
+        self.learnt = state.get("learnt", self.learner.env_steps)
+        self.iteration_updates = state.get(
+            "iteration_updates", self.learner.updates_due
+        )
         # older versions took no checkpoint between a row and its meta-test
         self.meta_test_due = state.get("meta_test_due", False)
         self.record.rewind(state["position"])

@@ -99,11 +99,33 @@ def test_a_finished_plan_has_nothing_to_do_and_says_so_at_once(finished):
     assert not {"torch", "mujoco", "matplotlib"} & imported
 
 
-def test_a_dry_run_writes_nothing(tmp_path):
-    code, out, _ = finish(start(tmp_path, "dry=true"))
+def test_a_dry_run_writes_nothing_and_answers_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    process = start(tmp_path, "dry=true", python=["-X", "importtime"])
+    code, out, err = finish(process)
     assert code == 0
     assert out.count("missing") == 2
-    assert "measured on this machine" in out
+    assert "not measured on this machine yet" in out
+    imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
+    assert "pearl_bench.execution.plan" in imported
+    assert not {"torch", "mujoco", "matplotlib"} & imported
+    assert not any(tmp_path.iterdir())
+
+
+def test_estimates_come_from_what_was_trained_before_or_is_measured(finished, tmp_path):
+    code, out, _ = finish(start(tmp_path, "dry=true"))
+    assert code == 0
+    assert "about" in out.splitlines()[-1], out
+    assert "measuring how fast" not in out
+    assert out.count(" every 1,000  ") == 2  # the meta-test, and the time to go
+    other = "pearl.updates_per_iteration=11"
+    code, out, _ = finish(start(tmp_path, "dry=true", other))
+    assert "not measured on this machine yet" in out
+    code, out, _ = finish(start(tmp_path, "dry=true", "measure=true", other))
+    assert code == 0
+    assert "measuring how fast" in out
+    assert "about" in out.splitlines()[-1]
     assert not any(tmp_path.iterdir())
 
 

@@ -8,7 +8,14 @@ import pytest
 from rich.console import Console
 
 from pearl_bench.config.runs import load
-from pearl_bench.execution.console import Board, Lines, Meter, Tee, duration
+from pearl_bench.execution.console import (
+    FIRST_SECONDS,
+    Board,
+    Lines,
+    Meter,
+    Tee,
+    duration,
+)
 from pearl_bench.execution.plan import plan
 
 
@@ -21,7 +28,7 @@ class Clock:
 
 def test_speeds_leave_out_the_steps_before_the_first_update():
     clock = Clock()
-    meter = Meter(10_000, clock)
+    meter = Meter(10_000, clock=clock)
     meter.add(0, 0)
     clock.now += 1
     meter.add(4000, 0)  # filling the buffers
@@ -38,6 +45,19 @@ def test_speeds_leave_out_the_steps_before_the_first_update():
     clock.now += 50
     meter.add(10_500, 1200)
     assert meter.seconds_to_go == 0
+
+
+def test_what_is_expected_is_told_until_there_is_a_measurement():
+    clock = Clock()
+    meter = Meter(1000, expected=0.5, clock=clock)
+    meter.add(400, 70)
+    assert (meter.steps_per_second, meter.seconds_to_go) == (2, 300)
+    clock.now += FIRST_SECONDS - 1
+    meter.add(400, 80)  # within an iteration
+    assert (meter.steps_per_second, meter.seconds_to_go) == (2, 300)
+    clock.now += FIRST_SECONDS + 1
+    meter.add(520, 90)
+    assert (meter.steps_per_second, meter.seconds_to_go) == (1, 480)
 
 
 def test_lines_are_few_but_tell_new_returns_at_once():

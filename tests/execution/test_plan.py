@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ from pearl_bench.config import runs as config
 from pearl_bench.config.runs import load
 from pearl_bench.config.types import ConfigError, MetaTestConfig
 from pearl_bench.execution import trial
+from pearl_bench.execution.pace import Pace
 from pearl_bench.execution.plan import (
-    Cost,
     Run,
     estimate,
     plan,
@@ -153,21 +154,19 @@ def test_a_run_goes_on_with_the_repetitions_that_it_was_begun_with(words):
         plan(load([*words, "meta_test.repetitions=1"]))
 
 
-def test_runs_that_differ_in_the_seed_are_measured_once(words):
-    words.append("seeds=0,1,2")
+def test_what_is_left_is_estimated_where_the_pace_is_known(words):
+    words.append("seeds=0,1,2,3")
     runs = plan(load(words))
     keep(runs[0], "done", 1040)
     keep(runs[2], "stopped", 400)
-    asked = []
 
-    def measure(run):
-        asked.append(run)
-        return Cost(100.0, 5)
+    def pace_of(run, folder):
+        assert folder.name == f"seed={run.seed}"
+        return None if run.seed == 3 else Pace(0.1, 5)
 
-    estimated = estimate(plan(load(words)), measure)
-    assert len(asked) == 1
-    assert [run.remaining for run in estimated] == [0.0, 100.0, 60.0]
-    assert [run.test_steps for run in estimated] == [None, 5, 5]
+    estimated = estimate(plan(load(words)), pace_of)
+    assert [run.remaining for run in estimated] == [0.0, 100.0, 60.0, None]
+    assert [run.test_steps for run in estimated] == [None, 5, 5, None]
 
 
 @pytest.mark.parametrize("learner", ["pearl", "rl2"])
@@ -175,7 +174,10 @@ def test_the_cost_of_a_meta_test_counts_all_its_parts(words, learner):
     bench = load(words)
     run = config.run_config(bench, "point-robot", learner, 0, threads=1)
     own = run.config.episodes if learner == "rl2" else 0
-    assert trial.measure(run).test_steps == 20 * 20 * (4 + own)
+    pace = trial.measure(run, Path("none"))
+    assert pace.test_steps == 20 * 20 * (4 + own)
+    # runs that differ in the seed are measured once
+    assert trial.measure(dataclasses.replace(run, seed=1), Path("none")) is pace
 
 
 def test_wall_time_of_jobs_in_order(words):

@@ -1,0 +1,129 @@
+"""What runs took is remembered, and forgotten where it does not hold or is damaged."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from pearl_bench.config.runs import load
+from pearl_bench.config.types import RunConfig
+from pearl_bench.execution.console import FIRST_SECONDS
+from pearl_bench.execution.pace import Pace, Stopwatch, recall, remember
+from pearl_bench.execution.plan import plan, side_by_side
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path, monkeypatch):
+    """An empty cache of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pearl_bench" / "pace"
+
+
+@pytest.fixture
+def words(tmp_path):
+    return (
+        f"suite=navigation families=point-robot learners=pearl budget=smoke steps=1000 "
+        f"device=cpu out={tmp_path / 'raw'}"
+    ).split()
+
+
+@pytest.fixture
+def run(words) -> RunConfig:
+    return plan(load(words))[0].config
+
+
+NOWHERE = Path("none")
+
+
+def test_a_pace_holds_for_runs_of_its_kind(run):
+    assert recall(run, NOWHERE) is None
+    assert remember(run, Pace(0.25, 1200, 1 << 29))
+    longer = dataclasses.replace(run, seed=5, steps=10**6, checkpoint_minutes=1.0)
+    assert recall(longer, NOWHERE) == Pace(0.25, 1200, 1 << 29)
+    larger = dataclasses.replace(run.config, hidden_size=7)
+    for other in ({"threads": 9}, {"eval_every": 3}, {"config": larger}):
+        assert recall(dataclasses.replace(run, **other), NOWHERE) is None
+
+
+def test_another_machine_has_its_own_paces(run, monkeypatch):
+    remember(run, Pace(0.25))
+    monkeypatch.setattr(
+        "pearl_bench.execution.pace._machine", lambda: {"cpu": "another"}
+    )
+    assert recall(run, NOWHERE) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"format": 2, "seconds_per_step": 1}',
+        '{"format": 1}',
+        '{"format": 1, "seconds_per_step": NaN}',
+        '{"format": 1, "seconds_per_step": -1}',
+        '{"format": 1, "seconds_per_step": "1"}',
+        "\xff",
+    ],
+)
+def test_a_damaged_file_is_passed_over_and_replaced(run, kept, text):
+    remember(run, Pace(0.25))
+    (path,) = kept.iterdir()
+    path.write_text(text, encoding="latin-1")
+    assert recall(run, NOWHERE) is None
+    assert remember(run, Pace(0.5))
+    assert recall(run, NOWHERE) == Pace(0.5)
+
+
+def test_a_cache_that_cannot_be_written_is_none(run, kept):
+    kept.parent.parent.write_text("a file")
+    assert not remember(run, Pace(0.25))
+    assert recall(run, NOWHERE) is None
+
+
+def test_a_run_tells_its_own_pace_since_its_first_update(run, tmp_path):
+    remember(run, Pace(9.0, 1200))
+    path = tmp_path / "train.csv"
+    path.write_text("env_steps,updates,wall_s\n900,0,0.1\n1000,5,10\n1400,15,30\n")
+    assert recall(run, tmp_path) == Pace(20 / 400, 1200)
+    path.write_text("env_steps,updates,wall_s\n900,0,0.1\n1000,5,10\n")
+    assert recall(run, tmp_path) == Pace(9.0, 1200)
+    path.write_text("rubbish\n1\n")
+    assert recall(run, tmp_path) == Pace(9.0, 1200)
+
+
+def test_the_pace_of_the_first_minute_is_remembered_once(run, tmp_path, kept):
+    now = [0.0]
+    watch = Stopwatch(run, tmp_path, 1200, lambda: now[0])
+    watch.update(500, 0, None)  # filling the buffers
+    now[0] = 100.0
+    watch.update(500, 0, None)
+    watch.update(500, 1, None)
+    assert not kept.exists()
+    now[0] += FIRST_SECONDS
+    watch.update(530, 9, None)
+    assert recall(run, NOWHERE) == Pace(FIRST_SECONDS / 30, 1200)
+    now[0] += FIRST_SECONDS
+    watch.update(900, 99, None)
+    assert recall(run, NOWHERE) == Pace(FIRST_SECONDS / 30, 1200)
+
+
+def test_memory_that_runs_took_limits_those_side_by_side(words, monkeypatch):
+    home = "pearl_bench.execution.plan"
+    monkeypatch.setattr(f"{home}.available_cores", lambda: 4)
+    monkeypatch.setattr(f"{home}.available_memory", lambda: 8 << 30)
+    bench = load([*words, "seeds=0,1,2,3"])
+    runs = plan(bench)
+    assert side_by_side(bench, runs) == 4
+    remember(runs[0].config, Pace(0.25, None, 3 << 30))
+    assert side_by_side(bench, runs) == 2
+
+
+def test_the_file_says_what_it_is_about(run, kept):
+    remember(run, Pace(0.25, 1200, 5))
+    (path,) = kept.iterdir()
+    text = json.loads(path.read_text())
+    assert text["kind"]["run"]["learner"] == "pearl"
+    assert "python" in text["kind"]["versions"]
