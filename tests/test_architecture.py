@@ -61,3 +61,17 @@ def test_the_rooms_are_those_that_there_are():
     folders = {path.parent for path in PROJECT.glob("pearl_bench/*/__init__.py")}
     rooms = {folder.name for folder in folders} | {"baselines", "suites"}
     assert rooms | {"registry", "doors"} == MAY_IMPORT.keys()
+
+
+def test_the_page_about_it_names_files_that_there_are():
+    page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = page.split("```")[1]
+    above: list[Path] = [PROJECT]
+    for line in filter(None, tree.splitlines()):
+        depth = (len(line) - len(line.lstrip())) // 2
+        if depth < 3:  # deeper lines go on with the text of the one before
+            place = above[depth] / line.split()[0]
+            assert place.exists(), line
+            above[depth + 1 :] = [place]
+    for room in MAY_IMPORT.keys() - {"doors"}:
+        assert f"{room}/ " in tree or f"{room}.py" in tree
