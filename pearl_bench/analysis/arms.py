@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
@@ -261,6 +261,18 @@ class Arm:
         values = np.array([[p.value(measure) for p in run] for run in points])
         left_out = tuple(len(run) - len(shared) for run in by_interval)
         return Matched(steps.mean(0), values.reshape(len(points), -1), left_out)
+
+
+def shares_of(arms: Iterable[Arm]) -> tuple[float, float] | None:
+    """Return fewest and most of the paper's budget that runs of arms have had.
+
+    None where it is not known of some.
+    """
+    found = [arm.shares for arm in arms]
+    known = [shares for shares in found if shares is not None]
+    if not known or len(known) < len(found):
+        return None
+    return min(fewest for fewest, _ in known), max(most for _, most in known)
 
 
 def _mean(points: Sequence[Point]) -> Point:

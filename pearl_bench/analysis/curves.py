@@ -64,9 +64,11 @@ def learning_curves(
                 draw_arm(ax, panels, arm, family.measure, look, name, part)
             if arm.steps[1] > last:
                 level = float(arm.levels(part, family.measure).mean())
-                panels.level(ax, level, name, notes.steps_of(arm), look)
+                share = notes.share_in_words(arm.shares)
+                panels.level(ax, level, name, notes.steps_of(arm), look, share)
     panels.label("environment steps", f"test {families[0].measure}")
-    return panels.finish(_about(published, families, quoted, log=log, own=own), called)
+    about = _about(published, families, quoted, log=log, own=own)
+    return panels.finish(about, called, arms)
 
 
 def draw_arm(

@@ -10,6 +10,7 @@ from pearl_bench import registry
 from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
 from pearl_bench.analysis.scores import Family, Published
 
+OF_PAPER_IS = "In brackets: share of the paper's budget"
 UNEVEN = 0.02
 """Share of the longest run that the others of an arm may lack unmentioned."""
 
@@ -25,6 +26,16 @@ def share_in_words(shares: tuple[float, float] | None) -> str:
         return ""
     fewest, most = (f"{100 * share:.{0 if share >= 0.1 else 1}f}" for share in shares)
     return f"{most} %" if fewest == most else f"{fewest} to {most} %"
+
+
+def of_paper(published: Published, label: str) -> str:
+    """Return what stands behind a label: its share of the paper's budget."""
+    return in_brackets(share_in_words(published.shares(label)))
+
+
+def in_brackets(share: str) -> str:
+    """Return a share as it stands behind a name; nothing if it is not known."""
+    return f" ({share})" if share else ""
 
 
 def steps_of(arm: Arm) -> str:

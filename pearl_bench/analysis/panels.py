@@ -20,7 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
-from pearl_bench.analysis import style
+from pearl_bench.analysis import notes, style
+from pearl_bench.analysis.arms import Arm, shares_of
 from pearl_bench.analysis.looks import THIN, Look
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.stats import Estimate
@@ -228,7 +229,9 @@ class Panels:
         self._drawn.append((ax, np.asarray(x, float), np.asarray(y, float)))
         ax.plot(x, y, color=look.color, lw=0.4, alpha=0.55, zorder=1.9)
 
-    def level(self, ax: Axes, y: float, name: str, at: str, look: Look) -> None:
+    def level(
+        self, ax: Axes, y: float, name: str, at: str, look: Look, share: str = ""
+    ) -> None:
         """Draw the level of a method: dashed, and named at its end.
 
         Where room is short the name stands in the legend alone.
@@ -239,10 +242,12 @@ class Panels:
             name: of the method.
             at: of what the level is, such as its environment steps.
             look: how the method is drawn.
+            share: of the paper's budget, in words.
         """
         dashed = replace(look, dashes=LEVEL_DASHES, width=0.9)
         line = ax.axhline(y, color=look.color, lw=dashed.width, ls=dashed.dashes)
-        self._ends.append(_End(ax, y, f"{name} at {at}", at, look.color))
+        text = f"{name} at {at}" + notes.in_brackets(share)
+        self._ends.append(_End(ax, y, text, at, look.color))
         self._entries.setdefault((name, "level"), _Entry(dashed)).lines.append(line)
 
     def quoted(self, ax: Axes, y: float, name: str) -> None:
@@ -285,19 +290,30 @@ class Panels:
         ax.margins(x=0.08)
         ax.grid(visible=False, axis="y")
 
-    def finish(self, about: Sequence[str], called: Mapping[str, str]) -> Sheet:
+    def finish(
+        self, about: Sequence[str], called: Mapping[str, str], arms: Sequence[Arm] = ()
+    ) -> Sheet:
         """Add the legend and the labels of levels, and settle the layout.
 
         Args:
             about: paragraphs that say what the figure shows.
             called: what the arms that it shows are called in it, by label.
+            arms: those of whose budget the legend says how much it is of the paper's.
         """
         for ax in self.axes:
             if type(ax.yaxis.get_major_locator()).__name__ == "AutoLocator":
                 ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
             if ax.get_autoscaley_on() and not ax.get_autoscalex_on():
                 self._fit_height(ax)
-        lines = self._legend()
+        of_name: dict[str, list[Arm]] = {}
+        for arm in arms:
+            of_name.setdefault(called[arm.label], []).append(arm)
+        lines = self._legend(
+            {
+                name: notes.share_in_words(shares_of(each))
+                for name, each in of_name.items()
+            }
+        )
         self._fit_ends()
         axis = 2.2 * LINE * self._small / 72
         height = self.rows * (self._height + self._head + axis) + 0.1
@@ -343,11 +359,20 @@ class Panels:
             return []
         return [line for text in about for line in fitted(text, self.width - 0.12, 6)]
 
-    def _legend(self) -> int:
-        """Name what can be seen; return the number of lines that takes."""
-        entries = self._visible()
+    def _legend(self, shares: Mapping[str, str]) -> int:
+        """Name what can be seen; return the number of lines that takes.
+
+        Args:
+            shares: of the paper's budget, in words, by name.
+        """
+        seen = self._visible()
+        entries = {
+            name + notes.in_brackets(shares.get(name, "")): entry
+            for name, entry in seen.items()
+        }
         if not entries:
             return 0
+        titled = any(shares.get(name) for name in seen)
         handle = 4.0 * self._small / 72
         room = self.width - 0.1
         texts = [fitted(name, room - handle, self._small) for name in entries]
@@ -362,11 +387,13 @@ class Panels:
             loc="outside upper center",
             ncols=-(-len(entries) // lines),
             handler_map={tuple: HandlerTuple(ndivide=1)},
+            title=notes.OF_PAPER_IS if titled else None,
+            title_fontsize=self._small,
         )
         # set afterwards: a label that begins with _ would be left out
         for written, text in zip(legend.get_texts(), texts, strict=True):
             written.set_text("\n".join(text))
-        return lines * max(map(len, texts))
+        return lines * max(map(len, texts)) + titled
 
     def _visible(self) -> dict[str, _Entry]:
         """Return what the legend names: each method once, and what dots mean."""

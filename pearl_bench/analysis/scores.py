@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pearl_bench import registry
-from pearl_bench.analysis.arms import Arm, Measure, Part, Point, RunCurve, group
+from pearl_bench.analysis.arms import (
+    Arm,
+    Measure,
+    Part,
+    Point,
+    RunCurve,
+    group,
+    shares_of,
+)
 from pearl_bench.analysis.check_run import whole
 from pearl_bench.config.errors import UserError
 from pearl_bench.records import schema
@@ -128,15 +136,8 @@ class Published:
         )
 
     def shares(self, label: str) -> tuple[float, float] | None:
-        """Return fewest and most of the paper's budget that a label's runs have had.
-
-        None where it is not known of some.
-        """
-        found = [arm.shares for arm in self.arms if arm.label == label]
-        known = [shares for shares in found if shares is not None]
-        if len(known) < len(found):
-            return None
-        return min(fewest for fewest, _ in known), max(most for _, most in known)
+        """Return fewest and most of the paper's budget that a label's runs have had."""
+        return shares_of(arm for arm in self.arms if arm.label == label)
 
     def ordered(self, labels: Iterable[str]) -> list[str]:
         """Return some labels, each once, in the order of ``labels``."""

@@ -77,14 +77,14 @@ def test_what_went_on_longer_is_a_level_with_its_steps():
     (level,) = lines_of(ax, BLACK)
     assert level.get_linestyle() == "--"
     assert y_of(level)[0] == pytest.approx(400 + 3 + 0.5)  # all three, two seeds
-    assert [text.get_text() for text in ax.texts] == ["n = 2", "RL² at 600k"]
+    assert [text.get_text() for text in ax.texts] == ["n = 2", "RL² at 600k (3.0 %)"]
     uneven = published(
         *seeds(2),
         *seeds(1, learner="rl2", steps=LONG),
         run_of(learner="rl2", seed=5, steps=LONG[:2]),
     )
     ax = draw(uneven).figure.axes[0]
-    assert ax.texts[1].get_text() == "RL² at 400k to 600k"
+    assert ax.texts[1].get_text() == "RL² at 400k to 600k (2.0 to 3.0 %)"
 
 
 def test_without_the_reference_axes_end_at_the_last_datum():
@@ -213,7 +213,10 @@ def test_improvement_is_drawn_where_it_is_not_always_the_same():
     )
     (ax,) = draw(mixed, "improvement").figure.axes
     names = [label.get_text().split("\n")[0] for label in ax.get_yticklabels()]
-    assert names == ["PEARL over ProMP", "PEARL over RL²"]
+    assert names == [
+        "PEARL (0.4 %) over ProMP (0.0 %)",
+        "PEARL (0.4 %) over RL² (0.1 %)",
+    ]
     turned = replace(mixed, reference="promp")
     assert drawn(turned, "improvement") is None  # above both
 

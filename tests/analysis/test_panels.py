@@ -14,7 +14,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pearl_bench.analysis import looks, style
+from pearl_bench.analysis import looks, notes, style
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import OWN_IS, Panels
 from pearl_bench.analysis.stats import Estimate
@@ -57,8 +57,9 @@ def boxes_of(figure) -> dict[str, list[Bbox]]:
 
 
 def legend_of(figure) -> list[str]:
+    """What the legend names, without shares of the paper's budget."""
     return [
-        text.get_text()
+        text.get_text().split(" (")[0]
         for legend in figure.findobj(Legend)
         for text in legend.get_texts()
     ]
@@ -141,6 +142,30 @@ def test_the_legend_names_what_can_be_seen_and_nothing_else():
     assert legend_of(figure) == ["PEARL", "ProMP", "RL²"]
     figure = draw(found, "learning-curves-log").figure
     assert legend_of(figure) == ["PEARL", "ProMP", "RL²"]
+
+
+def test_every_label_has_its_share_of_the_papers_budget():
+    """Of 2.7M, 2.5M, 160M and 20M steps; a method that is not known has none."""
+    found = published(
+        *seeds(2, steps=(135_000, 270_000)),
+        *seeds(1, family="ant-fwd-back", steps=(125_000,)),
+        *seeds(2, learner="promp", steps=(16_000_000,)),
+        *seeds(2, learner="rl2", steps=(135_000, 2_000_000)),
+        *seeds(2, learner="theirs", steps=(135_000, 270_000)),
+    )
+    figure = draw(found).figure
+    (legend,) = figure.findobj(Legend)
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named == ["PEARL (5.0 to 10 %)", "RL² (10 %)", "theirs"]
+    assert legend.get_title().get_text() == notes.OF_PAPER_IS
+    ends = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert {"ProMP at 16M (10 %)", "RL² at 2M (10 %)"} <= set(ends)
+    (ax, *_) = draw(found, "aggregates").figure.axes
+    names = [label.get_text().split("\n")[0] for label in ax.get_yticklabels()]
+    assert names == ["PEARL (5.0 to 10 %)", "ProMP (10 %)", "RL² (10 %)", "theirs"]
+    unknown = draw(published(*seeds(2, learner="theirs"))).figure
+    (legend,) = unknown.findobj(Legend)
+    assert legend.get_title().get_text() == ""
 
 
 @pytest.mark.parametrize(("count", "band"), [(4, False), (5, True)])

@@ -83,7 +83,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         "PEARL with one setting changed, beside PEARL as it is. " + curves.SEEDS_ARE,
         *_missing(panes),
     ]
-    return panels.finish(about, called)
+    return panels.finish(about, called, [arm for *_, arms in panes for arm in arms])
 
 
 def _arms(family: Family, ablation: Ablation) -> list[Arm]:

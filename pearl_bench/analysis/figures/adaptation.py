@@ -58,7 +58,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         "dotted: as much as the method trains with. Baselines sample their actions in "
         "exploration episodes."
     )
-    return panels.finish([about, captions.shown(published, families)], called)
+    return panels.finish([about, captions.shown(published, families)], called, arms)
 
 
 def _draw(

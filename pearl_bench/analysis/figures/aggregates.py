@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pearl_bench.analysis import captions, looks, stats
+from pearl_bench.analysis import captions, looks, notes, stats
 from pearl_bench.analysis.arms import LEVEL_IS
 from pearl_bench.analysis.comparison import SCORE_IS, aggregate, level_scores
 from pearl_bench.analysis.options import AnalysisConfig
@@ -36,7 +36,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         height=0.15 + 0.32 * len(labels) * config.font / 8,
     )
     names = [
-        f"{called[label]}\n{len(scores[label])} families, "
+        f"{called[label]}{notes.of_paper(published, label)}\n"
+        f"{len(scores[label])} families, "
         f"n = {_span([len(of_family) for of_family in scores[label].values()])}"
         for label in labels
     ]
@@ -50,7 +51,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         f"{SCORE_IS}. {LEVEL_IS}. All families weigh the same. IQM: mean of the middle "
         "half, where every family has enough runs; optimality gap: mean distance below "
         "1; what says no more than the mean is left out. A line with ends is a range, "
-        f"a bar an interval. {stats.METHOD}."
+        f"a bar an interval. {stats.METHOD}. {notes.OF_PAPER_IS}."
     )
     families = [family for family in published.families if family.headline]
     return panels.finish([about, captions.shown(published, families)], called)

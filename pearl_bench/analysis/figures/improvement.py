@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pearl_bench.analysis import looks, ranks
+from pearl_bench.analysis import looks, notes, ranks
 from pearl_bench.analysis.arms import OWN
 from pearl_bench.analysis.comparison import Improvement, improvements
 from pearl_bench.analysis.options import AnalysisConfig
@@ -32,7 +32,9 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     for y, pair in enumerate(pairs):
         own = pair.part == OWN
         panels.mark(ax, pair.found.probability, y, seen[pair.baseline], own=own)
-    panels.categories(ax, [_name(pair, called) for pair in pairs], len(pairs))
+    panels.categories(
+        ax, [_name(published, pair, called) for pair in pairs], len(pairs)
+    )
     ax.set_xlim(-0.03, 1.03)
     ax.axvline(0.5, color="0.3", lw=0.8, ls="--")
     compared = looks.method_name(published, published.reference)
@@ -41,7 +43,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         f"Probability that a run of {compared} has a higher level (success rate where "
         "the family has one) than a run of the baseline with the same budget, mean "
         "over the families that both have; right of the line at 0.5 it is ahead. "
-        f"{ranks.TEST_IS}."
+        f"{ranks.TEST_IS}. {notes.OF_PAPER_IS}."
     )
     return panels.finish([about], called)
 
@@ -56,12 +58,16 @@ def _widest(pairs: list[Improvement]) -> list[Improvement]:
     return list(found.values())
 
 
-def _name(pair: Improvement, called: dict[str, str]) -> str:
+def _name(published: Published, pair: Improvement, called: dict[str, str]) -> str:
+    mine, theirs = (
+        called[label] + notes.of_paper(published, label)
+        for label in (pair.method, pair.baseline)
+    )
     own = ", own exploration" if pair.part == OWN else ""
     runs = [sum(of_one) for of_one in zip(*pair.runs, strict=True)]
     families = len(pair.families)
     return (
-        f"{called[pair.method]} over {called[pair.baseline]}{own}\n"
+        f"{mine} over {theirs}{own}\n"
         f"{families} {'family' if families == 1 else 'families'}, "
         f"n = {runs[0]} and {runs[1]}, p = {pair.found.p:.2g}"
     )

@@ -60,7 +60,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         "Share of episodes that succeeded at any step, deterministic actions; "
         f"{SUCCESS_IS}. {curves.SEEDS_ARE}"
     )
-    return panels.finish([about, _about(quoted)], called)
+    return panels.finish([about, _about(quoted)], called, shown)
 
 
 def _about(quoted: dict[str, list[metaworld.Success]]) -> str:

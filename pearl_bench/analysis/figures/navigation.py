@@ -82,7 +82,9 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         "of episodes that z was inferred from. Bold: mean over runs; thin: each run."
     )
     return panels.finish(
-        [about, captions.shown(published, [family for family, _ in traced])], called
+        [about, captions.shown(published, [family for family, _ in traced])],
+        called,
+        shown,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pearl_bench.analysis import looks, stats
+from pearl_bench.analysis import looks, notes, stats
 from pearl_bench.analysis.arms import LEVEL_IS
 from pearl_bench.analysis.comparison import SCORE_IS, level_scores, profile
 from pearl_bench.analysis.options import AnalysisConfig
@@ -41,7 +41,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     (ax,) = panels.axes
     for label, of in shown.items():
         runs = sum(map(len, every[label].values()))
-        name = f"{called[label]}: {len(every[label])} families, n = {runs}"
+        method = called[label] + notes.of_paper(published, label)
+        name = f"{method}: {len(every[label])} families, n = {runs}"
         panels.curve(ax, thresholds, of, seen[label], name, steps=True)
     ax.set_xlim(*ends)
     ax.set_ylim(-0.03, 1.03)
@@ -50,6 +51,6 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         f"Share of runs, over all families of a method, whose score is above the "
         f"threshold; all families weigh the same. {SCORE_IS}. {LEVEL_IS}. Of methods "
         f"with fewer than {stats.FEW} runs of a family there is no profile. "
-        f"{stats.METHOD}."
+        f"{stats.METHOD}. {notes.OF_PAPER_IS}."
     )
     return panels.finish([about], called)

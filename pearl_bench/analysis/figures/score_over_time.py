@@ -54,7 +54,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         "its steps, mean over the seeds whose time is known. Hardware: "
         f"{'; '.join(_hardware(arms))}."
     )
-    return panels.finish([about, captions.shown(published, families)], called)
+    return panels.finish([about, captions.shown(published, families)], called, arms)
 
 
 def _rates(arm: Arm) -> list[float]:

@@ -53,7 +53,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         "Arms of one method: runs that differ in more than the seed. The learning "
         "curves show the first of each panel. " + curves.SEEDS_ARE
     )
-    return panels.finish([about], called)
+    return panels.finish([about], called, shown)
 
 
 def _arms(family: Family, learner: str) -> list[Arm]:

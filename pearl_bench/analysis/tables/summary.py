@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from pearl_bench import registry
 from pearl_bench.analysis import comparison, crossings, notes
-from pearl_bench.analysis.arms import LEVEL_IS, METHODS, REPORTED, Arm
+from pearl_bench.analysis.arms import LEVEL_IS, REPORTED, Arm
 from pearl_bench.analysis.comparison import Efficiency
+from pearl_bench.analysis.looks import method_name
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.tables.table import Cell, Table, each, in_words
 
@@ -21,10 +22,10 @@ def summary(published: Published) -> Table:
         for e in comparison.efficiencies(published)
         if e.part == REPORTED and e.method.learner == reference
     }
-    name = METHODS.get(reference, reference)
+    name = method_name(published, reference)
     columns = ["family", name]
     for baseline in baselines:
-        other = METHODS.get(baseline, baseline)
+        other = method_name(published, baseline)
         columns += [other, f"{name} needs for {other}'s", f"{other} ratio"]
     return Table(
         "summary",
@@ -55,7 +56,7 @@ def _row(
     baselines: list[str],
     efficiencies: Mapping[tuple[str, str, str], Efficiency],
 ) -> Iterator[Cell]:
-    arms = {arm.learner: arm for arm in family.headline}
+    arms = {arm.learner: arm for arm in reversed(family.headline)}
     method = arms.get(reference)
     yield family.name
     yield _level(family, method)
