@@ -86,7 +86,7 @@ class ReadmeConfig:
 
 
 COMMAND = Command(
-    "readme",
+    "records.readme",
     ReadmeConfig,
     "Takes changed descriptions of columns over into the README of the results.",
     "file=results/README.md",

@@ -14,6 +14,7 @@ from raw_runs import always, make_run, some_return
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.records import schema
 from pearl_bench.records.files import RecordError
+from pearl_bench.records.migrate import main as migrate_main
 from pearl_bench.records.published.identity import _digest, identity
 from pearl_bench.records.published.publish import (
     CURVE_COLUMNS,
@@ -502,3 +503,28 @@ def test_the_store_needs_no_torch():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_migration_changes_no_value(out, results, capsys):
+    make_run(out)
+    publish(out, results, "locomotion", silent)
+    folder = results / "locomotion"
+    newest = {name: (folder / name).read_bytes() for name in ("pearl.csv", "runs.csv")}
+    runs = rows_of(folder / "runs.csv")
+    with (folder / "runs.csv").open("w", newline="") as file:
+        older = schema.RUNS.versions[-1]
+        writer = csv.DictWriter(file, older, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(runs)
+    assert migrate_main([f"results={results}"]) == 0
+    assert "wrote" in capsys.readouterr().out
+    (after,) = rows_of(folder / "runs.csv")
+    kept = {*schema.RUNS.versions[-1], "evaluations", "curve"}
+    assert {k: v for k, v in after.items() if k in kept} == {
+        k: v for k, v in runs[0].items() if k in kept
+    }
+    assert {v for k, v in after.items() if k not in kept} == {""}
+    assert (folder / "pearl.csv").read_bytes() == newest["pearl.csv"]
+    assert migrate_main([f"results={results}"]) == 0
+    assert capsys.readouterr().out == ""
+    assert migrate_main([f"results={results / 'absent'}"]) == 2

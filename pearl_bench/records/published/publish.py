@@ -104,12 +104,35 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
             f"({published['started'] if published else 'unknown'}); that of {folder} "
             "replaces it"
         )
-    files.runs[name] = run | {
-        "evaluations": str(len(curve.steps)),
-        "curve": digest(curve.points),
-    }
+    files.runs[name] = run | _of_curve(curve.points)
     files.of(learner).curves[name] = curve.points
     files.of(learner).late[name] = late_rows(run, curve.raw, curve.steps)
+
+
+def _of_curve(points: list[Row]) -> Row:
+    """Return what runs.csv says of a run's curve."""
+    evaluations = len({row["env_steps"] for row in points})
+    return {"evaluations": str(evaluations), "curve": digest(points)}
+
+
+def migrate(folder: Path) -> list[Path]:
+    """Write a suite's published files in the newest version, no value changed.
+
+    Args:
+        folder: ``results/<suite>``; the caller holds its lock.
+
+    Returns:
+        The files that changed.
+
+    Raises:
+        RecordError: a file is damaged, or cannot be written.
+    """
+    files = _Files(folder)
+    for name, run in files.runs.items():
+        points = sorted(files.of(run["learner"]).curves.get(name, []), key=order)
+        if not run["curve"]:
+            files.runs[name] = run | _of_curve(points)
+    return files.write()
 
 
 def _goes_on(before: list[Row], curve: Curve) -> bool:
