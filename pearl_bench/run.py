@@ -77,6 +77,8 @@ def _run(words: Sequence[str]) -> int:
     else:
         board.show_plan(runs)
         if bench.dry:
+            found = follow.living(cluster, [run for run in runs if run.pending])
+            board.say(f"{len(found)} of these runs are with {cluster.name} already")
             return 0
         with board:
             failures, stopped = follow.launch(

@@ -24,6 +24,7 @@ from pearl_bench.execution.engine import EngineError, Job
 from pearl_bench.execution.orders import Order, write_order
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.work import LOG
+from pearl_bench.records.files import make_folder
 
 TASKS = 1000
 """Tasks of one array; Slurm's limit is 1,001 where a site has not changed it."""
@@ -119,9 +120,9 @@ class Slurm:
 
         With ``jobs=`` an array waits for those before it, or more would run at a time.
         """
-        self._logs.mkdir(parents=True, exist_ok=True)
+        make_folder(self._logs)
         before = {self._seen[job].id.partition("_")[0] for job in living}
-        size = min(TASKS, _largest_array())
+        size = max(1, min(TASKS, _largest_array()))
         for first in range(0, len(runs), size):
             part = runs[first : first + size]
             name = f"pearl_bench-{secrets.token_hex(4)}"

@@ -93,16 +93,42 @@ def test_a_job_that_ends_without_a_word_is_named(slurm, on_slurm):
 
 def test_waiting_for_ever_is_said_and_can_be_cancelled(slurm, on_slurm):
     process = on_slurm.start("time=8-0", "on_stop=cancel")  # a week is the limit
-    deadline = time.monotonic() + 60
-    while "PartitionTimeLimit" not in slurm.run("squeue", "-h", "-o%r"):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    time.sleep(2)
+    on_slurm.wait_for_words(process, "), for more than there is")
     code, out, _ = on_slurm.interrupt(process)
     assert code == 130
-    assert "), for more than there is" in out
     assert "2 runs are cancelled" in out
     assert slurm.run("squeue", "-h") == ""
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_away_is_waited_for(slurm, on_slurm):
+    process = on_slurm.start()
+    on_slurm.wait_for_rows(process, seed=0)
+    slurm.stop_controller()
+    on_slurm.wait_for_words(process, "slurm does not answer (")
+    slurm.start_controller()
+    code, out, err = on_slurm.finish(process)
+    assert (code, err) == (0, "")
+    assert out.count("asking again for 10 min") == 1
+
+
+@pytest.mark.slow
+def test_no_more_at_a_time_than_asked_for(slurm, on_slurm):
+    process = on_slurm.start("jobs=1", *LONG)
+    on_slurm.wait_for_rows(process, seed=0)
+    assert slurm.run("squeue", "-h", "-tRUNNING", "-o%i").count("\n") == 1
+    code, _, _ = on_slurm.interrupt(process)
+    # What is submitted later waits for what is there.
+    process = on_slurm.start("jobs=1", "seeds=0,1,2", *LONG)
+    deadline = time.monotonic() + 60
+    while "Dependency" not in slurm.run("squeue", "-h", "-o%r"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    while process.poll() is None:
+        assert slurm.run("squeue", "-h", "-tRUNNING", "-o%i").count("\n") <= 1
+        time.sleep(1)
+    code, _, err = on_slurm.finish(process)
+    assert (code, err) == (0, "")
 
 
 @pytest.mark.slow

@@ -71,6 +71,15 @@ class Command:
         self._outputs[process] = files
         return process
 
+    def wait_for_words(self, process: subprocess.Popen[bytes], words: str) -> None:
+        """Wait until it has said something."""
+        out = self._outputs[process][0]
+        deadline = time.monotonic() + 120
+        while words not in os.pread(out.fileno(), 1 << 20, 0).decode():
+            assert process.poll() is None, self.finish(process)
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
     def finish(self, process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
         """Return exit code, output and errors once it has ended."""
         code = process.wait(timeout=600)

@@ -104,7 +104,7 @@ class VirtualSlurm:
                 f"--log-file={self.folder}/munge.log",
             )
             _until(socket_file.exists, 10, "munged did not start")
-            self._start("slurmctld", "-D")
+            self.start_controller()
             for name in self.nodes:
                 self.start_node(name)
             _until(self._all_up, 60, f"Slurm did not come up; see {self.folder}/*.log")
@@ -130,6 +130,16 @@ class VirtualSlurm:
             text=True,
             timeout=30,
         ).stdout
+
+    def start_controller(self) -> None:
+        """Start the controller, or one that was stopped again."""
+        self._start("slurmctld", "-D")
+
+    def stop_controller(self) -> None:
+        """Let the controller be away; nodes work on."""
+        controller = self._daemons.pop("slurmctld")
+        controller.terminate()
+        controller.wait()
 
     def start_node(self, name: str) -> None:
         """Start a node, or one that was killed again."""
