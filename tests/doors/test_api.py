@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +145,39 @@ def test_examples(tmp_path, capsys):
     assert total < 0
     last = example("load_curves").main()
     assert last.loc["half-cheetah-vel", "return"].max() < 0
+
+
+def test_the_package_of_an_own_method_and_family(tmp_path):
+    """It is installed by writing down what pip would take from its pyproject.toml."""
+    package = EXAMPLES / "own_package"
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    info = tmp_path / "site" / "own_package-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\n")
+    points = [
+        line
+        for group, entries in project["entry-points"].items()
+        for line in (f"[{group}]", *(f"{k} = {v}" for k, v in entries.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(points))
+    paths = [str(info.parent), str(package), os.environ.get("PYTHONPATH", "")]
+    code = (
+        "import sys\n"
+        "from pearl_bench import contract, run\n"
+        "contract.check_learner('constant_actions', 'ring', 'ring')\n"
+        "contract.check_learner('constant_actions', 'locomotion', 'ant-fwd-back')\n"
+        "sys.exit(run.main(sys.argv[1:]))"
+    )
+    words = ["suite=ring", "learners=constant_actions,pearl", "budget=smoke"]
+    words += ["device=cpu", f"out={tmp_path / 'raw'}", f"results={tmp_path / 'own'}"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    )
+    assert done.returncode == 0, done.stderr
+    published = tmp_path / "own" / "ring"
+    assert (published / "constant_actions.csv").exists()
+    assert list((published / "figures").glob("learning-curves*"))
