@@ -43,7 +43,7 @@ class MetaTestConfig:
             family's. A run that goes on keeps its own: one that was begun before there
             were any plays each task once, and no episode 0.
         protocol: play one beside the suite's that families play only on request, such
-            as metaworld, the evaluator of the package whose tasks they are.
+            as the evaluator of the package whose tasks they are.
     """
 
     goals: int | None = None
