@@ -253,6 +253,14 @@ def test_bfloat16_follows_float32(point_robot):
         assert ours != theirs
 
 
+def test_unadapted_it_acts_as_the_priors_mean_says(point_robot):
+    adapter = learner_on(point_robot).unadapted(point_robot.test[:3])
+    for _ in range(2):
+        assert adapter.z.shape == (3, SMALL.latent_dim)
+        assert not adapter.z.any()
+        adapter.end_episode()
+
+
 def test_posterior_separates_two_tasks_and_adaptation_pays(point_robot):
     """Two goals in opposite corners: after a short training the beliefs part."""
     by_corner = sorted(point_robot.train, key=lambda task: sum(task.params))

@@ -241,8 +241,15 @@ def test_a_stop_within_an_evaluation_abandons_it(families, polls):
             threads=1,
             stop=lambda: next(asked, None) is None,
         )
-    whole = evaluate(ByHand(), family, seed=0, threads=1, stop=lambda: False)
+    answers: list[bool] = []
+
+    def never() -> bool:
+        answers.append(False)
+        return False
+
+    whole = evaluate(ByHand(), family, seed=0, threads=1, stop=never)
     assert whole == evaluate(ByHand(), family, seed=0, threads=1)
+    assert len(answers) == 4 * family.horizon  # at every step
 
 
 def test_distances_are_the_goals(families):
