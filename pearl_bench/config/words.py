@@ -14,6 +14,7 @@ import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar
 
@@ -73,6 +74,7 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
             place, hint = (prefix, name), str
         elif key in known:
             place, hint = known[key]
+            _require_homes(key, text)
         else:
             raise ConfigError(f"unknown word {key}={suggest(key, known)}")
         target = given
@@ -100,6 +102,22 @@ def vocabulary(cls: type) -> dict[str, tuple[tuple[str, ...], Any]]:
         elif not _takes_any_name(hint):
             words[key] = ((key,), hint)
     return words
+
+
+def _require_homes(key: str, text: str) -> None:
+    """Refuse the home folder of a user that there is not.
+
+    Raises:
+        ConfigError: names the word.
+    """
+    for item in text.strip("[]").split(","):
+        try:
+            Path(item.strip()).expanduser()
+        except RuntimeError:
+            raise ConfigError(
+                f"{key}={text}: there is no such home folder; write ./~ for a name "
+                "that begins with ~"
+            ) from None
 
 
 def _takes_any_name(hint: Any) -> bool:

@@ -19,7 +19,7 @@ VALUES = [
     *("9" * 30, "9" * 5000, "0x10", "1_000", "٣", "½", "nan", "inf", "-inf", "1e"),
     *("true", "false", "yes", "none", "null", "[]", "[1]", "[1,2", "{}", "{a: 1}"),
     *("a", "a,b", ",", ",,", "0,0", "0,1e99", "${x}", "${oc.env:HOME}", "???", "&a"),
-    *("'", '"', "\\", "\n", "\t", "a=b", "=", "../..", "/", ".", "~", "~nobody"),
+    *("'", '"', "\\", "\n", "\t", "a=b", "=", "../..", "/", ".", "~", "~nobody_here"),
     *("x" * 300, "\udcff", "\u202e", "💥", "smoke", "paper", "cpu", "bf16", "slurm"),
     *("metaworld", "pearl", "point-robot", "ml10", "locomotion", "half-cheetah-vel"),
 ]
