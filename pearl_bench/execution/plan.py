@@ -68,9 +68,7 @@ def plan(bench: BenchConfig) -> list[Run]:
     """
     runs = [
         _look_up(
-            configuration.run_config(
-                bench, family, learner, seed, threads=bench.threads or 1
-            ),
+            replace(run, seed=seed),
             Path(bench.out).expanduser(),
             keep_repetitions=bench.meta_test.repetitions is None,
             keep_threads=bench.threads is None and bench.engine == "local",
@@ -80,6 +78,11 @@ def plan(bench: BenchConfig) -> list[Run]:
         if not registry.why_not(
             learner, bench.suite, registry.family(bench.suite, family)
         )
+        for run in [
+            configuration.run_config(
+                bench, family, learner, bench.seeds[0], threads=bench.threads or 1
+            )
+        ]
         for seed in bench.seeds
     ]
     if bench.engine == "local" and any(run.pending for run in runs):
