@@ -174,7 +174,8 @@ def load(path: Path | str, say: Callable[[str], None] = print) -> Trained:
 
     Args:
         path: a raw run folder or a file that ``Trained.save`` wrote.
-        say: is told when the newest checkpoint could not be used.
+        say: is told when the newest checkpoint could not be used, and of a run that
+            was trained on another kind of device.
 
     Raises:
         RecordError: there is no run, no checkpoint or no policy that can be read, or
@@ -225,8 +226,10 @@ def _from_folder(folder: Path, say: Callable[[str], None]) -> Trained:
     state = checkpoint.load(folder, say)
     if state is None:
         raise RecordError(f"{folder} has no checkpoint; train the run first")
+    from pearl_bench.training.learner import restore  # noqa: PLC0415  (imports torch)
+
     trained = _untrained(run)
-    trained.learner.load_state_dict(state["learner"])
+    restore(trained.learner, state["learner"], say)
     return trained
 
 

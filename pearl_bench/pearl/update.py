@@ -184,6 +184,8 @@ class PearlUpdate:
         self.nets.load_state_dict(state["networks"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+            for group in optimizer.param_groups:  # not what another device asked for
+                group["capturable"] = self.device == "cuda"
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_bench.training.types import Adapter, Metrics, NonFiniteLoss
+from pearl_bench.training.types import Adapter, MetaLearner, Metrics, NonFiniteLoss
 from suites.base import Task, TaskFamily
 
 
@@ -31,6 +32,7 @@ class Learner(ABC):
         rng: draws tasks and initial states.
         noise: draws actions and batches, on the device.
         init: draws the initial parameters; of no use afterwards.
+        moved: whether its state is of another kind of device.
 
     Raises:
         ValueError: the method does not compute in that precision.
@@ -63,6 +65,7 @@ class Learner(ABC):
         self.rng = np.random.default_rng(env_seed)
         self.noise = _generator(device, noise_seed)
         self.init = _generator("cpu", init_seed)
+        self.moved = False
 
     def shuffled_tasks(self) -> np.ndarray:
         """Return the train tasks' indices in random order, their classes in turns.
@@ -108,11 +111,22 @@ class Learner(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
+        """Restore what ``state_dict`` returned, here or on another kind of device.
+
+        The generators of CPUs and GPUs have nothing in common. One that is given a
+        state of the other kind is seeded by it: the run goes on the same way whenever
+        it is moved, only not as it would have there, and ``moved`` is true.
+        """
         for name in self.counters:
             setattr(self, name, state[name])
         self.rng.bit_generator.state = state["rng"]
-        self.noise.set_state(state["noise"])
+        noise = state["noise"]
+        self.moved = len(noise) != len(self.noise.get_state())
+        if self.moved:
+            digest = hashlib.sha256(noise.numpy().tobytes()).digest()
+            self.noise.manual_seed(int.from_bytes(digest[:4], "little"))
+        else:
+            self.noise.set_state(noise)
 
     @abstractmethod
     def policy_state(self) -> dict[str, Tensor]:
@@ -137,6 +151,24 @@ class Learner(ABC):
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(state[name])
+
+
+def restore(
+    learner: MetaLearner, state: dict[str, Any], say: Callable[[str], None]
+) -> None:
+    """Restore what a learner's ``state_dict`` returned.
+
+    Args:
+        learner: a fresh learner of the same run.
+        state: what was returned, wherever that was.
+        say: is told where it goes on otherwise than it would have there.
+    """
+    learner.load_state_dict(state)
+    if isinstance(learner, Learner) and learner.moved:
+        say(
+            f"it was trained on another kind of device and is now on {learner.device}: "
+            "random numbers go on from a new seed, which that state determines"
+        )
 
 
 def _generator(device: str, seed: np.random.SeedSequence) -> torch.Generator:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pearl_bench.records import checkpoint
 from pearl_bench.records.run_folder import RunRecord
 from pearl_bench.training.evaluate import evaluate, reported_return
+from pearl_bench.training.learner import restore
 from pearl_bench.training.types import MetaLearner, Metrics, Progress, StopRequested
 from suites.base import TaskFamily
 
@@ -203,7 +204,7 @@ class _Loop:
         if state is None:
             self.record.rewind(None)
             return
-        self.learner.load_state_dict(state["learner"])
+        restore(self.learner, state["learner"], self.progress.say)
         self.means.load_state_dict(state["means"])
         self.seconds = state["seconds"]
         self.test_return = state["test_return"]
