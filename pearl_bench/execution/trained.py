@@ -54,7 +54,7 @@ class Trained(NamedTuple):
                 run repeats its last evaluation.
 
         Returns:
-            A row per protocol, task and episode.
+            A row per protocol, task, repetition and episode.
         """
         family = meta_tested(self.family, self.run)
         if tasks is not None:

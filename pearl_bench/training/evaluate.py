@@ -20,8 +20,7 @@ EVALUATION_STREAM = 1
 """Key that separates the evaluation's random stream from all others of a seed."""
 
 UNADAPTED_STREAM = 1
-"""Key of episode 0's starts within a part: other episodes do not depend on it."""
-
+"""Key of episode 0's starts in a protocol: other episodes do not depend on it."""
 
 OWN_STREAM = 2
 """Key of the protocol that a learner's own exploration makes, beside a family's."""
@@ -129,7 +128,7 @@ def evaluate(
 
     Args:
         learner: its own state is left as it is.
-        family: provides the test tasks and the protocol ``meta_test``.
+        family: provides the tasks and the protocols.
         seed: the run's seed.
         threads: threads of the environments.
         stop: polled at every step; true abandons the evaluation.
