@@ -23,7 +23,7 @@ class Command(Generic[T]):
     """One command, typed ``pearl-bench <name>`` or ``python -m pearl_bench.<name>``.
 
     Attributes:
-        name: see above.
+        name: see above; with a dot (records.readme) it has the second form alone.
         words: frozen dataclass of its words, with a sentence each under ``Attributes``.
         purpose: what it does, and its exit codes where they say more than usual.
         example: words to type, shown where none can be read.

@@ -22,7 +22,7 @@ def help_text(name: str, cls: type, purpose: str, example: str) -> str:
     """Return what a command does, and every word with type, default and meaning.
 
     Args:
-        name: of the command.
+        name: of the command; with a dot that of a module.
         cls: dataclass of its words.
         purpose: what it does.
         example: words to type.
@@ -32,12 +32,14 @@ def help_text(name: str, cls: type, purpose: str, example: str) -> str:
         for item in fields(cls)
         if item.default is MISSING and item.default_factory is MISSING
     ]
+    # commands of one room, for maintenance, are not among those of pearl-bench
+    typed = f"python -m pearl_bench.{name}" if "." in name else f"pearl-bench {name}"
     lines = [
-        f"usage: pearl-bench {' '.join([name, *needed])} [key=value ...]",
+        f"usage: {' '.join([typed, *needed])} [key=value ...]",
         "",
         *purpose.splitlines(),
         "",
-        f"For example: pearl-bench {name} {example}".rstrip(),
+        f"For example: {typed} {example}".rstrip(),
         "",
     ]
     for item in fields(cls):
