@@ -20,7 +20,11 @@ from pearl_bench.execution.trained import load
 from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.published.identity import describe
+from pearl_bench.records.published.publish import RUNS as RUNS_FILE
+from pearl_bench.records.published.publish import read_rows
 from pearl_bench.records.published.trajectories import publish_trajectories
+from pearl_bench.records.schema import RUNS
+from pearl_bench.records.table import Row
 from pearl_bench.training.rollout import run_episode
 from suites.base import Task
 
@@ -50,10 +54,8 @@ COMMAND = Command(
     "run=results/raw/navigation/sparse-point-robot/pearl/seed=0",
 )
 
-Row = dict[str, str]
 
-
-def trace(folder: Path) -> tuple[str, list[Row]]:
+def trace(folder: Path, results: Path) -> tuple[str, list[Row]]:
     """Play every test task of a run for as many episodes as its meta-test has.
 
     Unlike there, the posterior is inferred after each episode (algorithm 2 of the
@@ -61,6 +63,7 @@ def trace(folder: Path) -> tuple[str, list[Row]]:
 
     Args:
         folder: a raw run folder with a checkpoint.
+        results: published files; a run that stands there has the id it has there.
 
     Returns:
         The run's suite, and a row per step that is kept, by episode, task and time.
@@ -69,8 +72,8 @@ def trace(folder: Path) -> tuple[str, list[Row]]:
         RecordError: the run is not PEARL's in the plane, or cannot be read.
         ConfigError: its configuration is damaged.
     """
-    described = describe(folder)
     run, family, learner = load(folder)
+    described = describe(folder, read_rows(RUNS, results / run.suite / RUNS_FILE))
     if run.learner != "pearl" or run.suite != "navigation":
         raise RecordError(
             f"{folder} holds {run.learner} on {run.family}; only PEARL has a "
@@ -133,7 +136,7 @@ def _trace(words: Sequence[str]) -> int:
         raise ConfigError(f"run= names no folder; give one, such as {COMMAND.example}")
     results = Path(wanted.results).expanduser()
     for folder in wanted.run:
-        suite, rows = trace(Path(folder).expanduser())
+        suite, rows = trace(Path(folder).expanduser(), results)
         path = publish_trajectories(results, suite, rows)
         print(f"wrote {path}: {len(rows)} rows of {rows[0]['run']}")
     return 0

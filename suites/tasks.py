@@ -9,7 +9,8 @@ can change a task. ``python -m suites.draw`` writes the files anew.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,13 +60,15 @@ def path(family: str) -> Path:
 
 def write(family: str, tasks: TaskList) -> None:
     """Write the tasks of a family to its file."""
-    target = path(family)
-    draft = target.with_suffix(".tmp")
-    with draft.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["split", *tasks.columns])
-        writer.writerows([split, *map(repr, row)] for split, row in tasks.rows())
-    draft.replace(target)
+    rows = ([split, *map(repr, row)] for split, row in tasks.rows())
+    write_rows(path(family), [["split", *tasks.columns], *rows])
+
+
+def write_rows(target: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Write a file of tasks, of which git keeps the old content."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    target.write_bytes(text.getvalue().encode())
 
 
 @cache

@@ -164,16 +164,18 @@ def _remarks(folder: Path) -> Iterator[str]:
                 f"{row['precision']}): its seeds ran on several commits: "
                 f"{', '.join(each)}"
             )
+    older: dict[tuple[str, str], list[str]] = {}
     for line in lines:
         usual = registry.default_settings(line.text["learner"])
-        lacking = {k: v for k, v in usual.items() if k not in line.values["settings"]}
-        if lacking:
-            said = ", ".join(f"{key}={value}" for key, value in lacking.items())
-            yield (
-                f"{path}, line {line.number}: {line.text['family']} "
-                f"{line.text['learner']} seed {line.text['seed']} ran before there "
-                f"were the settings {said}; it counts as a run with these defaults"
-            )
+        lacking = (k for k in usual if k not in line.values["settings"])
+        said = ", ".join(f"{key}={usual[key]}" for key in lacking)
+        if said:
+            older.setdefault((line.text["learner"], said), []).append(line.text["run"])
+    for (learner, said), runs in older.items():
+        yield (
+            f"{path}: {len(runs)} of {learner} ran before there were the settings "
+            f"{said}, and count as runs with these defaults: {', '.join(runs)}"
+        )
 
 
 class _File:

@@ -22,7 +22,7 @@ from pearl_bench.execution.work import (
     train_run,
 )
 from pearl_bench.records import checkpoint, policy_file
-from pearl_bench.records.files import RecordError
+from pearl_bench.records.files import RecordError, read_text
 from pearl_bench.records.run_folder import CONFIG
 from pearl_bench.training.agent import Agent
 from pearl_bench.training.evaluate import EvalRow, evaluate
@@ -214,14 +214,12 @@ def _from_file(path: Path) -> Trained:
 
 def _from_folder(folder: Path, say: Callable[[str], None]) -> Trained:
     try:
-        text = (folder / CONFIG).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+        text = read_text(folder / CONFIG)
+    except FileNotFoundError:
         raise RecordError(
             f"{folder} holds no run: there is no {CONFIG}. Give a folder like "
             "results/raw/<suite>/<family>/<learner>/seed=0, or a policy file"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{folder / CONFIG} cannot be read: {error}") from error
     run = configuration.from_yaml(text)
     state = checkpoint.load(folder, say)
     if state is None:

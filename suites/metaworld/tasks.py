@@ -48,15 +48,11 @@ def draw(name: str) -> list[tuple[str, str, tuple[float, ...]]]:
 
 def write(name: str) -> None:
     """Write the tasks of a benchmark to its file."""
-    target = tasks.path(name)
-    draft = target.with_suffix(".tmp")
-    with draft.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["split", "class", *(f"v{i}" for i in range(6))])
-        for split, group, vector in draw(name):
-            padding = [""] * (6 - len(vector))
-            writer.writerow([split, group, *map(repr, vector), *padding])
-    draft.replace(target)
+    rows = [["split", "class", *(f"v{i}" for i in range(6))]]
+    for split, group, vector in draw(name):
+        padding = [""] * (6 - len(vector))
+        rows.append([split, group, *map(repr, vector), *padding])
+    tasks.write_rows(tasks.path(name), rows)
 
 
 @cache

@@ -178,7 +178,7 @@ def test_what_cannot_be_traced_is_said(trained, tmp_path, capsys):
     shutil.copytree(raw, without, ignore=shutil.ignore_patterns("*.pt"))
     assert main([f"run={without}", f"results={tmp_path}"]) == 2
     assert "has no checkpoint" in capsys.readouterr().err
-    suite, rows = trace(raw)
+    suite, rows = trace(raw, tmp_path)
     assert (suite, len(rows)) == ("navigation", ROWS_OF_A_RUN)
     assert not list(tmp_path.glob("navigation"))
 
