@@ -13,7 +13,7 @@ from pathlib import Path
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import BenchConfig
-from pearl_bench.execution import engine, follow, local, trial
+from pearl_bench.execution import follow, local, trial
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.outputs import enduring_outputs
 from pearl_bench.execution.pace import recall
@@ -62,7 +62,7 @@ def _run(words: Sequence[str]) -> int:
     if not bench.dry:
         _require_writable(bench)
     command = ["python", "-m", "pearl_bench.run", *words]
-    cluster = engine.cluster(bench)
+    cluster = follow.cluster(bench)
     if cluster is None:
         jobs = side_by_side(bench, runs)
         runs = share_cores(bench, runs, jobs)

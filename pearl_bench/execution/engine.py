@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from pearl_bench.config.errors import UserError
-from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution.plan import Run
 
 
@@ -73,20 +72,3 @@ class Engine(Protocol):
     def ended(self, job: str) -> str:
         """Say what is known of why a job that ``alive`` has missed is gone."""
         ...
-
-
-def cluster(bench: BenchConfig) -> Engine | None:
-    """Return the cluster that a command asks for, None if it is to run here.
-
-    Raises:
-        ConfigError: this machine has no way to it.
-    """
-    if bench.engine == "slurm":
-        from pearl_bench.execution.slurm import Slurm  # noqa: PLC0415
-
-        return Slurm(bench)
-    if bench.engine == "ray":
-        from pearl_bench.execution.ray import Ray  # noqa: PLC0415
-
-        return Ray(bench)
-    return None

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution.console import Board, duration
 from pearl_bench.execution.engine import Engine, EngineError, Job
 from pearl_bench.execution.orders import ProgressReader, read_order
@@ -47,6 +48,23 @@ def living(engine: Engine, runs: Sequence[Run]) -> dict[Path, str]:
     jobs = {f: o.job for f, o in orders.items() if o and o.engine == engine.name}
     alive = engine.alive(jobs.values())
     return {folder: job for folder, job in jobs.items() if job in alive}
+
+
+def cluster(bench: BenchConfig) -> Engine | None:
+    """Return the cluster that a command asks for, None if it is to run here.
+
+    Raises:
+        ConfigError: this machine has no way to it.
+    """
+    if bench.engine == "slurm":
+        from pearl_bench.execution.slurm import Slurm  # noqa: PLC0415
+
+        return Slurm(bench)
+    if bench.engine == "ray":
+        from pearl_bench.execution.ray import Ray  # noqa: PLC0415
+
+        return Ray(bench)
+    return None
 
 
 def launch(

@@ -36,7 +36,7 @@ stages = [used()]
 runs = plan(bench)
 stages.append(used())
 with Board() as board:
-    failures, _ = follow.launch(runs, engine.cluster(bench), board, ["run"], "leave")
+    failures, _ = follow.launch(runs, follow.cluster(bench), board, ["run"], "leave")
 stages.append(used())
 print(json.dumps({"stages": stages, "failures": list(failures.values())}))
 """
