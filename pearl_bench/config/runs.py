@@ -174,10 +174,22 @@ def from_yaml(text: str) -> RunConfig:
     data = read_yaml(text, "config.yaml")
     try:
         settings = data.pop("config")
+        _require_known("learner", data["learner"], registry.learner_names())
+        _require_known("suite", data["suite"], registry.suite_names())
+        families = [family.name for family in registry.suite(data["suite"]).families]
+        _require_known("family", data["family"], families)
         config = build(registry.config_class(data["learner"]), settings)
     except KeyError as error:
         raise ConfigError(f"config.yaml: the key {error} is missing") from None
     return replace(build(RunConfig, data | {"config": None}), config=config)
+
+
+def _require_known(key: str, name: object, known: Sequence[str]) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"config.yaml: {key}={name} is unknown (is the package installed that adds "
+            f"it?){suggest(str(name), known)}"
+        )
 
 
 def stored(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 
@@ -326,6 +327,15 @@ def test_yaml_gives_the_same_run_back():
     run = resolve("pearl.learning_rate=1e-7", "pearl.context_sampler=whole-buffer")
     assert run.config.learning_rate == 1e-7
     assert config.from_yaml(config.to_yaml(run)) == run
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("learner", "steady"), ("suite", "rings"), ("family", "ring")]
+)
+def test_a_run_of_a_package_that_is_gone_is_refused(key, name):
+    text = re.sub(f"(?m)^{key}: .*", f"{key}: {name}", config.to_yaml(resolve()))
+    with pytest.raises(ConfigError, match=rf"{key}={name} is unknown \(is the package"):
+        config.from_yaml(text)
 
 
 def test_broken_yaml_is_refused():
