@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
-from pearl_bench.config.types import BenchConfig
+from pearl_bench.config.types import BenchConfig, ConfigError
 from pearl_bench.execution import follow, local, trial
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.outputs import enduring_outputs
@@ -49,6 +49,7 @@ def main(words: Sequence[str]) -> int:
 @enduring_outputs()
 def _run(words: Sequence[str]) -> int:
     bench = configuration.load(words)
+    _refuse_trials(bench)
     mirror.require(bench.mirror)
     threads.limit_spinning()
     board = Board()
@@ -100,19 +101,47 @@ def _publish(bench: BenchConfig, board: Board) -> None:
     from pearl_bench.records.published.publish import publish  # noqa: PLC0415
 
     out, results = Path(bench.out).expanduser(), Path(bench.results).expanduser()
-    folder = results / bench.suite
+    folder, behind = results / bench.suite, _behind(results, bench.suite)
     for path in publish(out, results, bench.suite, board.say):
         board.say(f"wrote {path}")
-    if drawn.is_current(folder):
+    if drawn.is_current(folder, *(other / bench.suite for other in behind)):
         return
     from pearl_bench.analysis import report  # noqa: PLC0415  (takes seconds)
     from pearl_bench.analysis.scores import NothingPublishedError  # noqa: PLC0415
 
     try:
-        for path in report.refresh(results, bench.suite):
+        for path in report.refresh(results, bench.suite, *behind):
             board.say(f"wrote {path}")
     except NothingPublishedError as error:
         board.say(f"no figure: {error}")
+
+
+def _behind(results: Path, suite: str) -> list[Path]:
+    """Return what is published beside a folder of a user's own, if anything is."""
+    published = results.parent
+    shown = _is_published(published) and (published / suite / "runs.csv").is_file()
+    return [published] if shown else []
+
+
+def _is_published(results: Path) -> bool:
+    """Whether a folder is one of published results: it explains itself."""
+    return (results / "README.md").is_file()
+
+
+def _refuse_trials(bench: BenchConfig) -> None:
+    """Keep runs that show nothing but that the code runs out of published results.
+
+    Raises:
+        ConfigError: that is asked for.
+    """
+    if bench.budget in ("smoke", "regress") and _is_published(
+        Path(bench.results).expanduser()
+    ):
+        raise ConfigError(
+            f"results={bench.results} is for results that are published (it has a "
+            f"README.md), and budget={bench.budget} is no setting to judge a method "
+            "by; take another results=, or none"
+        )
 
 
 def _require_writable(bench: BenchConfig) -> None:

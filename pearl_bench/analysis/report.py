@@ -90,8 +90,13 @@ def _remove(folder: Path, name: str) -> list[Path]:
     return found
 
 
-def learning_curves(results: Path, suite: str) -> list[Path]:
+def learning_curves(results: Path, suite: str, *behind: Path) -> list[Path]:
     """Draw a suite's learning curves alone, after its curves have been published.
+
+    Args:
+        results: folder of the published results.
+        suite: name of the suite.
+        behind: other such folders, whose curves are drawn as well.
 
     Returns:
         The files that changed.
@@ -99,16 +104,28 @@ def learning_curves(results: Path, suite: str) -> list[Path]:
     Raises:
         PublishedError: nothing is published, or curves and runs.csv do not match.
     """
-    config = AnalysisConfig(suite, [str(results)])
+    config = _usual(results, suite, *behind)
     folder = folder_of(config) / FIGURES
     return draw(select(config), config, folder, only=["learning-curves"])[1]
 
 
-def refresh(results: Path, suite: str) -> list[Path]:
+def _usual(
+    results: Path, suite: str, *behind: Path, html: bool = False
+) -> AnalysisConfig:
+    folders = [str(folder) for folder in (results, *behind)]
+    return AnalysisConfig(suite, folders, out=str(results / suite), html=html)
+
+
+def refresh(results: Path, suite: str, *behind: Path) -> list[Path]:
     """Redraw what a suite has where its published files have changed since.
 
     The learning curves are always drawn; the other figures, the tables and the page
     where they are there, so that none of them is older than the rest.
+
+    Args:
+        results: folder of the published results.
+        suite: name of the suite.
+        behind: other such folders, which are drawn as well.
 
     Returns:
         The files that changed.
@@ -117,11 +134,11 @@ def refresh(results: Path, suite: str) -> list[Path]:
         PublishedError: nothing is published, or the files do not fit together.
     """
     folder = results / suite
-    drawn_from = drawn.inputs(folder)
+    drawn_from = drawn.inputs(folder, *(other / suite for other in behind))
     if drawn.has_more(folder):
         html = (folder / PAGE).exists()
-        changed = write(AnalysisConfig(suite, [str(results)], html=html))
+        changed = write(_usual(results, suite, *behind, html=html))
     else:
-        changed = learning_curves(results, suite)
+        changed = learning_curves(results, suite, *behind)
     drawn.stamp(folder, drawn_from)
     return changed

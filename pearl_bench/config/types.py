@@ -95,7 +95,10 @@ class BenchConfig:
         device: where the networks are trained; auto means cuda if there is a device.
         precision: arithmetic of the matrix products in training.
         out: folder of the raw runs (logs, rows, checkpoints).
-        results: folder where the curves are published.
+        results: folder where the curves and figures of this command's runs go. The
+            usual one is left out of git, and what is published beside it (results/)
+            stands in its figures as well; results=results publishes there, which is
+            not for budget=smoke and regress.
         dry: show the plan and stop; nothing is written.
         measure: find out how long it takes by a trial of each kind of run, before the
             plan is shown. Otherwise what earlier runs took on this machine says it, as
@@ -131,7 +134,7 @@ class BenchConfig:
     device: Device = "auto"
     precision: Precision = "float32"
     out: str = "results/raw"
-    results: str = "results"
+    results: str = "results/local"
     dry: bool = False
     measure: bool = False
     checkpoint_minutes: float = 5.0

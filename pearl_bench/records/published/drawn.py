@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +22,34 @@ ALONE = ("figures/learning-curves.*", STAMP)
 
 
 def inputs(*folders: Path) -> dict[str, str]:
-    """Return the SHA-256 of the published files of a suite's folders by name.
+    """Return the SHA-256 of published files by path, as seen from the first folder.
+
+    Args:
+        folders: ``results/<suite>``, and others that its figures show as well.
 
     Raises:
         RecordError: one cannot be read.
     """
     return {
-        path.name: hashlib.sha256(read_bytes(path)).hexdigest()
+        os.path.relpath(path, folders[0]): hashlib.sha256(read_bytes(path)).hexdigest()
         for folder in folders
         for path in sorted(folder.glob("*.csv"))
         if not path.name.startswith(".")
     }
 
 
-def is_current(folder: Path) -> bool:
-    """Whether all that was drawn is there, from the files as they are."""
+def is_current(folder: Path, *behind: Path) -> bool:
+    """Whether all that was drawn is there, from the files as they are.
+
+    Args:
+        folder: ``results/<suite>``.
+        behind: other folders that its figures show as well.
+    """
     try:
         known = read_json(folder / STAMP)
     except (FileNotFoundError, RecordError):  # an unreadable one is written anew
         return False
-    if not isinstance(known, dict) or known.get("inputs") != inputs(folder):
+    if not isinstance(known, dict) or known.get("inputs") != inputs(folder, *behind):
         return False
     drawn = known.get("drawn")
     return (

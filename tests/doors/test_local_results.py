@@ -1,0 +1,75 @@
+"""A user's results stay out of git, with the published ones behind them."""
+
+import json
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from raw_runs import make_run
+
+from pearl_bench import run
+from pearl_bench.config.types import BenchConfig
+from pearl_bench.execution.console import Board
+from pearl_bench.records.published import drawn
+from pearl_bench.records.published.publish import publish
+
+SUITE = "locomotion"
+PROJECT = Path(__file__).parents[2]
+USUAL = {item.name: item.default for item in fields(BenchConfig)}
+
+
+@pytest.mark.parametrize("word", ["out", "results"])
+def test_git_tracks_nothing_of_what_the_usual_command_writes(word):
+    inside = ["git", "-C", str(PROJECT), "rev-parse", "--is-inside-work-tree"]
+    if subprocess.run(inside, capture_output=True, check=False).returncode:
+        pytest.skip("this is no clone")
+    path = f"{USUAL[word]}/{SUITE}/runs.csv"
+    found = subprocess.run(
+        ["git", "-C", str(PROJECT), "check-ignore", path],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert found.stdout.strip() == path
+
+
+@pytest.mark.parametrize("budget", ["smoke", "regress"])
+def test_published_results_take_no_trials(tmp_path, capsys, budget):
+    words = [
+        *("suite=navigation", "learners=rl2", "device=cpu", "dry=true"),
+        *(f"out={tmp_path / 'raw'}", f"results={tmp_path}"),
+    ]
+    trial = [*words, f"budget={budget}"]
+    assert run.main(trial) == 0
+    (tmp_path / "README.md").write_text("What is published here.\n")
+    capsys.readouterr()
+    assert run.main(trial) == 2
+    said = capsys.readouterr().err
+    assert f"results={tmp_path} is for results that are published" in said
+    assert run.main([*words, "budget=quick"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_what_is_published_stands_behind_a_users_own(tmp_path):
+    published, own = tmp_path / "results", tmp_path / "results" / "local"
+    make_run(tmp_path / "published", learner="rl2")
+    publish(tmp_path / "published", published, SUITE)
+    (published / "README.md").write_text("What is published here.\n")
+    before = {path: path.read_bytes() for path in (published / SUITE).glob("*.*")}
+    make_run(tmp_path / "raw", seed=3)
+    bench = BenchConfig(suite=SUITE, out=str(tmp_path / "raw"), results=str(own))
+
+    run._publish(bench, Board())
+    caption = (own / SUITE / "figures" / "learning-curves.md").read_text()
+    assert "PEARL" in caption
+    assert "RL²" in caption
+    inputs = json.loads((own / SUITE / drawn.STAMP).read_text())["inputs"]
+    assert {"pearl.csv", f"../../{SUITE}/rl2.csv"} <= inputs.keys()
+    assert drawn.is_current(own / SUITE, published / SUITE)
+    after = {path: path.read_bytes() for path in (published / SUITE).glob("*.*")}
+    assert after == before  # and nothing else came
+    assert not (published / SUITE / "figures").exists()
+
+    (published / SUITE / "rl2.csv").write_text("newer\n")
+    assert not drawn.is_current(own / SUITE, published / SUITE)
