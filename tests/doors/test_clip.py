@@ -1,6 +1,7 @@
 """Films of trained methods: what is played, what is written."""
 
 import csv
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageSequence
@@ -8,6 +9,7 @@ from raw_runs import train_small
 
 from pearl_bench import clip
 
+OLDER_RUNS = Path(__file__).parents[1] / "data" / "older_runs"
 WORDS = [
     "suite=locomotion",
     "families=half-cheetah-fwd-back",
@@ -61,3 +63,30 @@ def test_mistakes_are_named(folder, tmp_path, capsys):
     (folder / "checkpoint.pt").rename(tmp_path / "checkpoint.pt")
     assert clip.main([f"run={folder}"]) == 2
     assert "has no checkpoint; train the run first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("clip.mp4", "a film is a GIF; take a name that ends in .gif"),
+        ("nowhere/clip.gif", "there is no folder"),
+        ("made.gif", "is a folder; name a file"),
+    ],
+)
+def test_a_bad_out_is_refused_before_anything_is_loaded(out, said, tmp_path, capsys):
+    (tmp_path / "made.gif").mkdir()
+    assert clip.main([f"run={tmp_path / 'none'}", f"out={tmp_path / out}"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_what_has_no_camera_is_refused_before_it_plays(tmp_path, monkeypatch, capsys):
+    def play(*_, **__):
+        raise AssertionError("it was played")
+
+    monkeypatch.setattr(clip, "evaluate", play)
+    run = OLDER_RUNS / "reach-rl2" / "raw" / "ml1" / "reach" / "rl2" / "seed=0"
+    assert clip.main([f"run={run}", f"out={tmp_path / 'clip.gif'}"]) == 2
+    assert "reach cannot be filmed: its environments have no camera" in (
+        capsys.readouterr().err
+    )
+    assert not any(tmp_path.iterdir())
