@@ -1,6 +1,7 @@
 """Damaged files: a sentence or the same numbers, and never anything in between."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from pearl_bench import registry
 from pearl_bench.analysis import tables
 from pearl_bench.analysis.check import check, remarks
 from pearl_bench.analysis.scores import PublishedError, load
+from pearl_bench.config.conf import read_text
 from pearl_bench.config.errors import UserError
 from pearl_bench.records import schema
 from pearl_bench.records.files import RecordError
+from pearl_bench.records.published.identity import describe
 from pearl_bench.records.published.publish import publish
 from pearl_bench.records.run_folder import RunRecord, read_run, status
 
@@ -135,3 +138,14 @@ def test_raw_folders(raw, tmp_path, file, harm):
 @given(file=RAW_FILES, harm=damage())
 def test_many_raw_folders(raw, tmp_path, file, harm):
     use_damaged(raw, tmp_path, file, harm)
+
+
+def test_a_pipe_in_place_of_a_configuration_is_not_waited_for(raw, tmp_path):
+    folder = shutil.copytree(raw / SUITE / FAMILY.name / "pearl", tmp_path / "pearl")
+    path = folder / "seed=0" / "config.yaml"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=r"config\.yaml cannot be read: it is no file"):
+        read_text(path)
+    with pytest.raises(UserError, match=r"config\.yaml cannot be read: it is a pipe"):
+        describe(path.parent)

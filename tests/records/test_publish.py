@@ -406,6 +406,17 @@ def test_another_runs_config_is_named(out, results, key):
         publish(out, results, "locomotion", silent)
 
 
+def test_a_link_out_of_the_folder_is_not_read(out, results, tmp_path):
+    folder = make_run(out)
+    secret = tmp_path / "secret"
+    secret.write_text("precious\n")
+    (folder / "eval.csv").unlink()
+    (folder / "eval.csv").symlink_to(secret)
+    with pytest.raises(StoreError, match=r"eval\.csv is a link") as refusal:
+        publish(out, results, "locomotion", silent)
+    assert "precious" not in str(refusal.value)
+
+
 def test_what_lies_beside_the_runs_is_no_run(out, results):
     folder = make_run(out)
     for name in ("seed=0.bak", "seed=01", "._seed=0", "seed=x"):

@@ -153,6 +153,8 @@ def _point(
 
 def _raw_rows(path: Path, say: Callable[[str], None]) -> Iterator[Line]:
     """Read a raw eval.csv; a last line that was cut off in writing is left out."""
+    if path.is_symlink():  # not another file's text in a message, nor in a curve
+        raise StoreError(f"{path} is a link; put the file itself in its place.")
     if not path.exists() or not path.stat().st_size:
         return
     for found in EVAL_TABLE.scan(path, cut=True):
