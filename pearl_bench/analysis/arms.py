@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
@@ -63,7 +63,17 @@ OWN = Part(protocol="own")
 
 
 class Point(NamedTuple):
-    """One row of ``<learner>.csv``; ``success`` is None where the family has none."""
+    """One row of ``<learner>.csv``.
+
+    Attributes:
+        env_steps: of training so far.
+        episode: within the task.
+        total: undiscounted return, mean over the tasks.
+        success: share of the tasks; None where the family has none.
+        tasks: their number.
+        unstable: episodes that the simulation broke down in.
+        wall_s: seconds of training so far; None in files of before it was published.
+    """
 
     env_steps: int
     episode: int
@@ -71,6 +81,7 @@ class Point(NamedTuple):
     success: float | None
     tasks: int
     unstable: int
+    wall_s: float | None = None
 
     def value(self, measure: Measure) -> float:
         """Return the episode's return or success."""
@@ -237,7 +248,20 @@ class Arm:
         return np.array([run.level(part, number, measure) for run in runs])
 
     def matched(self, part: Part, number: int, measure: Measure) -> Matched:
-        """Return the runs' values of an episode wherever all have been evaluated.
+        """Return the runs' values of an episode wherever all have been evaluated."""
+        return self._matched(part, number, lambda point: point.value(measure))
+
+    def hours(self, part: Part) -> Matched | None:
+        """Return the runs' hours of training at the same places; None if not known."""
+        points = [point for run in self.having(part) for point in run.points[part]]
+        if not points or any(point.wall_s is None for point in points):
+            return None
+        return self._matched(part, -1, lambda point: (point.wall_s or 0.0) / 3600)
+
+    def _matched(
+        self, part: Part, number: int, of: Callable[[Point], float]
+    ) -> Matched:
+        """Match the evaluations of all runs.
 
         Episodes of varying length shift the evaluations of each seed a little, so the
         n-th evaluation interval of one is matched with the n-th of the others. The one
@@ -258,7 +282,7 @@ class Arm:
         shared = sorted(set.intersection(*map(set, by_interval)))
         points = [[run[at] for at in shared] for run in by_interval]
         steps = np.array([[p.env_steps for p in run] for run in points], float)
-        values = np.array([[p.value(measure) for p in run] for run in points])
+        values = np.array([[of(p) for p in run] for run in points])
         left_out = tuple(len(run) - len(shared) for run in by_interval)
         return Matched(steps.mean(0), values.reshape(len(points), -1), left_out)
 

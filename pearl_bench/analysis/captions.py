@@ -46,6 +46,24 @@ def shown(published: Published, families: Sequence[Family]) -> str:
     )
 
 
+def score_of(families: Sequence[Family]) -> str:
+    """Say what scores are, with the fixed returns of the families that are shown."""
+    ranges = [
+        f"{family.name} {score.low:g} ({score.low_is}) to {score.high:g} "
+        f"({score.high_is})"
+        for family in families
+        if family.measure == "return"
+        for score in [family.row.score]
+    ]
+    if not ranges:
+        return "Scores are success rates."
+    return f"Scores run from 0 to 1 over fixed returns: {'; '.join(ranges)}." + (
+        " Of the other families they are success rates."
+        if len(ranges) < len(families)
+        else ""
+    )
+
+
 def markdown(published: Published, title: str, sheet: Sheet) -> str:
     """Return the text of the file that stands beside a figure."""
     origin = [

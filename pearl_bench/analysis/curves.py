@@ -8,7 +8,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pearl_bench.analysis import captions, notes, stats, style
-from pearl_bench.analysis.arms import OWN, REPORTED, REPORTED_IS, Arm, Measure, Part
+from pearl_bench.analysis.arms import (
+    LEVEL_IS,
+    OWN,
+    REPORTED,
+    SUCCESS_IS,
+    Arm,
+    Measure,
+    Part,
+)
 from pearl_bench.analysis.looks import GREY, Look, looks, method_name, names
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
@@ -18,7 +26,15 @@ from pearl_bench.analysis.scores import Family, Published
 LAST = 1000
 """Rank of what stands after all arms in a legend."""
 REFERENCE_DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
-SEEDS_ARE = "Bold: mean over seeds where all have been evaluated; thin: each seed."
+WHAT: dict[Measure, str] = {
+    "return": "Undiscounted return of the last meta-test episode",
+    "success": f"Success rate: {SUCCESS_IS}",
+}
+SEEDS_ARE = (
+    "Bold: mean over seeds where all have been evaluated; thin: each seed. Bands, from "
+    f"{stats.FEW} seeds on: 95 % percentile bootstrap over seeds, {stats.RESAMPLES} "
+    "resamples."
+)
 
 
 def learning_curves(
@@ -150,11 +166,9 @@ def _about(
     log: bool,
     own: bool,
 ) -> list[str]:
-    measure = {"return": "Undiscounted return", "success": "Success rate"}
     compared = method_name(published, published.reference)
     about = [
-        f"{measure[families[0].measure]}, deterministic actions, mean over the test "
-        f"tasks, of {REPORTED_IS}.",
+        f"{WHAT[families[0].measure]}; deterministic actions, mean over test tasks.",
         SEEDS_ARE,
     ]
     if own:
@@ -165,7 +179,8 @@ def _about(
     if not log:
         about.append(
             f"Axes end where {compared} does; of a method that went on longer a dashed "
-            "line shows the level at the step beside it, mean over its runs."
+            "line shows the level at the step beside it, mean over its runs. "
+            f"{LEVEL_IS}."
         )
     return [
         " ".join(about),

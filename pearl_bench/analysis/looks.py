@@ -14,8 +14,8 @@ from pearl_bench.analysis.scores import Published
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 """Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de)."""
-GREY = "0.55"
-"""Of other people's curves and numbers."""
+GREY, DARK_GREY = "0.55", "0.35"
+"""Of other people's curves, and of other people's numbers and small print."""
 THIN, THICK = 1.1, 1.7
 """Points, of a line and of the reference's."""
 DASHES = ("-", (0, (5, 1.2, 1, 1.2)), (0, (2, 1)), (0, (7, 1.2, 1, 1.2, 1, 1.2)))

@@ -1,31 +1,27 @@
-"""The panels of a figure: what is drawn on them, and the legend that it needs."""
+"""The panels of a figure, and what is drawn on them."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.legend_handler import HandlerTuple
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
-from pearl_bench.analysis import notes, style
+from pearl_bench.analysis import notes
 from pearl_bench.analysis.arms import Arm, shares_of
-from pearl_bench.analysis.looks import THIN, Look
+from pearl_bench.analysis.ends import Ends
+from pearl_bench.analysis.legends import BAND, Entry, Kind, Legend, line_properties
+from pearl_bench.analysis.looks import DARK_GREY, Look
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.stats import Estimate
-from pearl_bench.analysis.style import LINE, SPACING, fitted, text_width
+from pearl_bench.analysis.style import LINE, SPACING, fitted
 
 LEAST_WIDTH, MOST_WIDTH = 1.6, 3.45
 """Inches, of a panel with its labels, unless a figure asks for a whole row."""
@@ -33,22 +29,15 @@ ASPECT, LOWEST, HIGHEST = 0.66, 1.0, 1.75
 """Height of a panel's axes by its width, and its bounds in inches."""
 MARGIN = 0.42
 """Inches of a panel that the numbers on its left take."""
-END_GAP = 3.0
-"""Points between the end of a line and its label."""
 LEAST_AXES = 1.05
 """Inches of axes that the labels of levels must leave to be written out."""
 LEVEL_DASHES = (0, (4, 2))
-OWN_IS = "own exploration"
-"""Of the dotted curves."""
 TICK_ROOM = 0.42
 """Inches of axis for a number at it."""
-BAND = 0.18
-"""Opacity of an interval."""
 DESCENT = 0.22
 """Of a letter such as p below its line, in sizes."""
 PLACES = 6
 """Decimals of a panel's place on the sheet, whose width and height are 1."""
-GREY = "0.35"
 
 
 @dataclass(frozen=True)
@@ -64,28 +53,6 @@ class Sheet:
     figure: Figure
     about: tuple[str, ...]
     called: Mapping[str, str]
-
-
-@dataclass
-class _End:
-    """The label at the end of a level: all of it, or where room is short a part."""
-
-    ax: Axes
-    y: float
-    text: str
-    short: str
-    color: str
-
-
-@dataclass
-class _Entry:
-    """What a legend may name: a line, where it is drawn, and whether with a band."""
-
-    look: Look
-    marks: bool = False
-    own: bool = False
-    band: bool = False
-    lines: list[Line2D] = field(default_factory=list)
 
 
 class Panels:
@@ -135,8 +102,8 @@ class Panels:
             self.axes.append(self.figure.add_subplot(place))
         self._x_label: Text | None = None
         self._y_label: Text | None = None
-        self._ends: list[_End] = []
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._ends = Ends(self._small)
+        self._legend = Legend()
         self._drawn: list[tuple[Axes, np.ndarray, np.ndarray]] = []
         self._head = self._write_heads(titles, counts)
 
@@ -167,7 +134,7 @@ class Panels:
                     ha="center",
                     va="baseline",
                     linespacing=SPACING,
-                    color=GREY,
+                    color=DARK_GREY,
                 )
         return (pad + LINE * self._font * max(map(len, heads))) / 72
 
@@ -205,13 +172,12 @@ class Panels:
         (line,) = ax.plot(
             x,
             of.value,
-            **_line(look, own=own, marks=marks),
+            **line_properties(look, own=own, marks=marks),
             drawstyle="steps-post" if steps else "default",
         )
         self._drawn += [(ax, x, y) for y in of]
-        kind = "own" if own else "curve"
-        entry = self._entries.setdefault((name, kind), _Entry(look, marks, own))
-        entry.lines.append(line)
+        kind: Kind = "own" if own else "curve"
+        entry = self._legend.add(name, kind, Entry(look, marks, own), line)
         if np.isfinite(of.low).any():
             ax.fill_between(
                 x,
@@ -247,13 +213,13 @@ class Panels:
         dashed = replace(look, dashes=LEVEL_DASHES, width=0.9)
         line = ax.axhline(y, color=look.color, lw=dashed.width, ls=dashed.dashes)
         text = f"{name} at {at}" + notes.in_brackets(share)
-        self._ends.append(_End(ax, y, text, at, look.color))
-        self._entries.setdefault((name, "level"), _Entry(dashed)).lines.append(line)
+        self._ends.add(ax, y, text, at, look.color)
+        self._legend.add(name, "level", Entry(dashed), line)
 
     def quoted(self, ax: Axes, y: float, name: str) -> None:
         """Draw a level that somebody else has published: dotted, named at its end."""
-        ax.axhline(y, color=GREY, lw=0.9, ls=":")
-        self._ends.append(_End(ax, y, name, name, GREY))
+        ax.axhline(y, color=DARK_GREY, lw=0.9, ls=":")
+        self._ends.add(ax, y, name, name, DARK_GREY)
 
     def whisker(
         self, ax: Axes, y: float, of: Estimate, entry: int, look: Look, *, few: bool
@@ -279,7 +245,7 @@ class Panels:
         self, ax: Axes, x: float, y: float, look: Look, *, own: bool = False
     ) -> None:
         """Draw one number, hollow if it is of a method's own protocol."""
-        properties = _line(look, own=own, marks=True) | {"ls": "", "ms": 4}
+        properties = line_properties(look, own=own, marks=True) | {"ls": "", "ms": 4}
         ax.plot([x], [y], **properties)
 
     def categories(self, ax: Axes, names: Sequence[str], lines: int) -> None:
@@ -305,16 +271,17 @@ class Panels:
                 ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
             if ax.get_autoscaley_on() and not ax.get_autoscalex_on():
                 self._fit_height(ax)
+        short = self.panel - MARGIN - self._ends.width < LEAST_AXES
         of_name: dict[str, list[Arm]] = {}
         for arm in arms:
             of_name.setdefault(called[arm.label], []).append(arm)
-        lines = self._legend(
-            {
-                name: notes.share_in_words(shares_of(each))
-                for name, each in of_name.items()
-            }
-        )
-        self._fit_ends()
+        shares = {
+            name: notes.share_in_words(shares_of(each))
+            for name, each in of_name.items()
+        }
+        lines = self._legend.write(self.figure, self._small, shares, levels=short)
+        self._ends.write(short=short)
+        self._height = max(self._height, self._ends.height)
         axis = 2.2 * LINE * self._small / 72
         height = self.rows * (self._height + self._head + axis) + 0.1
         height += LINE * (lines + 1) * self._small / 72
@@ -323,16 +290,15 @@ class Panels:
         height += below
         self.figure.set_size_inches(self.width, height)
         self._engine.set(rect=(0, below / height, 1, 1 - below / height))
-        written = self._place_ends()
         self._settle(below / height)
-        self._spread_ends(written)
+        self._ends.spread()
         if text:
             self.figure.text(
                 0.06 / self.width,
                 0.06 / height,
                 "\n".join(text),
                 fontsize=6,
-                color=GREY,
+                color=DARK_GREY,
                 linespacing=SPACING,
                 va="bottom",
             )
@@ -341,8 +307,7 @@ class Panels:
     def _fit_height(self, ax: Axes) -> None:
         """Let a panel be as high as what can be seen on it, not what was cut off."""
         left, right = ax.get_xlim()
-        levels = [end.y for end in self._ends if end.ax is ax]
-        seen = [np.array(levels, float)]
+        seen = [np.array(self._ends.heights(ax), float)]
         for of, x, y in self._drawn:
             if of is ax:
                 ends = np.interp([left, right], x, y, left=np.nan, right=np.nan)
@@ -358,100 +323,6 @@ class Panels:
         if self.config.caption != "sheet":
             return []
         return [line for text in about for line in fitted(text, self.width - 0.12, 6)]
-
-    def _legend(self, shares: Mapping[str, str]) -> int:
-        """Name what can be seen; return the number of lines that takes.
-
-        Args:
-            shares: of the paper's budget, in words, by name.
-        """
-        seen = self._visible()
-        entries = {
-            name + notes.in_brackets(shares.get(name, "")): entry
-            for name, entry in seen.items()
-        }
-        if not entries:
-            return 0
-        titled = any(shares.get(name) for name in seen)
-        handle = 4.0 * self._small / 72
-        room = self.width - 0.1
-        texts = [fitted(name, room - handle, self._small) for name in entries]
-        widths = [
-            handle + max(text_width(line, self._small) for line in text)
-            for text in texts
-        ]
-        lines = _lines_of_columns(widths, room)
-        legend = self.figure.legend(
-            [_handle(entry) for entry in entries.values()],
-            ["" for _ in texts],
-            loc="outside upper center",
-            ncols=-(-len(entries) // lines),
-            handler_map={tuple: HandlerTuple(ndivide=1)},
-            title=notes.OF_PAPER_IS if titled else None,
-            title_fontsize=self._small,
-        )
-        # set afterwards: a label that begins with _ would be left out
-        for written, text in zip(legend.get_texts(), texts, strict=True):
-            written.set_text("\n".join(text))
-        return lines * max(map(len, texts)) + titled
-
-    def _visible(self) -> dict[str, _Entry]:
-        """Return what the legend names: each method once, and what dots mean."""
-        kinds = ["curve", "own", *([] if self._is_roomy else ["level"])]
-        seen = [
-            (name, kind, entry)
-            for (name, kind), entry in self._entries.items()
-            if kind in kinds and any(map(_is_visible, entry.lines))
-        ]
-        seen.sort(key=lambda item: (item[2].look.rank, kinds.index(item[1])))
-        found: dict[str, _Entry] = {}
-        for name, _, entry in seen:
-            found.setdefault(name, entry)
-        own = [entry for _, kind, entry in seen if kind == "own"]
-        if own:
-            marker = "o" if own[0].marks else ""
-            look = Look(GREY, marker, width=THIN)
-            found[OWN_IS] = _Entry(look, own[0].marks, own=True)
-        return found
-
-    @property
-    def _is_roomy(self) -> bool:
-        """Whether the labels of levels leave room for the panels when written out."""
-        widths = [text_width(end.text, self._small) for end in self._ends]
-        return self.panel - MARGIN - max(widths, default=0) >= LEAST_AXES
-
-    def _fit_ends(self) -> None:
-        """Make the panels high enough for the labels of their levels."""
-        most = max(Counter(id(end.ax) for end in self._ends).values(), default=0)
-        self._height = max(self._height, most * LINE * self._small / 72)
-
-    def _place_ends(self) -> list[Annotation]:
-        """Write the labels of levels, for the layout to make room."""
-        return [
-            end.ax.annotate(
-                end.text if self._is_roomy else end.short,
-                (1, end.y),
-                (END_GAP, 0),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                color=end.color,
-                va="center",
-                annotation_clip=False,
-            )
-            for end in self._ends
-        ]
-
-    def _spread_ends(self, written: Sequence[Annotation]) -> None:
-        """Move the labels of levels apart where they would overlap."""
-        for ax in self.axes:
-            found = [i for i, end in enumerate(self._ends) if end.ax is ax]
-            points = ax.get_position().height * self.figure.get_figheight() * 72
-            low, high = ax.get_ylim()
-            wanted = np.array([self._ends[i].y for i in found], float)
-            wanted = (wanted - low) / (high - low) * points
-            places = style.spread(wanted, 1.1 * self._small, 0.0, points)
-            for i, place, at in zip(found, places, wanted, strict=True):
-                written[i].xyann = (END_GAP, round(float(place - at), 3))
 
     def _settle(self, below: float) -> None:
         """Fix the places of the panels, rounded, for all formats.
@@ -472,44 +343,3 @@ class Panels:
             self._x_label.set_position((round(middle[0], PLACES), round(y, PLACES)))
         if self._y_label:
             self._y_label.set_y(round(middle[1], PLACES))
-
-
-def _lines_of_columns(widths: Sequence[float], room: float) -> int:
-    """Return how many entries one below the other let a legend fit, at least."""
-    for lines in range(1, len(widths)):
-        columns = [widths[i : i + lines] for i in range(0, len(widths), lines)]
-        if sum(map(max, columns)) <= room:
-            return lines
-    return len(widths)
-
-
-def _is_visible(line: Line2D) -> bool:
-    """Whether a part of a line lies within its panel's axis."""
-    ax = line.axes
-    assert ax is not None
-    x, y = (np.asarray(data, float) for data in line.get_data())
-    shown = x[np.isfinite(y)]
-    left, right = ax.get_xlim()
-    return bool(len(shown)) and shown.min() < right and shown.max() >= left
-
-
-def _handle(entry: _Entry) -> Any:
-    """Return what stands before a name in the legend."""
-    look = entry.look
-    line = Line2D([], [], **_line(look, own=entry.own, marks=entry.marks))
-    if not entry.band:
-        return line
-    return (Patch(fc=to_rgba(look.color, BAND), lw=0), line)
-
-
-def _line(look: Look, *, own: bool, marks: bool) -> dict[str, Any]:
-    """Return the properties of a line as matplotlib has them."""
-    return {
-        "color": look.color,
-        "lw": look.width,
-        "ls": ":" if own else look.dashes,
-        "marker": look.marker if marks else None,
-        "ms": 3,
-        "mfc": "white" if own else look.color,
-        "mew": 0.6,
-    }

@@ -252,6 +252,7 @@ def _point(line: Line) -> Point:
         success=values["success"],
         tasks=values["tasks"],
         unstable=values["unstable"],
+        wall_s=values["wall_s"],
     )
 
 

@@ -232,9 +232,17 @@ def test_profiles_are_of_five_runs_and_more():
     assert list(np.diff(y_of(line))[:-1]) == pytest.approx([-0.2] * 5)
 
 
-def test_score_over_time_needs_a_time():
-    assert drawn(published(*seeds(2)), "score-over-time") is not None
-    assert drawn(published(*seeds(2, hours=0.0)), "score-over-time") is None
+def test_score_over_time_is_drawn_at_measured_times():
+    found = published(
+        *seeds(2), *seeds(1, learner="rl2"), *seeds(1, learner="promp", timed=False)
+    )
+    sheet = draw(found, "score-over-time")
+    (ax,) = sheet.figure.axes
+    (bold,) = [x for x in lines_of(ax, BLUE) if x.get_linewidth() > 1]
+    assert x_of(bold) == pytest.approx([i / 360 for i in range(1, 11)], abs=1e-9)
+    assert "ProMP" not in sheet.called.values()
+    assert "Without the times of their evaluations: ProMP" in about(sheet)
+    assert drawn(published(*seeds(2, timed=False)), "score-over-time") is None
 
 
 def success(family, suite):

@@ -15,8 +15,9 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from pearl_bench.analysis import looks, notes, style
+from pearl_bench.analysis.legends import OWN_IS
 from pearl_bench.analysis.options import AnalysisConfig
-from pearl_bench.analysis.panels import OWN_IS, Panels
+from pearl_bench.analysis.panels import Panels
 from pearl_bench.analysis.stats import Estimate
 
 SUITE = "locomotion"

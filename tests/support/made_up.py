@@ -31,7 +31,7 @@ def run_of(
     own: tuple[int, ...] = (),
     value: Callable[[int, int], float] = rising,
     success: bool = False,
-    hours: float = 1.0,
+    timed: bool = True,
     commit: str = "a" * 40,
     fingerprint: str = "0123456789abcdef",
     started: str = "2026-01-01T00:00:00+00:00",
@@ -47,7 +47,7 @@ def run_of(
         "device": "cpu",
         "steps": str(steps[-1]),
         "status": "done",
-        "training_hours": str(hours),
+        "training_hours": "1.0",
         "commit": commit,
         "dirty": "False",
         "cpu": "a CPU",
@@ -70,6 +70,7 @@ def run_of(
                 value(step, episode) if success else None,
                 20,
                 0,
+                step / 100 if timed else None,
             )
             for step in steps
             for episode in numbers

@@ -6,7 +6,7 @@ import numpy as np
 
 from pearl_bench.analysis import captions, looks, notes, stats
 from pearl_bench.analysis.arms import LEVEL_IS
-from pearl_bench.analysis.comparison import SCORE_IS, aggregate, level_scores
+from pearl_bench.analysis.comparison import aggregate, level_scores
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Published
@@ -47,13 +47,13 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
             panels.whisker(ax, y, found[label], i, seen[label], few=few)
         panels.categories(ax, names if place % panels.columns == 0 else [], len(labels))
     panels.label("normalised score")
-    about = (
-        f"{SCORE_IS}. {LEVEL_IS}. All families weigh the same. IQM: mean of the middle "
-        "half, where every family has enough runs; optimality gap: mean distance below "
-        "1; what says no more than the mean is left out. A line with ends is a range, "
-        f"a bar an interval. {stats.METHOD}. {notes.OF_PAPER_IS}."
-    )
     families = [family for family in published.families if family.headline]
+    about = (
+        f"{captions.score_of(families)} {LEVEL_IS}. All families weigh the same. IQM: "
+        "mean of the middle half, where every family has enough runs; optimality gap: "
+        "mean distance below 1; what says no more than the mean is left out. A line "
+        f"with ends is a range, a bar an interval. {stats.METHOD}. {notes.OF_PAPER_IS}."
+    )
     return panels.finish([about, captions.shown(published, families)], called)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pearl_bench.analysis import looks, notes, stats
+from pearl_bench.analysis import captions, looks, notes, stats
 from pearl_bench.analysis.arms import LEVEL_IS
-from pearl_bench.analysis.comparison import SCORE_IS, level_scores, profile
+from pearl_bench.analysis.comparison import level_scores, profile
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Published
@@ -47,10 +47,16 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     ax.set_xlim(*ends)
     ax.set_ylim(-0.03, 1.03)
     panels.label("threshold, normalised score", "share of runs above")
+    families = [
+        family
+        for family in published.families
+        if any(arm.label in shown for arm in family.headline)
+    ]
     about = (
-        f"Share of runs, over all families of a method, whose score is above the "
-        f"threshold; all families weigh the same. {SCORE_IS}. {LEVEL_IS}. Of methods "
-        f"with fewer than {stats.FEW} runs of a family there is no profile. "
-        f"{stats.METHOD}. {notes.OF_PAPER_IS}."
+        "Share of runs, over all families of a method, whose score is above the "
+        "threshold; all families weigh the same. "
+        f"{captions.score_of(families)} {LEVEL_IS}. Of methods with fewer than "
+        f"{stats.FEW} runs of a family there is no profile. {stats.METHOD}. "
+        f"{notes.OF_PAPER_IS}."
     )
     return panels.finish([about], called)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
 
 from pearl_bench.analysis import captions, curves, looks, stats, style
 from pearl_bench.analysis.arms import REPORTED, REPORTED_IS, Arm
-from pearl_bench.analysis.comparison import SCORE_IS
+from pearl_bench.analysis.looks import Look
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
-from pearl_bench.analysis.scores import Published
+from pearl_bench.analysis.scores import Family, Published
 
 TITLE = "Score against time"
 SUITES = ()
@@ -17,9 +19,9 @@ ORDER = 7
 
 
 def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
-    """Draw one panel per family whose runs' times are known."""
+    """Draw one panel per family whose files say when its evaluations were."""
     timed = {
-        family.name: [arm for arm in family.headline if _rates(arm)]
+        family.name: [arm for arm in family.headline if arm.hours(REPORTED)]
         for family in published.families
     }
     families = [family for family in published.families if timed[family.name]]
@@ -35,35 +37,53 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     for ax, family in zip(panels.axes, families, strict=True):
         shown: list[float] = []
         for arm in published.in_order(timed[family.name]):
-            steps, values, _ = arm.matched(REPORTED, -1, family.measure)
-            if not len(steps):
-                continue
-            scores, look = family.score(values), seen[arm.label]
-            found = stats.mean_curve(f"score {family.name} {arm.label}", scores)
-            hours = steps * np.mean(_rates(arm))
-            shown += hours.tolist()
-            for of_run in scores if len(scores) > 1 else ():
-                panels.seed(ax, hours, of_run, look)
-            x, *ends = style.with_breaks(hours, *found)
-            panels.curve(ax, x, stats.Estimate(*ends), look, called[arm.label])
+            name, look = called[arm.label], seen[arm.label]
+            shown += _draw_arm(ax, panels, family, arm, look, name)
         style.log_axis(ax, min(shown), max(shown), panels.ticks)
     panels.label("hours of training", "normalised score")
     about = (
-        f"{SCORE_IS}. Shown is {REPORTED_IS}. {curves.SEEDS_ARE} The time of an "
-        "evaluation is the run's training time (evaluation included) in proportion to "
-        "its steps, mean over the seeds whose time is known. Hardware: "
-        f"{'; '.join(_hardware(arms))}."
+        f"{captions.score_of(families)} Shown is {REPORTED_IS}. {curves.SEEDS_ARE} "
+        "Times are of training with its evaluations, measured at the end of each. "
+        f"Hardware: {'; '.join(_hardware(arms))}."
     )
-    return panels.finish([about, captions.shown(published, families)], called, arms)
+    return panels.finish(
+        [about, captions.shown(published, families), *_untimed(families)],
+        called,
+        arms,
+    )
 
 
-def _rates(arm: Arm) -> list[float]:
-    """Return the hours per step of the runs whose time is known."""
-    return [
-        float(run.row["training_hours"]) / int(run.row["steps"])
-        for run in arm.having(REPORTED)
-        if float(run.row["training_hours"])
+def _draw_arm(
+    ax: Axes, panels: Panels, family: Family, arm: Arm, look: Look, name: str
+) -> list[float]:
+    """Draw each run thin and the mean bold, of times as of scores.
+
+    Returns:
+        The hours of the mean's points.
+    """
+    scores = family.score(arm.matched(REPORTED, -1, family.measure).values)
+    hours = arm.hours(REPORTED)
+    assert hours is not None
+    if len(scores) > 1:
+        for of_run, when in zip(scores, hours.values, strict=True):
+            panels.seed(ax, when, of_run, look)
+    mean = stats.mean_curve(f"score {family.name} {arm.label}", scores)
+    x, *ends = style.with_breaks(hours.values.mean(0), *mean)
+    panels.curve(ax, x, stats.Estimate(*ends), look, name)
+    return hours.values.mean(0).tolist()
+
+
+def _untimed(families: Sequence[Family]) -> list[str]:
+    """Say which arms are left out because nobody wrote down when they were tested."""
+    lacking = [
+        f"{arm.label} on {family.name}"
+        for family in families
+        for arm in family.headline
+        if not arm.hours(REPORTED)
     ]
+    return [f"Without the times of their evaluations: {', '.join(lacking)}."] * bool(
+        lacking
+    )
 
 
 def _hardware(arms: list[Arm]) -> list[str]:
