@@ -82,7 +82,8 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
             target = target.setdefault(step, {})
         if place[-1] in target:
             raise ConfigError(f"{key}= is given twice")
-        of_none = key in items and text.lower() == none_of(cls, key)
+        may_be_none = key in items and NoneType in typing.get_args(hint)
+        of_none = may_be_none and text.lower() == none_of(cls, key)
         target[place[-1]] = None if of_none else _value(text, hint)
     return given
 

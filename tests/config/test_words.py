@@ -36,6 +36,7 @@ class Words:
         parts: which.
         format: kinds of file.
         width: in inches.
+        mirror: of what, if of anything.
         label: names of things.
         nested: the words that start with nested.
     """
@@ -44,6 +45,7 @@ class Words:
     parts: list[int] = field(default_factory=list)
     format: list[Literal["pdf", "png"]] = field(default_factory=lambda: ["pdf"])
     width: float | None = None
+    mirror: Literal["none", "glass"] = "glass"
     label: dict[str, str] = field(default_factory=dict)
     nested: Nested = field(default_factory=Nested)
 
@@ -56,8 +58,9 @@ def test_every_kind_of_field_is_a_word():
         "place=there parts=1,2e3 format=png,pdf width=2.5 label.a.b=x=y nested.depth=1"
     )
     assert COMMAND.read(words.split()) == Words(
-        "there", [1, 2000], ["png", "pdf"], 2.5, {"a.b": "x=y"}, Nested(1)
+        "there", [1, 2000], ["png", "pdf"], 2.5, label={"a.b": "x=y"}, nested=Nested(1)
     )
+    assert COMMAND.read(["place=here", "mirror=none"]) == Words("here", mirror="none")
     assert COMMAND.read(["place=here", "width=none"]) == Words("here")
 
 
