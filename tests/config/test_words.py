@@ -99,6 +99,8 @@ def test_the_help_shows_types_defaults_and_meanings(capsys):
             "  format=  some of pdf, png, comma between (default: pdf)\n"
             "      kinds of file.\n"
             "  width=  a number or none (default: none)\n      in inches.\n"
+            "  mirror=  one of none, glass (default: glass)\n"
+            "      of what, if of anything.\n"
             "  label.<name>=  text for each\n      names of things.\n"
             "  nested.depth=  an integer (default: 3)\n      how deep, in metres.\n"
         )
