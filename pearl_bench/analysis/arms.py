@@ -38,9 +38,12 @@ META_TEST = {
     "exploration_episodes": "{} exploration episodes",
     "test_episodes": "{} test episodes",
     "test_tasks": "{} test tasks",
+    "repetitions": "each task played {} x",
     "eval_every": "tested every {} steps",
 }
 """How runs were tested: what must be the same in an arm, and its name in a label."""
+ONCE = "1"
+"""How often runs of before there were repetitions (an empty cell) played a task."""
 METHODS = {"pearl": "PEARL", "maml_trpo": "MAML-TRPO", "promp": "ProMP", "rl2": "RL²"}
 """Methods as people write them; any other is written as it is registered."""
 SAID = {("inference", "oracle"): "task told", ("inference", "none"): "task not told"}
@@ -317,7 +320,7 @@ def arm_key(row: Row) -> tuple[str, ...]:
     keys = ("learner", "budget", "precision", "device", "fingerprint", *META_TEST)
     usual = registry.default_settings(row["learner"])
     settings = usual | json.loads(row["settings"])
-    alike = (row[key] for key in keys)
+    alike = (row[key] or ONCE for key in keys)
     return row["family"], *alike, json.dumps(settings, sort_keys=True)
 
 
@@ -370,8 +373,8 @@ def _changed_settings(suite: str, run: RunCurve) -> dict[str, Any]:
 def _apart(run: RunCurve, alike: Sequence[RunCurve]) -> Iterator[str]:
     """Yield what tells a run from others of the same stem."""
     for key, words in META_TEST.items():
-        if len({other.row[key] for other in alike}) > 1:
-            yield words.format(run.row[key])
+        if len({other.row[key] or ONCE for other in alike}) > 1:
+            yield words.format(run.row[key] or ONCE)
     settings = [other.settings for other in alike]
     for key, value in run.settings.items():
         if any(other.get(key, value) != value for other in settings):

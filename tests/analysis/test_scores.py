@@ -76,14 +76,17 @@ def test_other_meta_tests_are_not_averaged(tmp_path):
         {"seed": 1, "tasks": 4},
         {"seed": 2, "eval_every": 500},
         {"seed": 3, "episodes": 4},
+        {"seed": 4, "repetitions": 10},
     )
+    once, often = "each task played 1 x", "each task played 10 x"
     assert sorted(a.label for a in arms(found)) == [
         f"PEARL · quick · float32 · {about} steps"
         for about in (
-            "2 exploration episodes · 2 test tasks · tested every 1000",
-            "2 exploration episodes · 2 test tasks · tested every 500",
-            "2 exploration episodes · 4 test tasks · tested every 1000",
-            "3 exploration episodes · 2 test tasks · tested every 1000",
+            f"2 exploration episodes · 2 test tasks · {once} · tested every 1000",
+            f"2 exploration episodes · 2 test tasks · {once} · tested every 500",
+            f"2 exploration episodes · 2 test tasks · {often} · tested every 1000",
+            f"2 exploration episodes · 4 test tasks · {once} · tested every 1000",
+            f"3 exploration episodes · 2 test tasks · {once} · tested every 1000",
         )
     ]
 
