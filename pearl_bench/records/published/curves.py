@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pearl_bench.records.published.identity import StoreError, title
-from pearl_bench.records.published.late import repetition_of
+from pearl_bench.records.published.late import place, repetition_of
 from pearl_bench.records.run_folder import EVAL, read_run
 from pearl_bench.records.schema import EVAL as EVAL_TABLE
 from pearl_bench.records.table import Flaw, Line, Row
@@ -88,9 +88,9 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> Curve:
             for group in (ALL, *groups):
                 some = [row for row in found if group in (ALL, row.text["group"])]
                 for episode in sorted({row.values["episode"] for row in some}):
-                    place = {"protocol": protocol, "split": split, "group": group}
+                    where = {"protocol": protocol, "split": split, "group": group}
                     alike = [row for row in some if row.values["episode"] == episode]
-                    points.append(_point(run, place, episode, alike))
+                    points.append(_point(run, where, episode, alike))
     return Curve(sorted(points, key=order), raw)
 
 
@@ -130,7 +130,7 @@ def _incomplete(
 
 
 def _point(
-    run: Row, place: Mapping[str, str], episode: int, rows: Sequence[Line]
+    run: Row, where: Mapping[str, str], episode: int, rows: Sequence[Line]
 ) -> Row:
     """Return the published row of one episode, a mean over tasks and repetitions."""
     values = [row.values for row in rows]
@@ -140,7 +140,7 @@ def _point(
         "family": run["family"],
         "seed": run["seed"],
         "env_steps": rows[0].text["env_steps"],
-        **place,
+        **where,
         "episode": str(episode),
         "return": _mean([v["return"] for v in values]),
         "success": _mean(successes) if successes else "",
@@ -174,18 +174,8 @@ def _raw_rows(path: Path, say: Callable[[str], None]) -> Iterator[Line]:
 
 def order(row: Row) -> tuple[str | int, ...]:
     """Return the place of a curve's row in its file."""
-    return (
-        row["family"],
-        int(row["seed"]),
-        row["run"],
-        int(row["env_steps"]),
-        row["protocol"] != "suite",
-        row["protocol"],
-        row["split"],
-        row["group"] != ALL,
-        row["group"],
-        int(row["episode"]),
-    )
+    group = row["group"]
+    return (*place(row), group != ALL, group, int(row["episode"]))
 
 
 def digest(points: Iterable[Row]) -> str:

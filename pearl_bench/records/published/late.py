@@ -55,8 +55,8 @@ def repetition_of(row: Line) -> int:
     return row.values.get("repetition") or 1
 
 
-def late_order(row: Row) -> tuple[str | int, ...]:
-    """Return the place of a row in its file."""
+def place(row: Row) -> tuple[str | int, ...]:
+    """Return the place of a row's evaluation and part in its file."""
     return (
         row["family"],
         int(row["seed"]),
@@ -65,7 +65,10 @@ def late_order(row: Row) -> tuple[str | int, ...]:
         row["protocol"] != "suite",
         row["protocol"],
         row["split"],
-        int(row["task"]),
-        int(row["repetition"]),
-        int(row["episode"]),
     )
+
+
+def late_order(row: Row) -> tuple[str | int, ...]:
+    """Return the place of a row in its file."""
+    numbers = (int(row[name]) for name in ("task", "repetition", "episode"))
+    return (*place(row), *numbers)
