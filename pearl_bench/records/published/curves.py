@@ -168,8 +168,8 @@ def _raw_rows(path: Path, say: Callable[[str], None]) -> Iterator[Line]:
                 if isinstance(found, Flaw)
                 else (found.number, found.flaws[0])
             )
-            place = f"{path}, line {number}:" if number else f"{path}"
-            raise StoreError(f"{place} {what}. {_REMEDY}")
+            where = f"{path}, line {number}:" if number else f"{path}"
+            raise StoreError(f"{where} {what}. {_REMEDY}")
 
 
 def order(row: Row) -> tuple[str | int, ...]:
