@@ -43,8 +43,10 @@ class Kind(NamedTuple):
 
 
 def _count(low: int) -> Callable[[str], int]:
+    digits = re.compile(r"0|[1-9]\d{0,15}", re.ASCII)
+
     def parse(text: str) -> int:
-        if not re.fullmatch(r"0|[1-9]\d{0,15}", text, re.ASCII):
+        if not digits.fullmatch(text):
             raise ValueError(text)
         value = int(text)
         if not low <= value <= _MOST:
@@ -55,8 +57,10 @@ def _count(low: int) -> Callable[[str], int]:
 
 
 def _number(low: float = -_LARGEST, high: float = _LARGEST) -> Callable[[str], float]:
+    decimal = re.compile(r"-?\d{1,400}(\.\d{0,400})?(e[+-]?\d{1,4})?")
+
     def parse(text: str) -> float:
-        if not re.fullmatch(r"-?\d{1,400}(\.\d{0,400})?(e[+-]?\d{1,4})?", text):
+        if not decimal.fullmatch(text):
             raise ValueError(text)  # float() takes spaces, underscores and words
         value = float(text)
         if not (math.isfinite(value) and low <= value <= high):
@@ -67,8 +71,10 @@ def _number(low: float = -_LARGEST, high: float = _LARGEST) -> Callable[[str], f
 
 
 def _pattern(pattern: str) -> Callable[[str], str]:
+    allowed = re.compile(pattern, re.ASCII)
+
     def parse(text: str) -> str:
-        if re.fullmatch(pattern, text, re.ASCII) is None:
+        if not allowed.fullmatch(text):
             raise ValueError(text)
         return text
 

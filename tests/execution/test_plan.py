@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,29 @@ def test_a_missing_cuda_device_is_an_error_only_if_there_is_work(words):
         plan(load(words))
     keep(run, "done", 1040)
     assert states(words) == [("done", 1040)]
+
+
+def test_what_runs_of_many_seeds_share_is_read_once(words, monkeypatch):
+    words.append("seeds=0,1,2,3,4")
+    runs = plan(load(words))
+    for run in runs:
+        keep(run, "done", 1040)
+    read, asked = config.read_yaml, []
+
+    def count(text, where):
+        asked.append(where)
+        return read(text, where)
+
+    monkeypatch.setattr(config, "read_yaml", count)
+    config._of_every_seed.cache_clear()
+    assert [run.config for run in plan(load(words))] == [run.config for run in runs]
+    assert len(asked) == 1
+
+    damaged = runs[3].folder / "config.yaml"
+    damaged.write_text("seed: 3\nsteps: [\n")
+    with pytest.raises(ConfigError, match=re.escape(str(damaged))):
+        plan(load(words))
+    # another seed's settings in the folder
+    damaged.write_text((runs[2].folder / "config.yaml").read_text())
+    with pytest.raises(ConfigError, match="seed: 2 there, 3 now"):
+        plan(load(words))
