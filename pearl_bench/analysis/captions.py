@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pearl_bench.analysis import notes
 from pearl_bench.analysis.arms import REPORTED, Arm, Part
+from pearl_bench.analysis.markdown import plain
 from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Family, Published
 
@@ -79,9 +79,3 @@ def markdown(published: Published, title: str, sheet: Sheet) -> str:
             items = "\n".join(f"- {plain(line)}" for line in lines)
             parts.append(f"## {heading}\n\n{items}")
     return "\n\n".join(parts) + "\n"
-
-
-def plain(text: str) -> str:
-    """Return a text such that Markdown shows it as it is: no markup, on one line."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"^(\d+)([.)])|^([-+])", r"\1\\\2\3", escaped)

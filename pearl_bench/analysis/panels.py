@@ -21,7 +21,7 @@ from pearl_bench.analysis.legends import BAND, Entry, Kind, Legend, line_propert
 from pearl_bench.analysis.looks import DARK_GREY, Look
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.stats import Estimate
-from pearl_bench.analysis.style import LINE, SPACING, fitted
+from pearl_bench.analysis.style import LINE, SPACING, fitted, text_width
 
 LEAST_WIDTH, MOST_WIDTH = 1.6, 3.45
 """Inches, of a panel with its labels, unless a figure asks for a whole row."""
@@ -32,6 +32,10 @@ MARGIN = 0.42
 LEAST_AXES = 1.05
 """Inches of axes that the labels of levels must leave to be written out."""
 LEVEL_DASHES = (0, (4, 2))
+STEPS = [1, 2, 2.5, 5, 10]
+"""Of the numbers at an axis, up to powers of ten."""
+NAMES_ROOM = 0.5
+"""Share of a figure's width that the names of whiskers take at most."""
 TICK_ROOM = 0.42
 """Inches of axis for a number at it."""
 DESCENT = 0.22
@@ -75,7 +79,8 @@ class Panels:
             titles: one per panel.
             counts: the number of runs on each, in words.
             columns: panels side by side; as many as have room if None.
-            height: of a panel's axes, in inches; it follows from their width if None.
+            height: of a panel's axes at least, in inches; it follows from their width
+                if None. Lines of whiskers take what they need.
             whole: take all of the width, however few panels there are.
         """
         count = len(titles)
@@ -90,7 +95,7 @@ class Panels:
         self.panel = self.width / self.columns
         self._font, self._small = config.font, config.font - 1
         room = max(LOWEST, ASPECT * (self.panel - MARGIN))
-        self._height = height or min(HIGHEST, room)
+        self._height = min(HIGHEST, room) if height is None else height
         self._engine = ConstrainedLayoutEngine(
             w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.03
         )
@@ -250,11 +255,16 @@ class Panels:
 
     def categories(self, ax: Axes, names: Sequence[str], lines: int) -> None:
         """Name the lines of a panel of whiskers, the first on top, or none of them."""
-        ax.set_yticks(range(lines), names or [""] * lines)
+        room = NAMES_ROOM * self.width
+        broken = [fitted(name, room, self._small) for name in names] or [[]] * lines
+        ax.set_yticks(range(lines), ["\n".join(name) for name in broken])
         ax.tick_params(axis="y", length=0)
         ax.set_ylim(lines - 0.5, -0.5)
         ax.margins(x=0.08)
+        ax.xaxis.set_major_locator(MaxNLocator(self.ticks, steps=STEPS))
         ax.grid(visible=False, axis="y")
+        most = max(map(len, broken)) + 0.6
+        self._height = max(self._height, lines * most * LINE * self._small / 72)
 
     def finish(
         self, about: Sequence[str], called: Mapping[str, str], arms: Sequence[Arm] = ()
@@ -268,7 +278,7 @@ class Panels:
         """
         for ax in self.axes:
             if type(ax.yaxis.get_major_locator()).__name__ == "AutoLocator":
-                ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+                ax.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
             if ax.get_autoscaley_on() and not ax.get_autoscalex_on():
                 self._fit_height(ax)
         short = self.panel - MARGIN - self._ends.width < LEAST_AXES
@@ -340,6 +350,8 @@ class Panels:
         middle = (sides.min((0, 1)) + sides.max((0, 1))) / 2
         if self._x_label:  # the layout puts it at the edge of the sheet
             y = self._x_label.get_position()[1] + below
-            self._x_label.set_position((round(middle[0], PLACES), round(y, PLACES)))
+            half = text_width(self._x_label.get_text(), self._small) / self.width / 2
+            x = min(max(middle[0], half), 0.99 - half)
+            self._x_label.set_position((round(x, PLACES), round(y, PLACES)))
         if self._y_label:
             self._y_label.set_y(round(middle[1], PLACES))

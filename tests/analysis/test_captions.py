@@ -3,7 +3,7 @@
 from html import escape
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import draw, published, run_of, seeds
 from markdown_it import MarkdownIt
@@ -11,6 +11,7 @@ from matplotlib.text import Text
 
 from pearl_bench.analysis import captions
 from pearl_bench.analysis.figures import learning_curves
+from pearl_bench.analysis.markdown import plain
 
 
 def rendered(text):
@@ -28,15 +29,34 @@ def rendered(text):
 )
 def test_markdown_shows_a_text_as_it_is(text):
     shown = escape(" ".join(text.split()), quote=False)
-    assert rendered(captions.plain(text)) == shown
+    assert rendered(plain(text)) == shown
 
 
+@pytest.mark.parametrize("text", ["-123", "+5", "<0.79", "a_b", "#1", "1.5", "R&D"])
+def test_what_is_no_markup_stays_as_it_is(text):
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("<script>x</script>", r"\<script>x\</script>"),
+        ("a|b", r"a\|b"),
+        ("[x](javascript:y)", r"[x]\(javascript:y)"),
+        ("`x` *y* $z$ &lt; _em_", r"\`x\` \*y\* \$z\$ \&lt; \_em\_"),
+        ("two\nlines", "two lines"),
+        ("219 [210, 228] <0.8 >12M a_b=1", "219 [210, 228] <0.8 >12M a_b=1"),
+    ],
+)
+def test_text_is_text_in_markdown(text, escaped):
+    assert plain(text) == escaped
+
+
+@settings(max_examples=500)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"])))
 def test_any_text_is_shown_as_it_is(text):
     shown = " ".join(text.split())
-    assert rendered(captions.plain(text)).replace("&quot;", '"') == escape(
-        shown, quote=False
-    )
+    assert rendered(plain(text)).replace("&quot;", '"') == escape(shown, quote=False)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import draw, published, seeds
+from made_up import draw, drawn, published, seeds
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pearl_bench.analysis import looks, notes, style
+from pearl_bench.analysis import figures, looks, notes, style
 from pearl_bench.analysis.legends import OWN_IS
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels
@@ -82,19 +82,51 @@ def all_methods(families, n=2):
     ]
 
 
+def assert_tidy(figure):
+    """All text is on the sheet, and none on other text."""
+    placed = [(text, box) for text, of in boxes_of(figure).items() for box in of]
+    sheet = figure.bbox.padded(1)
+    for text, box in placed:
+        assert sheet.contains(*box.min), text
+        assert sheet.contains(*box.max), text
+    for (text, one), (other, two) in itertools.combinations(placed, 2):
+        assert not one.padded(-1).overlaps(two.padded(-1)), (text, other)
+
+
 @pytest.mark.parametrize("width", [3.3, 6.9])
 @pytest.mark.parametrize("count", range(1, 7))
-def test_all_text_is_on_the_sheet_and_none_on_other_text(count, width):
+def test_any_number_of_panels_is_tidy(count, width):
     found = published(*all_methods(FAMILIES[:count]))
     for name in ("learning-curves", "adaptation"):
-        figure = draw(found, name, width=width).figure
-        placed = [(t, box) for t, of in boxes_of(figure).items() for box in of]
-        sheet = figure.bbox.padded(1)
-        for text, box in placed:
-            assert sheet.contains(*box.min), text
-            assert sheet.contains(*box.max), text
-        for (text, one), (other, two) in itertools.combinations(placed, 2):
-            assert not one.padded(-1).overlaps(two.padded(-1)), (text, other)
+        assert_tidy(draw(found, name, width=width).figure)
+
+
+@pytest.mark.parametrize("width", [2.5, 3.3, 6.9, 10.0])
+def test_every_figure_is_tidy(width):
+    runs = [
+        run
+        for i, family in enumerate(FAMILIES[:3])
+        for learner in ("pearl", "maml_trpo", "promp", "rl2", "a_new_method_of_ours")
+        for run in seeds(
+            5,
+            family=family,
+            learner=learner,
+            value=lambda s, e, i=i, j=learner: 100.0 * i * (len(j) % 4) + e,
+        )
+    ]
+    runs += seeds(2, settings={"recurrent": True})
+    runs += seeds(2, budget="quick", precision="bf16", settings={"latent_dim": 12})
+    found = published(*runs)
+    shown = {
+        name: sheet
+        for name in figures.of_suite(SUITE)
+        if (sheet := drawn(found, name, width=width)) is not None
+    }
+    assert {"aggregates", "improvement", "performance-profiles", "variants"} <= set(
+        shown
+    )
+    for sheet in shown.values():
+        assert_tidy(sheet.figure)
 
 
 def test_one_row_as_wide_as_a_page_and_two_panels_in_a_column():

@@ -283,21 +283,6 @@ def test_cells_in_few_digits(cell, text):
     assert table.in_words(cell) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("<script>x</script>", r"\<script>x\</script>"),
-        ("a|b", r"a\|b"),
-        ("[x](javascript:y)", r"[x]\(javascript:y)"),
-        ("`x` *y* $z$ &lt; _em_", r"\`x\` \*y\* \$z\$ \&lt; \_em\_"),
-        ("two\nlines", "two lines"),
-        ("219 [210, 228] <0.8 >12M a_b=1", "219 [210, 228] <0.8 >12M a_b=1"),
-    ],
-)
-def test_text_is_text_in_markdown(text, escaped):
-    assert table.as_text(text) == escaped
-
-
 def test_markup_of_a_published_file_is_shown_as_it_is(tmp_path):
     results = published(tmp_path, {})
     path = results / "locomotion" / "runs.csv"

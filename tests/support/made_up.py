@@ -12,6 +12,7 @@ from pearl_bench.analysis.arms import Part, Point, RunCurve, group
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Family, Published
+from pearl_bench.records.schema import RUNS
 
 
 def rising(env_steps: int, episode: int) -> float:
@@ -37,7 +38,7 @@ def run_of(
     started: str = "2026-01-01T00:00:00+00:00",
 ) -> RunCurve:
     """Return a run: its row, and a point for each of its evaluations and episodes."""
-    row = {
+    row = dict.fromkeys(RUNS.names, "") | {
         "run": f"r{abs(hash((family, learner, seed, budget, precision))):012x}"[:13],
         "family": family,
         "learner": learner,

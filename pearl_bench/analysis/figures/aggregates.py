@@ -33,7 +33,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         config,
         [stats.AGGREGATES[i] for i in known],
         columns=len(known) if config.width > len(known) * 1.2 else 1,
-        height=0.15 + 0.32 * len(labels) * config.font / 8,
+        height=0.0,
     )
     names = [
         f"{called[label]}{notes.of_paper(published, label)}\n"

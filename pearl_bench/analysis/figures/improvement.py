@@ -27,7 +27,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     if len({pair.found.probability for pair in pairs}) < 2:
         return None
     called, seen = looks.names(published, arms), looks.looks(published, arms)
-    panels = Panels(config, [""], height=0.15 + 0.34 * len(pairs) * config.font / 8)
+    panels = Panels(config, [""], height=0.0, whole=True)
     (ax,) = panels.axes
     for y, pair in enumerate(pairs):
         own = pair.part == OWN

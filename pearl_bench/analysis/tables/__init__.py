@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pearl_bench.analysis import notes
+from pearl_bench.analysis.markdown import plain
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.tables import levels, methods, runs, success
 from pearl_bench.analysis.tables.summary import summary
-from pearl_bench.analysis.tables.table import Table, as_text, cells_in_words, to_csv
+from pearl_bench.analysis.tables.table import Table, cells_in_words, to_csv
 from pearl_bench.records.files import write_atomic
 
 
@@ -41,7 +42,7 @@ def to_markdown(published: Published, found: Sequence[Table]) -> str:
     for table in filled(found):
         header, *rows = cells_in_words(table)
         lines = [header, ["---"] * len(header), *rows]
-        escaped = ([as_text(cell) for cell in line] for line in lines)
+        escaped = ([plain(cell) for cell in line] for line in lines)
         text = "\n".join("| " + " | ".join(line) + " |" for line in escaped)
         parts.append(f"## {table.title}\n\n{table.caption}\n\n{text}")
     parts.append(notes_in_markdown(published))
@@ -51,7 +52,7 @@ def to_markdown(published: Published, found: Sequence[Table]) -> str:
 def notes_in_markdown(published: Published) -> str:
     """Return what is missing or uneven as a list."""
     found = notes.notes(published) or ["Nothing is missing or uneven."]
-    return "## Notes\n\n" + "\n".join(f"- {as_text(x)}" for x in found) + "\n"
+    return "## Notes\n\n" + "\n".join(f"- {plain(x)}" for x in found) + "\n"
 
 
 def write(published: Published, found: Sequence[Table], folder: Path) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -62,15 +61,6 @@ def cells_in_words(table: Table) -> Iterator[list[str]]:
                 text += f" [{ends[0]}, {ends[1]}]" if all(ends) else ""
             cells.append(text)
         yield cells
-
-
-def as_text(cell: str) -> str:
-    """Return a text that Markdown shows as it is, within a cell or a list.
-
-    Numbers and names stay readable in the file: only what would be markup is escaped.
-    """
-    markup = r"[\\`|*~$]|<(?=[A-Za-z/!?])|&(?=[#\w]+;)|(?<=\])\(|(?<!\w)_|_(?!\w)"
-    return re.sub(markup, lambda found: "\\" + found[0], " ".join(cell.split()))
 
 
 def with_ends(name: str) -> tuple[str, str, str]:
