@@ -258,6 +258,7 @@ class _Watch:
         self._progress: Progress | None = None
         self._done = False
         self._reason = ""
+        self._killed = ""
         self._gone_at: float | None = None
 
     def hear(self, board: Board, room: bool) -> bool:
@@ -270,6 +271,7 @@ class _Watch:
         for message in news:
             # What a session has told holds until another one begins.
             self._reason = message.get("failed", "")
+            self._killed = message.get("killed", "")
             self._done = message.get("done", False)
         if self._progress is not None:
             # The last counters only: speeds are taken from when they are heard.
@@ -295,14 +297,19 @@ class _Watch:
             return "done", ""
         now = time.monotonic()
         self._gone_at = self._gone_at or now
-        known = self._reason or cancelled
+        known = self._reason or self._killed or cancelled
         if alive or (not known and now - self._gone_at < LATENCY):
             return None
         if cancelled and not self._reason:
             return "stopped", ""
-        if not self._reason and found.state == "done":
-            self._reason = "an earlier command asked for fewer steps; repeat this one"
-        return "failed", self._reason or engine.ended(self.job)
+        return "failed", self._reason or self._guess(engine, found.state == "done")
+
+    def _guess(self, engine: Engine, done: bool) -> str:
+        """Return why a run is gone that has not said so itself."""
+        if done:
+            return "an earlier command asked for fewer steps; repeat this one"
+        signalled = f"its process ended with {self._killed}; " if self._killed else ""
+        return signalled + engine.ended(self.job)
 
     def close(self) -> None:
         """Give the place on the screen back."""

@@ -50,7 +50,7 @@ class Ray:
         try:
             names = set(self._ray.util.list_named_actors())
             nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        except Exception as error:  # Ray's own have no base in common
+        except Exception as error:
             raise EngineError(f"{type(error).__name__}: {error}") from error
         needs = {key: need for key, need in self._needs.items() if need}
         if any(all(n.get(k, 0) >= v for k, v in needs.items()) for n in nodes):
@@ -160,10 +160,12 @@ def _connect() -> Any:
             log_to_driver=False,
             configure_logging=False,
         )
-    except OSError as error:
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(
-            f"engine=ray: no cluster answers at RAY_ADDRESS={address} ({error}). Start "
-            "one with `ray start`, or set RAY_ADDRESS to its head's host:port."
+            f"engine=ray: no cluster answers at RAY_ADDRESS={address} ({reason}). "
+            "Start one with `ray start`, or set RAY_ADDRESS to its head's host:port; "
+            "versions and tokens have to agree."
         ) from error
     signal.signal(signal.SIGTERM, before)  # Ray's own would end the command at once
     return ray

@@ -36,8 +36,7 @@ if [[ $again && $code == "$stopped" && $(squeue -h -j "$task" -o %T) == RUNNING 
     scontrol requeue "$task"
 fi
 if ((code > 128)); then # it could not say so itself
-    printf '{"failed": "its process ended with SIG%s; log.txt may say more"}\n' \
-        "$(kill -l "$code")" >>"$folder/progress.jsonl"
+    printf '{"killed": "SIG%s"}\n' "$(kill -l "$code")" >>"$folder/progress.jsonl"
 fi
 [[ -s $output ]] || rm -f "$output"
 [[ $code == "$stopped" ]] || exit "$code"

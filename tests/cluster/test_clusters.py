@@ -8,11 +8,7 @@ from pearl_bench.records.run_folder import status
 def finished_as_locally(command: Command, local: Command) -> None:
     for seed in (0, 1):
         assert command.rows(seed) == local.rows(seed)
-    published = [
-        (one.folder / "results/navigation/pearl.csv").read_text()
-        for one in (command, local)
-    ]
-    assert published[0] == published[1]
+    assert command.published() == local.published()
     code, out, err = command.run()
     assert (code, err) == (0, "")
     assert "nothing to do" in out

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from raw_runs import make_run
 
 from pearl_bench.execution.orders import ProgressFile
 
@@ -20,10 +21,11 @@ from pearl_bench.config.runs import load
 from pearl_bench.execution import engine, follow
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import plan
+from pearl_bench.records.provenance import peak_memory_mib
 
 def used():
     cpu = resource.getrusage(resource.RUSAGE_SELF)
-    return time.monotonic(), cpu.ru_utime + cpu.ru_stime, cpu.ru_maxrss / 1024
+    return time.monotonic(), cpu.ru_utime + cpu.ru_stime, peak_memory_mib()
 
 class Watched(follow._Follower):
     def submit(self, *arguments):
@@ -56,10 +58,12 @@ class StandIn:
         folder: for its commands and its queue.
         slots: runs at a time.
         seconds: of a run.
+        record: what a run that is done leaves as its run.json.
     """
 
-    def __init__(self, folder: Path, slots: int, seconds: float) -> None:
+    def __init__(self, folder: Path, slots: int, seconds: float, record: bytes) -> None:
         self.folder = folder
+        self._record = record
         self._slots = slots
         self._seconds = seconds
         self._waiting: list[tuple[str, Path]] = []
@@ -84,6 +88,10 @@ class StandIn:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+
+    def arrays(self) -> list[str]:
+        """Return the numbers of the arrays, the first one first."""
+        return sorted(path.stem for path in self.folder.glob("*.array"))
 
     def calls(self) -> Counter[str]:
         """Return how often each command was called."""
@@ -121,9 +129,7 @@ class StandIn:
         if seed % 500 == 1:
             told.send(failed="a loss is not finite")
         elif seed % 500 != 2:
-            record = {"format": 1, "status": "done", "env_steps": 10**6}
-            record |= {"seconds": 1.0, "sessions": []}
-            (folder / "run.json").write_text(json.dumps(record))
+            (folder / "run.json").write_bytes(self._record)
             told.send(done=True)
 
     def _show(self) -> None:
@@ -138,7 +144,8 @@ class StandIn:
 def stand_in(tmp_path: Path) -> Iterator[StandIn]:
     folder = tmp_path / "slurm"
     folder.mkdir()
-    with StandIn(folder, slots=500, seconds=10.0) as stand_in:
+    record = (make_run(tmp_path / "template", steps=(10**6,)) / "run.json").read_bytes()
+    with StandIn(folder, slots=500, seconds=10.0, record=record) as stand_in:
         yield stand_in
 
 
@@ -148,7 +155,7 @@ def test_two_thousand_runs(stand_in, tmp_path):
     words = [
         *("suite=navigation", "families=point-robot", "learners=pearl", "budget=smoke"),
         *("engine=slurm", f"seeds={','.join(map(str, range(runs)))}"),
-        f"out={tmp_path}/raw",
+        *(f"out={tmp_path}/raw", "jobs=500"),
     ]
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *words],
@@ -167,11 +174,19 @@ def test_two_thousand_runs(stand_in, tmp_path):
         f"planned: {planned[1] - begun[1]:.1f} CPU s; "
         f"submitted: {submitted[1] - planned[1]:.1f} CPU s; "
         f"followed for {60 * minutes:.0f} s: {ended[1] - submitted[1]:.1f} CPU s; "
-        f"{ended[2]:.0f} MiB; calls: {dict(calls)}, {calls['squeue'] / minutes:.0f} "
-        f"squeue a minute; {len(files) / runs:.1f} files a run"
+        f"{ended[2]:.0f} MiB, {begun[2]:.0f} of them before the plan; "
+        f"calls: {dict(calls)}, {calls['squeue'] / minutes:.0f} squeue a minute; "
+        f"{len(files) / runs:.1f} files a run"
     )
     assert len(report["failures"]) == 8  # 4 with a word, 4 without
     assert calls["sbatch"] == 2
+    first, second = (
+        path.read_text().split("\0") for path in sorted(stand_in.folder.glob("*.array"))
+    )
+    assert "--array=0-999%500" in first
+    assert "--array=0-999%500" in second
+    (awaited,) = (word for word in second if word.startswith("--dependency"))
+    assert awaited == f"--dependency=afterany:{stand_in.arrays()[0]}"
     assert calls["scontrol"] == 1
     assert calls["squeue"] / minutes < 61
     assert ended[1] - submitted[1] < 0.5 * 60 * minutes

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from pearl_bench.records.run_folder import read_run
 
-STEPS = 6000
+STEPS = 12000
 WORDS = [
     "suite=navigation",
     "families=point-robot",
@@ -109,13 +109,15 @@ class Command:
 
     def rows(self, seed: int) -> list[list[str]]:
         """Return all rows of a run as they are written, but for the wall clock."""
-        rows = []
-        for name in ("train.csv", "eval.csv"):
-            with (self.run_folder(seed) / name).open(newline="") as file:
-                columns, *table = csv.reader(file)
-            clock = columns.index("wall_s")
-            rows += [row[:clock] + row[clock + 1 :] for row in (columns, *table)]
-        return rows
+        folder = self.run_folder(seed)
+        return [
+            *_without_clock(folder / "train.csv"),
+            *_without_clock(folder / "eval.csv"),
+        ]
+
+    def published(self) -> list[list[str]]:
+        """Return all rows of the published curves, but for the wall clock."""
+        return [*_without_clock(self.folder / "results/navigation/pearl.csv")]
 
     def wait_for_rows(self, process: subprocess.Popen[bytes], seed: int) -> None:
         """Wait until a run has an iteration behind it."""
@@ -125,3 +127,11 @@ class Command:
             assert process.poll() is None, self.finish(process)
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def _without_clock(path: Path) -> Iterator[list[str]]:
+    with path.open(newline="") as file:
+        columns, *rows = csv.reader(file)
+    clock = columns.index("wall_s")
+    for row in (columns, *rows):
+        yield row[:clock] + row[clock + 1 :]
