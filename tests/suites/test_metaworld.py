@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 import os
 import pickle
 import signal
@@ -23,6 +24,7 @@ from metaworld import evaluation
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.policies import ENV_POLICY_MAP
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
+from metaworld.utils import reward_utils
 
 import suites
 from baselines.maml_trpo import MamlTrpoLearner
@@ -40,7 +42,7 @@ from pearl_bench.training.types import MetaLearner
 from suites.base import MetaTest, Task
 from suites.metaworld import evaluator
 from suites.metaworld import tasks as task_lists
-from suites.metaworld.accelerate import accelerated
+from suites.metaworld.accelerate import accelerated, tolerance
 from suites.metaworld.batch import (
     MetaWorldBatch,
     WorkerError,
@@ -221,11 +223,29 @@ def test_equals_the_untouched_package_in_whole_episodes(name):
 
 def test_the_package_is_itself_again_outside():
     module = sys.modules["metaworld.envs.sawyer_push_v3"]
-    before = module.Rotation, SawyerXYZEnv.touching_object
+    owners = (module, SawyerXYZEnv, reward_utils)
+    before = [dict(vars(owner)) for owner in owners]
     with accelerated():
-        assert module.Rotation is not before[0]
-        assert SawyerXYZEnv.touching_object is not before[1]
-    assert (module.Rotation, SawyerXYZEnv.touching_object) == before
+        for owner, theirs in zip(owners, before, strict=True):
+            assert dict(vars(owner)) != theirs
+    assert [dict(vars(owner)) for owner in owners] == before
+
+
+@pytest.mark.parametrize("x", [0.0, 0.05, 0.1, 0.3, -2.0, math.nan, 1, np.arange(3.0)])
+@pytest.mark.parametrize("margin", [0.0, 0.2, np.float64(1e-3)])
+@pytest.mark.parametrize("sigmoid", ["long_tail", "gaussian", "linear"])
+def test_near_its_bounds_a_number_is_worth_what_the_package_says(x, margin, sigmoid):
+    for number in (x, np.float64(x) if isinstance(x, float) else x):
+        arguments = (number, (0, 0.1), margin, sigmoid)
+        ours, theirs = tolerance(*arguments), reward_utils.tolerance(*arguments)
+        assert type(ours) is type(theirs)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("bounds", "margin"), [((0.1, 0), 0.1), ((0, 0.1), -0.1)])
+def test_bounds_that_are_none_are_the_packages_error(bounds, margin):
+    with pytest.raises(ValueError, match=r"Lower bound|non-negative"):
+        tolerance(0.5, bounds, margin)
 
 
 def test_a_breakdown_is_told_and_leaves_the_next_episode_alone():
