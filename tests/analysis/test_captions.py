@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from pearl_bench.analysis import captions
 from pearl_bench.analysis.figures import learning_curves
-from pearl_bench.analysis.markdown import plain
+from pearl_bench.analysis.markdown import cell, plain
 
 
 def rendered(text):
@@ -45,11 +45,12 @@ def test_what_is_no_markup_stays_as_it_is(text):
         ("[x](javascript:y)", r"[x]\(javascript:y)"),
         ("`x` *y* $z$ &lt; _em_", r"\`x\` \*y\* \$z\$ \&lt; \_em\_"),
         ("two\nlines", "two lines"),
+        (">12M [>12M, >12M]", ">12M [>12M, >12M]"),
         ("219 [210, 228] <0.8 >12M a_b=1", "219 [210, 228] <0.8 >12M a_b=1"),
     ],
 )
 def test_text_is_text_in_markdown(text, escaped):
-    assert plain(text) == escaped
+    assert cell(text) == escaped
 
 
 @settings(max_examples=500)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pearl_bench.analysis import notes
-from pearl_bench.analysis.markdown import plain
+from pearl_bench.analysis.markdown import cell, plain
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.tables import levels, methods, runs, success
 from pearl_bench.analysis.tables.summary import summary
@@ -40,10 +40,9 @@ def to_markdown(published: Published, found: Sequence[Table]) -> str:
     """Return the tables that have rows, and the notes, as one Markdown text."""
     parts = [f"# {published.suite}"]
     for table in filled(found):
-        header, *rows = cells_in_words(table)
+        header, *rows = ([cell(x) for x in cells] for cells in cells_in_words(table))
         lines = [header, ["---"] * len(header), *rows]
-        escaped = ([plain(cell) for cell in line] for line in lines)
-        text = "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+        text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         parts.append(f"## {table.title}\n\n{table.caption}\n\n{text}")
     parts.append(notes_in_markdown(published))
     return "\n\n".join(parts)
