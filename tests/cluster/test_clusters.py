@@ -1,29 +1,31 @@
 """The same line on a cluster: left and come back to, cancelled, doubled, failing."""
 
-from command import Command
+import pytest
 
 from pearl_bench.records.run_folder import status
 
+pytestmark = pytest.mark.xdist_group("cluster")  # one Slurm, one Ray
 
-def finished_as_locally(command: Command, local: Command) -> None:
+
+def test_typed_twice_at_once_then_left_and_come_back_to(on_cluster, local):
+    first = on_cluster.start(python=("-X", "importtime"))
+    second = on_cluster.start()
     for seed in (0, 1):
-        assert command.rows(seed) == local.rows(seed)
-    assert command.published() == local.published()
-    code, out, err = command.run()
-    assert (code, err) == (0, "")
-    assert "nothing to do" in out
-    assert "wrote" not in out
-
-
-def test_left_and_come_back_to(on_cluster, local):
-    process = on_cluster.start(python=("-X", "importtime"))
-    on_cluster.wait_for_rows(process, seed=0)
-    code, out, err = on_cluster.interrupt(process)
-    assert code == 130
-    assert "2 runs submitted" in out
-    assert "repeat the command to come back" in out
+        on_cluster.wait_for_rows(first, seed)
+    ends = [on_cluster.interrupt(first), on_cluster.interrupt(second)]
+    submitted = []
+    for code, out, _ in ends:
+        assert code == 130
+        assert "2 runs stay with" in out
+        assert "repeat the command to come back" in out
+        (line,) = (line for line in out.splitlines() if "runs submitted" in line)
+        submitted.append(line.partition(": ")[2])
+    assert sorted(submitted) == [
+        "0 runs submitted, 2 are there from an earlier command",
+        "2 runs submitted, 0 are there from an earlier command",
+    ]
     # Nothing is trained or measured where the command is typed.
-    imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
+    imported = {line.rpartition("|")[2].strip() for line in ends[0][2].splitlines()}
     assert "pearl_bench.execution.follow" in imported
     assert not {"torch", "mujoco"} & imported
 
@@ -35,40 +37,28 @@ def test_left_and_come_back_to(on_cluster, local):
         assert session["engine"] == on_cluster.engine
         assert session["job"]
         assert (session["device"], session["threads"]) == ("cpu", 1)
-    finished_as_locally(on_cluster, local)
+        assert on_cluster.rows(seed) == local.rows(seed)
+    assert on_cluster.published() == local.published()
+    code, out, err = on_cluster.run()
+    assert (code, err) == (0, "")
+    assert "nothing to do" in out
+    assert "wrote" not in out
 
 
 def test_cancelled_and_started_again(on_cluster, local):
-    process = on_cluster.start("on_stop=cancel")
+    process = on_cluster.start("seeds=0", "on_stop=cancel")
     on_cluster.wait_for_rows(process, seed=0)
-    on_cluster.wait_for_rows(process, seed=1)
     code, out, err = on_cluster.interrupt(process)
     assert code == 130
-    assert "2 runs are cancelled, after a checkpoint" in out
-    for seed in (0, 1):
-        found = status(on_cluster.run_folder(seed))
-        assert found.state == "begun"
-        assert found.env_steps > 0
-    code, out, err = on_cluster.run()
+    assert "1 runs are cancelled, after a checkpoint" in out
+    found = status(on_cluster.run_folder(0))
+    assert found.state == "begun"
+    assert found.env_steps > 0
+    code, out, err = on_cluster.run("seeds=0")
     assert (code, err) == (0, "")
-    assert "2 runs submitted, 0 are there" in out
-    assert [len(on_cluster.sessions(seed)) for seed in (0, 1)] == [2, 2]
-    finished_as_locally(on_cluster, local)
-
-
-def test_two_commands_at_once_train_once(on_cluster, local):
-    first, second = on_cluster.start(), on_cluster.start()
-    ends = [on_cluster.finish(first), on_cluster.finish(second)]
-    assert [code for code, _, _ in ends] == [0, 0], ends
-    submitted = sorted(
-        line
-        for _, out, _ in ends
-        for line in out.splitlines()
-        if "runs submitted" in line
-    )
-    assert [line.split()[1] for line in submitted] == ["0", "2"]
-    assert [len(on_cluster.sessions(seed)) for seed in (0, 1)] == [1, 1]
-    finished_as_locally(on_cluster, local)
+    assert "1 runs submitted, 0 are there" in out
+    assert len(on_cluster.sessions(0)) == 2
+    assert on_cluster.rows(0) == local.rows(0)
 
 
 def test_a_run_that_fails_is_named_with_its_reason(on_cluster):

@@ -12,6 +12,8 @@ from virtual_slurm import VirtualSlurm
 from pearl_bench.execution.orders import read_order
 from pearl_bench.records.run_folder import status
 
+pytestmark = pytest.mark.xdist_group("cluster")  # one Slurm, one Ray
+
 
 def task_of(slurm: VirtualSlurm, command: Command, seed: int) -> str:
     """Return Slurm's own name of the job that trains a run."""
