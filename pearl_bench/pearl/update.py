@@ -194,6 +194,6 @@ class PearlUpdate:
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """Step on the gradient of that optimiser's parameters and no others."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    optimizer.zero_grad()
     loss.backward(inputs=parameters)
     optimizer.step()
+    optimizer.zero_grad()  # now: the next loss takes their memory while it is cached
