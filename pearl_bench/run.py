@@ -79,7 +79,7 @@ def _run(words: Sequence[str]) -> int:
         board.show_plan(runs)
         if bench.dry:
             found = follow.living(cluster, [run for run in runs if run.pending])
-            board.say(f"{len(found)} of these runs are with {cluster.name} already")
+            board.say(f"with {cluster.name} already: {len(found)}")
             return 0
         with board:
             failures, stopped = follow.launch(

@@ -92,7 +92,11 @@ def launch(
     Raises:
         EngineError: the cluster takes none of the runs, or answers no more.
     """
-    with StopRequest() as stop:
+    doing = {
+        "leave": f"leaving the runs with {engine.name}",
+        "cancel": "cancelling the runs after a checkpoint",
+    }
+    with StopRequest(doing[on_stop]) as stop:
         follower = _Follower(engine, board, stop)
         follower.submit([run for run in runs if run.pending], command)
         follower.follow(on_stop)
@@ -135,8 +139,8 @@ class _Follower:
                     raise
                 self.failures |= dict.fromkeys(refused, str(error))
         self._board.say(
-            f"{self._engine.name}: {len(missing) - len(refused)} runs submitted, "
-            f"{len(found)} are there from an earlier command"
+            f"{self._engine.name}: {len(missing) - len(refused)} submitted, "
+            f"{len(found)} there already"
         )
 
     def follow(self, on_stop: Literal["leave", "cancel"]) -> None:
@@ -162,8 +166,8 @@ class _Follower:
             watch.close()
         if self._watched:
             self._board.say(
-                f"{len(self._watched)} runs stay with {self._engine.name}; repeat the "
-                "command to come back to them, with on_stop=cancel to stop them by it"
+                f"with {self._engine.name} still: {len(self._watched)}. Repeat the "
+                "command to come back to them; on_stop=cancel lets its Ctrl-C stop them"
             )
 
     def _look(self, alive: Mapping[str, Job], cancelled: bool) -> None:
@@ -197,7 +201,7 @@ class _Follower:
         except EngineError as error:
             self._board.say(f"{self._engine.name} does not cancel: {error}")
             return False
-        self._board.say(f"{len(jobs)} runs are cancelled, after a checkpoint")
+        self._board.say(f"{self._engine.name}: {len(jobs)} cancelled")
         return True
 
     def _ask(self, question: Callable[[], T]) -> T | None:

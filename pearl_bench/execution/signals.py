@@ -15,13 +15,17 @@ class StopRequest:
     """Makes the first of ``POLITE`` a request to stop; the second ends at once.
 
     Args:
+        doing: what is told to happen now.
         patient: no signal ends at once, then or later: whoever sends them has SIGKILL.
 
     Attributes:
         signal: the signal that came, if any.
     """
 
-    def __init__(self, *, patient: bool = False) -> None:
+    def __init__(
+        self, doing: str = "stopping after a checkpoint", *, patient: bool = False
+    ) -> None:
+        self._doing = doing
         self._patient = patient
         self.signal: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
@@ -47,4 +51,4 @@ class StopRequest:
         again = b"" if self._patient else b"; once more ends at once"
         # print() is not safe within a handler: it may have interrupted a print().
         with suppress(OSError):  # the terminal may be gone
-            os.write(2, b"\nstopping after a checkpoint" + again + b"\n")
+            os.write(2, b"\n" + self._doing.encode() + again + b"\n")

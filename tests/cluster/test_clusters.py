@@ -16,13 +16,12 @@ def test_typed_twice_at_once_then_left_and_come_back_to(on_cluster, local):
     submitted = []
     for code, out, _ in ends:
         assert code == 130
-        assert "2 runs stay with" in out
-        assert "repeat the command to come back" in out
-        (line,) = (line for line in out.splitlines() if "runs submitted" in line)
+        assert "still: 2. Repeat the command to come back to them" in out
+        (line,) = (line for line in out.splitlines() if " submitted, " in line)
         submitted.append(line.partition(": ")[2])
     assert sorted(submitted) == [
-        "0 runs submitted, 2 are there from an earlier command",
-        "2 runs submitted, 0 are there from an earlier command",
+        "0 submitted, 2 there already",
+        "2 submitted, 0 there already",
     ]
     # Nothing is trained or measured where the command is typed.
     imported = {line.rpartition("|")[2].strip() for line in ends[0][2].splitlines()}
@@ -31,7 +30,7 @@ def test_typed_twice_at_once_then_left_and_come_back_to(on_cluster, local):
 
     code, out, err = on_cluster.run()
     assert (code, err) == (0, "")
-    assert "0 runs submitted" in out
+    assert "0 submitted" in out
     for seed in (0, 1):
         (session,) = on_cluster.sessions(seed)  # the first one has never ended
         assert session["engine"] == on_cluster.engine
@@ -50,13 +49,13 @@ def test_cancelled_and_started_again(on_cluster, local):
     on_cluster.wait_for_rows(process, seed=0)
     code, out, err = on_cluster.interrupt(process)
     assert code == 130
-    assert "1 runs are cancelled, after a checkpoint" in out
+    assert ": 1 cancelled" in out
     found = status(on_cluster.run_folder(0))
     assert found.state == "begun"
     assert found.env_steps > 0
     code, out, err = on_cluster.run("seeds=0")
     assert (code, err) == (0, "")
-    assert "1 runs submitted, 0 are there" in out
+    assert "1 submitted, 0 there already" in out
     assert len(on_cluster.sessions(0)) == 2
     assert on_cluster.rows(0) == local.rows(0)
 

@@ -98,7 +98,7 @@ def test_waiting_for_ever_is_said_and_can_be_cancelled(slurm, on_slurm):
     on_slurm.wait_for_words(process, "), for more than there is")
     code, out, _ = on_slurm.interrupt(process)
     assert code == 130
-    assert "2 runs are cancelled" in out
+    assert ": 2 cancelled" in out
     assert slurm.run("squeue", "-h") == ""
 
 
