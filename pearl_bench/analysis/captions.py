@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from pearl_bench.analysis import notes
+from pearl_bench.analysis import notes, stats
 from pearl_bench.analysis.arms import REPORTED, Arm, Part
 from pearl_bench.analysis.markdown import plain
 from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Family, Published
+
+WHISKERS_ARE = (
+    f"A line with ends is the range of 2 to {stats.FEW - 1} runs, no interval; "
+    f"a bar, from {stats.FEW} runs of every family on, a 95 % interval (percentile "
+    f"bootstrap over runs, stratified by family, {stats.RESAMPLES} resamples)"
+)
+BANDS_ARE = (
+    f"Bands: 95 % percentile bootstrap over runs, stratified by family, "
+    f"{stats.RESAMPLES} resamples"
+)
 
 
 def counts(
@@ -33,17 +43,25 @@ def count_in_words(numbers: Mapping[str, int]) -> str:
 
 
 def shown(published: Published, families: Sequence[Family]) -> str:
-    """Say which families of the suite a figure lacks, and how many those are."""
+    """Say which families of the suite, and which arms of other tasks, are left out."""
     names = {family.name for family in families}
     lacking = [family.name for family in published.families if family.name not in names]
-    if not lacking:
-        return ""
-    return (
-        f"Of the suite's {len(published.families)} families "
-        f"{len(lacking)} {'is' if len(lacking) == 1 else 'are'} left out, which "
-        f"{'has' if len(lacking) == 1 else 'have'} no data for this figure: "
-        f"{', '.join(lacking)}."
-    )
+    said = []
+    if lacking:
+        are, have = ("is", "has") if len(lacking) == 1 else ("are", "have")
+        said.append(
+            f"Of the suite's {len(published.families)} families {len(lacking)} {are} "
+            f"left out, which {have} no data for this figure: {', '.join(lacking)}."
+        )
+    strangers = [
+        f"{arm.label} on {family.name}"
+        for family in families
+        for arm in family.arms
+        if arm.fingerprint != family.headline[0].fingerprint
+    ]
+    if strangers:
+        said.append(f"Left out, because of other tasks: {', '.join(strangers)}.")
+    return " ".join(said)
 
 
 def score_of(families: Sequence[Family]) -> str:

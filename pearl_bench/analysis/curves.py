@@ -69,6 +69,7 @@ def learning_curves(
         whole=True,
     )
     quoted: list[ReferenceCurve] = []
+    levels = False
     for ax, family in zip(panels.axes, families, strict=True):
         first, last = limits(published, config, family, log=log)
         style.step_axis(ax, first, last, panels.ticks, log=log)
@@ -78,12 +79,13 @@ def learning_curves(
             look, name = seen[arm.label], called[arm.label]
             if first_step(arm, part) < last:
                 draw_arm(ax, panels, arm, family.measure, look, name, part)
-            if arm.steps[1] > last:
+            if arm.steps[1] * (1 - notes.UNEVEN) > last:
                 level = float(arm.levels(part, family.measure).mean())
+                levels = True
                 share = notes.share_in_words(arm.shares)
                 panels.level(ax, level, name, notes.steps_of(arm), look, share)
     panels.label("environment steps", f"test {families[0].measure}")
-    about = _about(published, families, quoted, log=log, own=own)
+    about = _about(published, families, quoted, log=log, own=own, levels=levels)
     return panels.finish(about, called, arms)
 
 
@@ -132,7 +134,8 @@ def limits(
 def outgrown(published: Published, config: AnalysisConfig) -> bool:
     """Whether some method went on where linear axes have ended."""
     return any(
-        arm.steps[1] > limits(published, config, family, log=False)[1]
+        arm.steps[1] * (1 - notes.UNEVEN)
+        > limits(published, config, family, log=False)[1]
         for family in published.families
         for arm in family.headline
     )
@@ -165,22 +168,25 @@ def _about(
     *,
     log: bool,
     own: bool,
+    levels: bool,
 ) -> list[str]:
-    compared = method_name(published, published.reference)
     about = [
         f"{WHAT[families[0].measure]}; deterministic actions, mean over test tasks.",
         SEEDS_ARE,
     ]
     if own:
         about.append(
-            "Methods that train with more exploration than the suite gives are tested "
-            "after as much as that (dotted); the others by the suite's protocol."
+            "Dotted: after as many exploration episodes as the method trains with, if "
+            "the suite gives another number."
         )
-    if not log:
+    learners = {arm.learner for family in families for arm in family.headline}
+    if not log and published.reference in learners:
+        compared = method_name(published, published.reference)
+        about.append(f"Axes end where {compared} does.")
+    if levels:
         about.append(
-            f"Axes end where {compared} does; of a method that went on longer a dashed "
-            "line shows the level at the step beside it, mean over its runs. "
-            f"{LEVEL_IS}."
+            "Of a method that went on longer a dashed line shows the level at the step "
+            f"beside it, mean over its runs. {LEVEL_IS}."
         )
     return [
         " ".join(about),

@@ -52,16 +52,21 @@ VARIANTS = FURTHER[:3]
 FURTHER_MARKERS = "vPX<>*h"
 
 
-def of_method(learner: str) -> Look:
-    """Return the look of a method, by its name and nothing else that is shown.
+def of_method(learner: str, strangers: Sequence[str] = ()) -> Look:
+    """Return the look of a method, by its name.
 
     Methods that are not the paper's take the further colours in the order of the
-    registry, and those that it does not know follow.
+    registry, and after them those that it does not know.
+
+    Args:
+        learner: its name.
+        strangers: names of methods that may not be registered, in their order.
     """
     if learner in KNOWN:
         return KNOWN[learner]
-    others = [name for name in registry.learner_names() if name not in KNOWN]
-    place = others.index(learner) if learner in others else len(others)
+    registered = [name for name in registry.learner_names() if name not in KNOWN]
+    others = list(dict.fromkeys([*registered, *strangers, learner]))
+    place = others.index(learner)
     return Look(
         FURTHER[place % len(FURTHER)],
         FURTHER_MARKERS[place % len(FURTHER_MARKERS)],
@@ -75,11 +80,12 @@ def looks(published: Published, arms: Iterable[Arm]) -> dict[str, Look]:
     The method that is compared is thick. Arms of one method differ in their dashes.
     """
     learners = {arm.label: arm.learner for arm in arms}
+    strangers = sorted({a.learner for a in published.arms} - KNOWN.keys())
     found: dict[str, Look] = {}
     before = Counter[str]()
     for rank, label in enumerate(x for x in published.labels if x in learners):
         learner = learners[label]
-        look = replace(of_method(learner), rank=rank)
+        look = replace(of_method(learner, strangers), rank=rank)
         if before[learner]:
             look = replace(look, dashes=DASHES[before[learner] % len(DASHES)])
         if learner == published.reference:

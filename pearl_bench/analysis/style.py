@@ -31,6 +31,8 @@ from pearl_bench.records.files import write_atomic
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
+DOTS = 200
+"""Per inch."""
 STYLE: dict[RcKeyType, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
@@ -40,7 +42,7 @@ STYLE: dict[RcKeyType, Any] = {
     "axes.titlepad": 3.0,
     "axes.labelpad": 2.0,
     "axes.xmargin": 0.02,
-    "figure.dpi": 100,
+    "figure.dpi": DOTS,  # laid out as it is saved
     "grid.color": "0.92",
     "grid.linewidth": 0.5,
     "legend.borderaxespad": 0.2,
@@ -50,8 +52,9 @@ STYLE: dict[RcKeyType, Any] = {
     "legend.handletextpad": 0.5,
     "lines.solid_capstyle": "round",
     "pdf.fonttype": 42,  # text stays text
-    "savefig.dpi": 200,
+    "savefig.dpi": DOTS,
     "svg.hashsalt": "pearl_bench",  # the same ids every time
+    "text.hinting": "none",  # as wide in every format
     "text.parse_math": False,  # a dollar sign is a dollar sign
     "xtick.major.pad": 2.0,
     "xtick.major.size": 2.5,
@@ -96,9 +99,9 @@ def taste(config: AnalysisConfig) -> Iterator[None]:
 def text_width(text: str, points: float) -> float:
     """Return the width of a line of text, in inches."""
     font = get_font(findfont(FontProperties()))
-    font.set_size(points, 72)
+    font.set_size(points, DOTS)
     font.set_text(text)
-    return font.get_width_height()[0] / 64 / 72
+    return font.get_width_height()[0] / 64 / DOTS
 
 
 def fitted(text: str, inches: float, points: float) -> list[str]:

@@ -100,3 +100,16 @@ def test_a_figures_face_has_none_of_it():
         assert "n = 2 (RL²: 1)" in face
         for said in ("seed", "commit", "aaaaaaa", "bootstrap", "Note", "r0"):
             assert said not in face
+
+
+def test_runs_of_other_tasks_are_said_to_be_left_out():
+    found = published(
+        *seeds(2),
+        run_of(learner="rl2", fingerprint="f" * 16),
+        *seeds(1, learner="promp"),
+    )
+    sheet = draw(found)
+    said = " ".join(sheet.about)
+    label = "RL² · paper · float32 · tasks ffffff"
+    assert f"Left out, because of other tasks: {label} on half-cheetah-vel." in said
+    assert label not in sheet.called

@@ -87,6 +87,13 @@ def test_what_went_on_longer_is_a_level_with_its_steps():
     assert ax.texts[1].get_text() == "RL² at 400k to 600k (2.0 to 3.0 %)"
 
 
+def test_a_method_that_ends_a_little_later_has_no_level():
+    found = published(*seeds(2), *seeds(2, learner="rl2", steps=(5000, 10_100)))
+    ax = draw(found).figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["n = 2"]
+    assert drawn(found, "learning-curves-log") is None
+
+
 def test_without_the_reference_axes_end_at_the_last_datum():
     found = published(
         *seeds(1, learner="rl2", steps=LONG), *seeds(1, learner="promp", steps=LONG[:2])

@@ -33,6 +33,14 @@ def test_further_methods_take_the_other_colours_in_the_order_of_the_registry(
     assert not {look.color for look in found} & {x.color for x in looks.KNOWN.values()}
 
 
+def test_methods_that_are_not_installed_differ_too():
+    names = [f"stranger_{i}" for i in range(7)]
+    found = published(*(run_of(learner=name) for name in names), run_of())
+    seen = looks.looks(found, found.arms).values()
+    assert len({(x.color, x.marker, str(x.dashes)) for x in seen}) == 8
+    assert [x.color for x in seen].count(looks.BLUE) == 1
+
+
 @pytest.mark.parametrize(
     ("suite", "family"), [("locomotion", "ant-fwd-back"), ("ml10", "ml10")]
 )

@@ -51,8 +51,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     about = (
         f"{captions.score_of(families)} {LEVEL_IS}. All families weigh the same. IQM: "
         "mean of the middle half, where every family has enough runs; optimality gap: "
-        "mean distance below 1; what says no more than the mean is left out. A line "
-        f"with ends is a range, a bar an interval. {stats.METHOD}. {notes.OF_PAPER_IS}."
+        "mean distance below 1; what says no more than the mean is left out. "
+        f"{captions.WHISKERS_ARE}. {notes.OF_PAPER_IS}."
     )
     return panels.finish([about, captions.shown(published, families)], called)
 

@@ -56,7 +56,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         "Share of runs, over all families of a method, whose score is above the "
         "threshold; all families weigh the same. "
         f"{captions.score_of(families)} {LEVEL_IS}. Of methods with fewer than "
-        f"{stats.FEW} runs of a family there is no profile. {stats.METHOD}. "
+        f"{stats.FEW} runs of a family there is no profile. {captions.BANDS_ARE}. "
         f"{notes.OF_PAPER_IS}."
     )
     return panels.finish([about], called)
