@@ -12,6 +12,7 @@ import numpy as np
 
 from pearl_bench import registry
 from pearl_bench.analysis.arms import (
+    REPORTED,
     Arm,
     Measure,
     Part,
@@ -64,7 +65,7 @@ class Family:
 
     @property
     def headline(self) -> tuple[Arm, ...]:
-        """One arm of each method and folder of results, all of the same tasks.
+        """One arm of each method and folder of results, all tested on the same tasks.
 
         It is the longest of those whose settings are those of ``conf/``, or of all
         where a method has none such; among equals the one of most runs. The tasks are
@@ -79,7 +80,8 @@ class Family:
         for arm in self.arms:
             key = arm.learner, arm.source
             best = chosen.get(key)
-            if arm.fingerprint == tasks and (not best or _rank(arm) > _rank(best)):
+            fits = arm.fingerprint == tasks and arm.having(REPORTED)
+            if fits and (not best or _rank(arm) > _rank(best)):
                 chosen[key] = arm
         return tuple(chosen.values())
 
