@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_pearl import SMALL, draw, learner_on
+from small_pearl import (
+    ENOUGH_FOR_TWO,
+    SMALL,
+    draw,
+    learner_on,
+    opposite_corners,
+    train,
+)
 
 from pearl_bench.pearl.inference import scaled_parameters
 from pearl_bench.training.evaluate import evaluate, reported_return
@@ -89,25 +96,11 @@ def test_kinds_of_encoder_are_refused_where_there_is_none(kind):
 
 def test_told_tasks_are_solved_and_untold_ones_are_not(point_robot):
     """Two goals in opposite corners: what is told makes the difference."""
-    by_corner = sorted(point_robot.train, key=lambda task: sum(task.params))
-    two = (by_corner[0], by_corner[-1])
-    family = replace(point_robot, train=two, test=two)
-    config = replace(
-        SMALL,
-        batch_size=64,
-        initial_steps=200,
-        prior_steps=100,
-        extra_posterior_steps=100,
-        updates_per_iteration=250,
-        learning_rate=1e-3,
-    )
+    family = opposite_corners(point_robot)
     returns = {}
     for inference in ("oracle", "none"):
-        learner = learner_on(family, replace(config, inference=inference))
-        for _ in range(6):
-            learner.collect()
-            while learner.updates_due:
-                learner.update()
+        learner = learner_on(family, replace(ENOUGH_FOR_TWO, inference=inference))
+        train(learner)
         returns[inference] = reported_return(
             evaluate(learner, family, seed=0, threads=1)
         )

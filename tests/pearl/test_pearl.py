@@ -6,7 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_pearl import SMALL, draw, learner_on
+from small_pearl import (
+    ENOUGH_FOR_TWO,
+    SMALL,
+    draw,
+    learner_on,
+    opposite_corners,
+    train,
+)
 
 from pearl_bench.pearl.collection import waves
 from pearl_bench.pearl.learner import PearlLearner
@@ -263,24 +270,10 @@ def test_unadapted_it_acts_as_the_priors_mean_says(point_robot):
 
 def test_posterior_separates_two_tasks_and_adaptation_pays(point_robot):
     """Two goals in opposite corners: after a short training the beliefs part."""
-    by_corner = sorted(point_robot.train, key=lambda task: sum(task.params))
-    two = (by_corner[0], by_corner[-1])
-    family = replace(point_robot, train=two, test=two)
-    config = replace(
-        SMALL,
-        batch_size=64,
-        initial_steps=200,
-        prior_steps=100,
-        extra_posterior_steps=100,
-        updates_per_iteration=250,
-        learning_rate=1e-3,
-    )
-    learner = learner_on(family, config)
+    family = opposite_corners(point_robot)
+    learner = learner_on(family, ENOUGH_FOR_TWO)
     untrained = reported_return(evaluate(learner, family, seed=0, threads=1))
-    for _ in range(6):
-        learner.collect()
-        while learner.updates_due:
-            learner.update()
+    train(learner)
     belief = learner._posterior(np.array([0, 1]))
     distance = (belief.mean[0] - belief.mean[1]).abs()
     spread = belief.variance.sqrt().sum(0)
