@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution.console import Board, duration
@@ -17,7 +17,7 @@ from pearl_bench.execution.orders import ProgressReader, read_order
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.records.files import NoLocksError, RecordError, locked, make_folder
-from pearl_bench.records.run_folder import status
+from pearl_bench.records.run_folder import RunStatus, status
 from pearl_bench.training.types import Progress
 
 SHOWN = 20
@@ -260,9 +260,7 @@ class _Watch:
         self._reader = ProgressReader(run.folder, fresh=fresh)
         self._screen = ExitStack()
         self._progress: Progress | None = None
-        self._done = False
-        self._reason = ""
-        self._killed = ""
+        self._told: dict[str, Any] = {}  # last, by its session
         self._gone_at: float | None = None
 
     def hear(self, board: Board, room: bool) -> bool:
@@ -272,11 +270,7 @@ class _Watch:
         if taken:
             self._progress = self._screen.enter_context(board.run(self.run))
             self.shown = True
-        for message in news:
-            # What a session has told holds until another one begins.
-            self._reason = message.get("failed", "")
-            self._killed = message.get("killed", "")
-            self._done = message.get("done", False)
+        self._told = news[-1] if news else self._told
         if self._progress is not None:
             # The last counters only: speeds are taken from when they are heard.
             for message in [m for m in news if "env_steps" in m][-1:]:
@@ -290,7 +284,7 @@ class _Watch:
         self, engine: Engine, *, alive: bool, cancelled: bool
     ) -> tuple[str, str] | None:
         """Return how the run has ended, and why if it failed; None if it has not."""
-        if alive and not self._done:
+        if alive and not self._told.get("done"):
             self._gone_at = None
             return None
         try:
@@ -301,19 +295,25 @@ class _Watch:
             return "done", ""
         now = time.monotonic()
         self._gone_at = self._gone_at or now
-        known = self._reason or self._killed or cancelled
+        known = "failed" in self._told or "killed" in self._told or cancelled
         if alive or (not known and now - self._gone_at < LATENCY):
             return None
-        if cancelled and not self._reason:
+        if cancelled and "failed" not in self._told:
             return "stopped", ""
-        return "failed", self._reason or self._guess(engine, found.state == "done")
+        return "failed", self._reason(engine, found)
 
-    def _guess(self, engine: Engine, done: bool) -> str:
-        """Return why a run is gone that has not said so itself."""
-        if done:
+    def _reason(self, engine: Engine, found: RunStatus) -> str:
+        """Return why a run is gone that is not done."""
+        if "failed" in self._told:
+            return self._told["failed"]
+        if found.state == "done":
             return "an earlier command asked for fewer steps; repeat this one"
-        signalled = f"its process ended with {self._killed}; " if self._killed else ""
-        return signalled + engine.ended(self.job)
+        how = ""
+        if "killed" in self._told:
+            how = f"its process ended with {self._told['killed']}; "
+        elif "done" in self._told:
+            how = "it was stopped after a checkpoint; "
+        return how + engine.ended(self.job)
 
     def close(self) -> None:
         """Give the place on the screen back."""
