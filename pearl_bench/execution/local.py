@@ -23,6 +23,7 @@ from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.execution.work import LOG, reason_of, train_run
+from pearl_bench.machine.threads import POOLS
 from pearl_bench.records.files import make_folder, open_log
 from pearl_bench.training.types import Progress
 
@@ -117,17 +118,15 @@ def _execute_children(
 def _start_child(run: Run, command: Sequence[str]) -> subprocess.Popen[str]:
     """Start a process that trains one run and tells its progress on its output."""
     make_folder(run.folder)
-    threads = str(run.config.threads)
-    # Libraries size their thread pools when they are loaded; two pools that each take
-    # all cores slow each other down tenfold.
-    pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    # Two pools that each take all cores slow each other down tenfold.
+    pools = dict.fromkeys(POOLS, str(run.config.threads))
     with open_log(run.folder / LOG) as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "pearl_bench.execution.work"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=os.environ | dict.fromkeys(pools, threads),
+            env=os.environ | pools,
             text=True,
             # Out of the terminal's reach: it sends SIGINT to its whole process group,
             # and the parent passes on exactly one request.

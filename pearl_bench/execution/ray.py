@@ -40,8 +40,7 @@ class Ray:
         self._ray = _connect()
         cores = bench.threads or 1
         self._needs = {"CPU": cores, "GPU": bench.gpus, "memory": _bytes(bench.memory)}
-        pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        self._environment: dict[str, str] = dict.fromkeys(pools, str(cores))
+        self._environment: dict[str, str] = dict.fromkeys(threads.POOLS, str(cores))
         if "PYTHONPATH" in os.environ:
             self._environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from pearl_bench.machine.cgroups import cpu_quota
 
+POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What libraries go by that size their pools of threads when they are loaded."""
+
 
 def limit_spinning() -> None:
     """Let OpenMP threads that wait sleep after a moment; call before torch is loaded.

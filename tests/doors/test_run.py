@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pearl_bench import run
 from pearl_bench.records.run_folder import RunRecord, read_run, status
 
 STEPS = 6000
@@ -186,6 +187,16 @@ def test_a_run_that_fails_stops_no_other(tmp_path):
     assert "SIGKILL" in second
     states = [status(run_folder(tmp_path, seed)).state for seed in (1, 2)]
     assert states == ["begun", "done"]
+
+
+def test_of_hundreds_that_fail_for_one_reason_some_are_named(capsys):
+    many = {Path(f"seed={seed}"): "no GPU" for seed in range(300)}
+    run._tell({Path("seed=7000"): "a loss is NaN"} | many)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "failed: seed=7000: a loss is NaN"
+    assert lines[1] == "failed: seed=0: no GPU"
+    assert lines[-1] == "failed: 290 more: no GPU"
+    assert len(lines) == 1 + 10 + 1
 
 
 def test_a_loss_that_is_not_finite_fails_the_run_by_name(tmp_path):
