@@ -21,7 +21,7 @@ import numpy as np
 from pearl_bench import registry
 from pearl_bench.analysis import scores
 from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
-from pearl_bench.analysis.scores import PublishedError
+from pearl_bench.analysis.files import PublishedError
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import KNOWN, OF_METHODS, BenchConfig, ConfigError

@@ -119,7 +119,7 @@ def _publish(bench: BenchConfig, board: Board) -> None:
     if drawn.is_current(folder, *(other / bench.suite for other in behind)):
         return
     from pearl_bench.analysis import report  # noqa: PLC0415  (takes seconds)
-    from pearl_bench.analysis.scores import NothingPublishedError  # noqa: PLC0415
+    from pearl_bench.analysis.files import NothingPublishedError  # noqa: PLC0415
 
     try:
         for path in report.refresh(results, bench.suite, *behind):

@@ -20,10 +20,9 @@ from pearl_bench.execution.trained import load
 from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.published.identity import describe
-from pearl_bench.records.published.publish import RUNS as RUNS_FILE
 from pearl_bench.records.published.publish import read_rows
 from pearl_bench.records.published.trajectories import publish_trajectories
-from pearl_bench.records.schema import RUNS
+from pearl_bench.records.schema import RUNS, RUNS_FILE
 from pearl_bench.records.table import Row
 from pearl_bench.training.rollout import run_episode
 from suites.base import Task

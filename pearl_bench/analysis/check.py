@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pearl_bench import registry
 from pearl_bench.analysis.arms import arm_key
 from pearl_bench.analysis.check_run import check_run
-from pearl_bench.analysis.scores import RUNS, curve_files
+from pearl_bench.analysis.files import curve_files
 from pearl_bench.records import schema
 from pearl_bench.records.published import drawn
 from pearl_bench.records.published.curves import order
@@ -94,7 +94,7 @@ def check_suite(folder: Path) -> list[Problem]:
         known = ", ".join(registry.suite_names())
         return [Problem(folder, 0, f"no suite of that name is known; known: {known}")]
     families = {family.name: family for family in registry.suite(folder.name).families}
-    runs = _File(folder / RUNS, schema.RUNS, run_order)
+    runs = _File(folder / schema.RUNS_FILE, schema.RUNS, run_order)
     known = {line.text["run"]: line for line in runs.lines}
     problems = [*runs.problems, *_unknown_tasks(runs, families), *_same_seeds(runs)]
     files = [_File(path, schema.CURVES, order) for path in curve_files(folder)]
@@ -146,7 +146,7 @@ def _remarks(folder: Path) -> Iterator[str]:
             f"{folder}: the figures or tables are older than the published files; "
             f"pearl-bench analysis suite={folder.name} draws them anew"
         )
-    path = folder / RUNS
+    path = folder / schema.RUNS_FILE
     lines = [x for x in _File(path, schema.RUNS, run_order).lines if not x.flaws]
     for arm in _arms(lines):
         commits: dict[str, list[str]] = {}
@@ -265,14 +265,14 @@ def _strangers(
             continue
         if row["run"] not in known:
             said.add(row["run"])
-            what = f"{RUNS} has no run {row['run']}"
+            what = f"{schema.RUNS_FILE} has no run {row['run']}"
             yield Problem(file.path, line.number, what)
             continue
         wanted = known[row["run"]].text
         for name in (n for n in ("family", "seed", "fingerprint") if n in row):
             if row[name] != wanted[name]:
                 said.add(row["run"])
-                what = f"{name} is {row[name]}; {RUNS} has {wanted[name]}"
+                what = f"{name} is {row[name]}; {schema.RUNS_FILE} has {wanted[name]}"
                 yield Problem(file.path, line.number, what)
         if learner not in (None, wanted["learner"]):
             said.add(row["run"])

@@ -36,7 +36,9 @@ tr:nth-child(even) td { background: #fafafa; }
 
 
 def page(
-    published: Published, sheets: Mapping[str, Sheet], found: Sequence[tables.Table]
+    published: Published,
+    sheets: Mapping[str, Sheet],
+    found: Sequence[tables.PrintedTable],
 ) -> str:
     """Return the page; it refers to nothing outside itself.
 
@@ -87,7 +89,7 @@ def _figure(name: str, sheet: Sheet) -> str:
     )
 
 
-def _table(table: tables.Table) -> str:
+def _table(table: tables.PrintedTable) -> str:
     header, *rows = tables.cells_in_words(table)
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "\n".join(

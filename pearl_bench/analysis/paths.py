@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pearl_bench.analysis.scores import PublishedError, read_table
+from pearl_bench.analysis.files import PublishedError, read_table
 from pearl_bench.records.schema import TRAJECTORIES, TRAJECTORIES_FILE
 
 
 @dataclass(frozen=True)
-class Episode:
+class TracedEpisode:
     """One episode of one task.
 
     Attributes:
@@ -45,7 +45,7 @@ class Paths:
     family: str
     env_steps: int
     goals: dict[int, np.ndarray]
-    episodes: dict[int, list[Episode]]
+    episodes: dict[int, list[TracedEpisode]]
 
     def over_episodes(self, what: str) -> np.ndarray:
         """Return ``[E]`` mean over tasks of an attribute of the episodes."""
@@ -88,14 +88,14 @@ def _paths(
     tasks: dict[int, dict[int, list[list[float]]]],
 ) -> Paths:
     goals: dict[int, np.ndarray] = {}
-    episodes: dict[int, list[Episode]] = {}
+    episodes: dict[int, list[TracedEpisode]] = {}
     for task, numbered in tasks.items():
         episodes[task] = list(_episodes(numbered))
         goals[task] = np.array(next(iter(numbered.values()))[0][2:4])
     return Paths(run, family, env_steps, goals, episodes)
 
 
-def _episodes(numbered: dict[int, list[list[float]]]) -> Iterator[Episode]:
+def _episodes(numbered: dict[int, list[list[float]]]) -> Iterator[TracedEpisode]:
     for number, steps in sorted(numbered.items()):
         table = np.array(steps)
-        yield Episode(number, table[:, :2], table[-1, 4], table[0, 5])
+        yield TracedEpisode(number, table[:, :2], table[-1, 4], table[0, 5])

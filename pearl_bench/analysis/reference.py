@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pearl_bench.analysis.arms import Measure
-from pearl_bench.analysis.scores import PublishedError, read_table
+from pearl_bench.analysis.files import PublishedError, read_table
 from pearl_bench.records.schema import (
     REFERENCE,
     REFERENCE_CURVES,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,26 +21,18 @@ from pearl_bench.analysis.arms import (
     shares_of,
 )
 from pearl_bench.analysis.check_run import whole
-from pearl_bench.config.errors import UserError
+from pearl_bench.analysis.files import (
+    REMEDY,
+    NothingPublishedError,
+    PublishedError,
+    curve_files,
+    read_table,
+)
+from pearl_bench.analysis.reference import ReferenceCurve
 from pearl_bench.records import schema
-from pearl_bench.records.files import RecordError
-from pearl_bench.records.schema import CURVES, TRAJECTORIES_FILE
-from pearl_bench.records.table import Line, Table
+from pearl_bench.records.schema import CURVES, RUNS_FILE
+from pearl_bench.records.table import Line
 from suites.base import TaskFamily
-
-if TYPE_CHECKING:
-    from pearl_bench.analysis.reference import ReferenceCurve
-
-RUNS = "runs.csv"
-REMEDY = "python -m pearl_bench.analysis check names the line."
-
-
-class PublishedError(UserError):
-    """There are no published curves, or they do not fit together."""
-
-
-class NothingPublishedError(PublishedError):
-    """No run of the suite has been evaluated yet."""
 
 
 @dataclass(frozen=True)
@@ -188,11 +179,11 @@ def load(results: Path, suite: str) -> Published:
             f"{folder} has no published curves. python -m pearl_bench.run "
             f"suite={suite} trains and publishes."
         )
-    described = {x.text["run"]: x for x in read_table(folder / RUNS, schema.RUNS)}
+    described = {x.text["run"]: x for x in read_table(folder / RUNS_FILE, schema.RUNS)}
     runs = {name: line.text for name, line in described.items()}
     unknown = sorted(points.keys() - runs.keys())
     if unknown:
-        raise PublishedError(f"{folder / RUNS} lacks the run {unknown[0]}.")
+        raise PublishedError(f"{folder / RUNS_FILE} lacks the run {unknown[0]}.")
     for name, files in learners.items():
         if files != {runs[name]["learner"]}:
             raise PublishedError(
@@ -207,7 +198,7 @@ def load(results: Path, suite: str) -> Published:
         family = runs[name]["family"]
         if family not in curves:
             raise PublishedError(
-                f"{folder / RUNS}: {family} is no family of {suite}. Families: "
+                f"{folder / RUNS_FILE}: {family} is no family of {suite}. Families: "
                 f"{', '.join(curves)}."
             )
         ordered = {part: sorted(found) for part, found in parts.items()}
@@ -218,31 +209,6 @@ def load(results: Path, suite: str) -> Published:
         if (of_family := curves[row.name]) or default is None or row.name in default
     )
     return Published(suite, (folder,), tuple(families))
-
-
-def curve_files(folder: Path) -> list[Path]:
-    """Return the files of a suite that hold curves, one per method.
-
-    What other systems leave beside them, such as ``._pearl.csv``, is none.
-    """
-    others = (RUNS, TRAJECTORIES_FILE)
-    return [
-        path
-        for path in sorted(folder.glob("*.csv"))
-        if path.name not in others and not path.name.startswith(".")
-    ]
-
-
-def read_table(path: Path, table: Table) -> Iterator[Line]:
-    """Read a published file, every cell checked.
-
-    Raises:
-        PublishedError: it does not exist, or something in it is wrong; names the line.
-    """
-    try:
-        yield from table.read(path, REMEDY)
-    except RecordError as error:
-        raise PublishedError(str(error)) from error
 
 
 def _point(line: Line) -> Point:

@@ -16,7 +16,8 @@ from pathlib import Path
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.records.files import locked
-from pearl_bench.records.published.publish import LOCK, RUNS, migrate
+from pearl_bench.records.published.publish import LOCK, migrate
+from pearl_bench.records.schema import RUNS_FILE
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def main(words: Sequence[str]) -> int:
 
 def _migrate(words: Sequence[str]) -> int:
     results = Path(COMMAND.read(words).results).expanduser()
-    folders = sorted(path.parent for path in results.glob(f"*/{RUNS}"))
+    folders = sorted(path.parent for path in results.glob(f"*/{RUNS_FILE}"))
     if not folders:
         raise ConfigError(f"results={results}: no suite has published files there")
     for folder in folders:

@@ -398,6 +398,7 @@ TRAJECTORIES = Table(
 """``<suite>/trajectories.csv``"""
 
 TRAJECTORIES_FILE = "trajectories.csv"
+RUNS_FILE = "runs.csv"
 
 LATE = Table(
     (

@@ -11,7 +11,8 @@ from raw_runs import make_run, published
 from pearl_bench import registry
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.check import check, remarks
-from pearl_bench.analysis.scores import PublishedError, load
+from pearl_bench.analysis.files import PublishedError
+from pearl_bench.analysis.scores import load
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.records import keys, provenance, readme, schema
 from pearl_bench.records import run_folder as record

@@ -11,7 +11,8 @@ from raw_runs import always
 
 import suites
 from pearl_bench.analysis.arms import OWN, REPORTED, Part
-from pearl_bench.analysis.scores import PublishedError, load
+from pearl_bench.analysis.files import PublishedError
+from pearl_bench.analysis.scores import load
 
 
 def published(tmp_path, *runs):
@@ -383,7 +384,8 @@ def test_no_simulator_and_no_torch_is_imported(suite):
     code = (
         "import json, sys; from pathlib import Path\n"
         "import pearl_bench.analysis.stats\n"
-        "from pearl_bench.analysis.scores import PublishedError, load\n"
+        "from pearl_bench.analysis.files import PublishedError\n"
+        "from pearl_bench.analysis.scores import load\n"
         "try: load(Path('nowhere'), sys.argv[1])\n"
         "except PublishedError as error: print(json.dumps([str(error), [m for m in "
         "('torch', 'mujoco', 'gymnasium', 'metaworld') if m in sys.modules]]))"

@@ -12,9 +12,10 @@ from raw_runs import train_small
 from pearl_bench.analysis import style
 from pearl_bench.analysis.check import check
 from pearl_bench.analysis.figures import navigation
+from pearl_bench.analysis.files import PublishedError
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.paths import load_paths
-from pearl_bench.analysis.scores import PublishedError, load
+from pearl_bench.analysis.scores import load
 from pearl_bench.records import schema
 from pearl_bench.trace import main, trace
 from suites.navigation import MAX_MOVE, ROWS

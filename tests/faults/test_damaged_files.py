@@ -14,7 +14,8 @@ from raw_runs import make_run
 from pearl_bench import registry
 from pearl_bench.analysis import tables
 from pearl_bench.analysis.check import check, remarks
-from pearl_bench.analysis.scores import PublishedError, load
+from pearl_bench.analysis.files import PublishedError
+from pearl_bench.analysis.scores import load
 from pearl_bench.config.conf import read_text
 from pearl_bench.config.errors import UserError
 from pearl_bench.records import schema

@@ -10,11 +10,11 @@ from pearl_bench.analysis.markdown import cell, plain
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.tables import levels, methods, runs, success
 from pearl_bench.analysis.tables.summary import summary
-from pearl_bench.analysis.tables.table import Table, cells_in_words, to_csv
+from pearl_bench.analysis.tables.table import PrintedTable, cells_in_words, to_csv
 from pearl_bench.records.files import write_atomic
 
 
-def tables(published: Published) -> list[Table]:
+def tables(published: Published) -> list[PrintedTable]:
     """Return all tables of a suite, with or without rows."""
     return [
         summary(published),
@@ -31,12 +31,12 @@ def tables(published: Published) -> list[Table]:
     ]
 
 
-def filled(found: Sequence[Table]) -> list[Table]:
+def filled(found: Sequence[PrintedTable]) -> list[PrintedTable]:
     """Return the tables that have a row."""
     return [table for table in found if table.rows]
 
 
-def to_markdown(published: Published, found: Sequence[Table]) -> str:
+def to_markdown(published: Published, found: Sequence[PrintedTable]) -> str:
     """Return the tables that have rows, and the notes, as one Markdown text."""
     parts = [f"# {published.suite}"]
     for table in filled(found):
@@ -54,7 +54,9 @@ def notes_in_markdown(published: Published) -> str:
     return "## Notes\n\n" + "\n".join(f"- {plain(x)}" for x in found) + "\n"
 
 
-def write(published: Published, found: Sequence[Table], folder: Path) -> list[Path]:
+def write(
+    published: Published, found: Sequence[PrintedTable], folder: Path
+) -> list[Path]:
     """Write the tables of a suite.
 
     Returns:

@@ -9,7 +9,14 @@ import numpy as np
 from pearl_bench.analysis import stats
 from pearl_bench.analysis.arms import LEVEL_IS, OWN, REPORTED, REPORTED_IS, Arm, Part
 from pearl_bench.analysis.scores import Family, Published
-from pearl_bench.analysis.tables.table import Cell, Table, cells, each, share, with_ends
+from pearl_bench.analysis.tables.table import (
+    Cell,
+    PrintedTable,
+    cells,
+    each,
+    share,
+    with_ends,
+)
 
 ABOUT = (
     f"{LEVEL_IS}; `evaluations` says how many. Mean over test tasks of {REPORTED_IS}. "
@@ -21,7 +28,7 @@ ABOUT = (
 )
 
 
-def levels(published: Published) -> Table:
+def levels(published: Published) -> PrintedTable:
     """Return a row per arm and protocol."""
     rows: list[tuple[Cell, ...]] = []
     for family, arm, part in _judged(published):
@@ -45,7 +52,7 @@ def levels(published: Published) -> Table:
                 *(*score, *(cell for of in others for cell in of)),
             )
         )
-    return Table(
+    return PrintedTable(
         "levels",
         "Level of each method at its steps",
         f"{ABOUT} {stats.METHOD}; `spread` says which.",
@@ -59,7 +66,7 @@ def levels(published: Published) -> Table:
     )
 
 
-def by_run(published: Published) -> Table:
+def by_run(published: Published) -> PrintedTable:
     """Return a row per run and protocol."""
     rows: list[tuple[Cell, ...]] = []
     for family, arm, part in _judged(published):
@@ -79,7 +86,7 @@ def by_run(published: Published) -> Table:
                     *(last, float(family.score(last)), before, last - before, first),
                 )
             )
-    return Table(
+    return PrintedTable(
         "levels-by-run",
         "Level of each run",
         f"{ABOUT} `since`: steps of the first of these evaluations.",

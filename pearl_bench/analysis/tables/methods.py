@@ -7,10 +7,16 @@ import math
 from pearl_bench.analysis import comparison, crossings, ranks, stats
 from pearl_bench.analysis.arms import LEVEL_IS
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.tables.table import Cell, Table, cells, share, with_ends
+from pearl_bench.analysis.tables.table import (
+    Cell,
+    PrintedTable,
+    cells,
+    share,
+    with_ends,
+)
 
 
-def efficiency(published: Published) -> Table:
+def efficiency(published: Published) -> PrintedTable:
     """Return a row per method and level of a baseline."""
     rows: list[tuple[Cell, ...]] = []
     for found in comparison.efficiencies(published):
@@ -27,7 +33,7 @@ def efficiency(published: Published) -> Table:
                 stats.spread(found.runs),
             )
         )
-    return Table(
+    return PrintedTable(
         "efficiency",
         "Environment steps to a baseline's level",
         "`needed`: steps that the method needs for the level that the baseline has at "
@@ -50,7 +56,7 @@ def efficiency(published: Published) -> Table:
     )
 
 
-def aggregates(published: Published) -> Table:
+def aggregates(published: Published) -> PrintedTable:
     """Return a row per label."""
     rows: list[tuple[Cell, ...]] = []
     for label in published.labels:
@@ -63,7 +69,7 @@ def aggregates(published: Published) -> Table:
         about = (label, ", ".join(scores), _per_family(runs))
         shares = share(published.shares(label))
         rows.append((*about, shares, stats.spread(runs), *numbers))
-    return Table(
+    return PrintedTable(
         "aggregates",
         "Aggregate scores",
         f"{comparison.SCORE_IS}. {LEVEL_IS}. Every family weighs the same, however "
@@ -83,7 +89,7 @@ def aggregates(published: Published) -> Table:
     )
 
 
-def improvements(published: Published) -> Table:
+def improvements(published: Published) -> PrintedTable:
     """Return a row per pair, protocol and family, and one of all families."""
     rows: list[tuple[Cell, ...]] = []
     for pair in comparison.improvements(published):
@@ -97,7 +103,7 @@ def improvements(published: Published) -> Table:
                 *(pair.found.probability, pair.found.p),
             )
         )
-    return Table(
+    return PrintedTable(
         "improvement",
         "Probability of improvement",
         "That a run of the method ends above one of the baseline with the same budget, "
@@ -113,9 +119,9 @@ def improvements(published: Published) -> Table:
     )
 
 
-def areas(published: Published) -> Table:
+def areas(published: Published) -> PrintedTable:
     """Return a row per family, steps and method."""
-    return Table(
+    return PrintedTable(
         "area",
         "Area under the sample-efficiency curve",
         f"Mean score over the first so many environment steps. {comparison.SCORE_IS}. "
@@ -133,7 +139,7 @@ def areas(published: Published) -> Table:
     )
 
 
-def scores(published: Published) -> Table:
+def scores(published: Published) -> PrintedTable:
     """Return what scores of 0 and 1 are, a row per family that has runs."""
     rows: list[tuple[Cell, ...]] = []
     for family in published.families:
@@ -145,7 +151,7 @@ def scores(published: Published) -> Table:
             of = family.row.score
             ends = (of.low, of.high, of.low_is, of.high_is)
         rows.append((family.name, family.measure, *ends))
-    return Table(
+    return PrintedTable(
         "scores",
         "What scores of 0 and 1 are",
         "Scores are linear between and beyond these; they only put families side by "

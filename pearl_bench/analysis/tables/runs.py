@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.tables.table import Table
+from pearl_bench.analysis.tables.table import PrintedTable
 
 KEYS = (
     *("steps", "status", "training_hours", "commit", "dirty", "device"),
@@ -12,9 +12,9 @@ KEYS = (
 """Columns of runs.csv that are shown."""
 
 
-def provenance(published: Published) -> Table:
+def provenance(published: Published) -> PrintedTable:
     """Return a row per run."""
-    return Table(
+    return PrintedTable(
         "provenance",
         "Provenance",
         "One row per run; `results/README.md` explains the columns.",

@@ -10,7 +10,13 @@ from pearl_bench.analysis import metaworld, stats
 from pearl_bench.analysis.arms import LEVEL_IS, OWN, REPORTED, REPORTED_IS, Arm
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.stats import Estimate
-from pearl_bench.analysis.tables.table import Cell, Table, cells, share, with_ends
+from pearl_bench.analysis.tables.table import (
+    Cell,
+    PrintedTable,
+    cells,
+    share,
+    with_ends,
+)
 
 WILSON = (
     "Wilson interval over goals, as if the goals had been drawn at random from all of "
@@ -18,7 +24,7 @@ WILSON = (
 )
 
 
-def success(published: Published) -> Table:
+def success(published: Published) -> PrintedTable:
     """Return a row per method and source."""
     rows: list[tuple[Cell, ...]] = []
     for row in metaworld.successes(published):
@@ -32,7 +38,7 @@ def success(published: Published) -> Table:
             )
         source = (row.family, row.method, row.source)
         rows.append((*source, *about, *cells(row.train), *cells(row.test)))
-    return Table(
+    return PrintedTable(
         "success",
         "Success on training and test tasks",
         "In percent. Ours: mean over the test episodes of the suite's protocol, or "
@@ -48,7 +54,7 @@ def success(published: Published) -> Table:
     )
 
 
-def groups(published: Published) -> Table:
+def groups(published: Published) -> PrintedTable:
     """Return classes of tasks, and training tasks, where the suite tests them."""
     rows: list[tuple[Cell, ...]] = []
     for family in published.families:
@@ -65,7 +71,7 @@ def groups(published: Published) -> Table:
                         *(*cells(found), spread),
                     )
                 )
-    return Table(
+    return PrintedTable(
         "groups",
         "Classes of tasks and training tasks",
         f"Levels of {REPORTED_IS}. {LEVEL_IS}. {stats.METHOD}; of success "

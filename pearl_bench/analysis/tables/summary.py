@@ -10,10 +10,10 @@ from pearl_bench.analysis.arms import LEVEL_IS, REPORTED, Arm
 from pearl_bench.analysis.comparison import Efficiency
 from pearl_bench.analysis.looks import method_name
 from pearl_bench.analysis.scores import Family, Published
-from pearl_bench.analysis.tables.table import Cell, Table, each, in_words
+from pearl_bench.analysis.tables.table import Cell, PrintedTable, each, in_words
 
 
-def summary(published: Published) -> Table:
+def summary(published: Published) -> PrintedTable:
     """Return a row per family of the suite, with or without runs."""
     reference = published.reference
     baselines = [name for name in _learners(published) if name != reference]
@@ -27,7 +27,7 @@ def summary(published: Published) -> Table:
     for baseline in baselines:
         other = method_name(published, baseline)
         columns += [other, f"{name} needs for {other}'s", f"{other} ratio"]
-    return Table(
+    return PrintedTable(
         "summary",
         "Summary",
         "Level of each method (each run in brackets) at its steps and their share of "

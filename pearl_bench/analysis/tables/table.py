@@ -21,7 +21,7 @@ Cell = str | float | int | Bound
 """NaN is an empty cell."""
 
 
-class Table(NamedTuple):
+class PrintedTable(NamedTuple):
     """A table; a number with a range or interval has it in the two columns after it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Table(NamedTuple):
     rows: list[tuple[Cell, ...]]
 
 
-def to_csv(table: Table) -> str:
+def to_csv(table: PrintedTable) -> str:
     """Return a table as CSV; numbers have nine significant digits."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -48,7 +48,7 @@ def to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def cells_in_words(table: Table) -> Iterator[list[str]]:
+def cells_in_words(table: PrintedTable) -> Iterator[list[str]]:
     """Yield the header and the rows for people: few digits, ends in brackets."""
     shown = [i for i, name in enumerate(table.columns) if not _is_end(name)]
     yield [table.columns[i].replace("_", " ") for i in shown]

@@ -34,7 +34,6 @@ from pearl_bench.records.table import Row, Table, same_cells
 
 CURVE_COLUMNS = schema.CURVES.names
 RUN_COLUMNS = schema.RUNS.names
-RUNS = "runs.csv"
 LOCK = ".lock"
 
 _REMEDY = "Restore the file (git has it), or move it away."
@@ -157,7 +156,9 @@ class _Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runs = {row["run"]: row for row in read_rows(schema.RUNS, folder / RUNS)}
+        self.runs = {
+            row["run"]: row for row in read_rows(schema.RUNS, folder / schema.RUNS_FILE)
+        }
         self._learners: dict[str, _OfLearner] = {}
 
     def of(self, learner: str) -> _OfLearner:
@@ -179,7 +180,7 @@ class _Files:
                 found[path] = schema.LATE.to_csv(late)
         # Last, so that a run it calls done has its whole curve published.
         runs = sorted(self.runs.values(), key=run_order)
-        found[self.folder / RUNS] = schema.RUNS.to_csv(runs)
+        found[self.folder / schema.RUNS_FILE] = schema.RUNS.to_csv(runs)
         return [path for path, data in found.items() if write_atomic(path, data)]
 
 
