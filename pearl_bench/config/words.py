@@ -14,6 +14,7 @@ import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar
@@ -208,8 +209,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"; known are: {', '.join(known)}"
 
 
+@cache
 def types_of(cls: type) -> dict[str, Any]:
-    """Return the type of each field of a dataclass."""
+    """Return the type of each field of a dataclass; not to be written to."""
     return typing.get_type_hints(cls)
 
 

@@ -66,21 +66,28 @@ def plan(bench: BenchConfig) -> list[Run]:
         ConfigError: a folder holds another run than the one asked for, or the device
             is not there, or a run does not fit this machine's memory.
     """
+    keeps_threads = bench.threads is None and bench.engine == "local"
+    most_threads = available_cores() if keeps_threads else None
+    families = [registry.family(bench.suite, name) for name in bench.families]
     runs = [
         _look_up(
             replace(run, seed=seed),
             Path(bench.out).expanduser(),
+            fingerprint,
             keep_repetitions=bench.meta_test.repetitions is None,
-            keep_threads=bench.threads is None and bench.engine == "local",
+            most_threads=most_threads,
         )
-        for family in bench.families
+        for family in families
+        for fingerprint in [family.fingerprint()]
         for learner in bench.learners
-        if not registry.why_not(
-            learner, bench.suite, registry.family(bench.suite, family)
-        )
+        if not registry.why_not(learner, bench.suite, family)
         for run in [
             configuration.run_config(
-                bench, family, learner, bench.seeds[0], threads=bench.threads or 1
+                bench,
+                family.name,
+                learner,
+                bench.seeds[0],
+                threads=bench.threads or 1,
             )
         ]
         for seed in bench.seeds
@@ -224,12 +231,24 @@ def _torch_knows_no_gpu() -> bool:
 
 
 def _look_up(
-    wanted: RunConfig, out: Path, *, keep_repetitions: bool, keep_threads: bool
+    wanted: RunConfig,
+    out: Path,
+    fingerprint: str,
+    *,
+    keep_repetitions: bool,
+    most_threads: int | None,
 ) -> Run:
     """Look a run up in the store; keep what it was begun with, where that is asked.
 
     The repetitions are part of what it is. Its threads are not, but where many add up
     one sum they change how it is rounded, and what comes after is another run's.
+
+    Args:
+        wanted: the run.
+        out: the store.
+        fingerprint: of the family's tasks.
+        keep_repetitions: those that it was begun with.
+        most_threads: of those that it was begun with; None to have other ones.
     """
     folder = out.joinpath(
         wanted.suite, wanted.family, wanted.learner, f"seed={wanted.seed}"
@@ -242,23 +261,22 @@ def _look_up(
             meta_test = replace(wanted.meta_test, repetitions=kept)
             wanted = replace(wanted, meta_test=meta_test)
         threads = there.get("threads")
-        if keep_threads and isinstance(threads, int):
-            threads = max(1, min(threads, available_cores()))
+        if most_threads is not None and isinstance(threads, int):
+            threads = max(1, min(threads, most_threads))
             wanted = replace(wanted, threads=threads)
-        _check_same(wanted, folder, there)
+        _check_same(wanted, folder, there, fingerprint)
     state = found.state
     if state == "done" and found.env_steps < wanted.steps:
         state = "begun"
     return Run(wanted, folder, state, found.env_steps)
 
 
-def _check_same(wanted: RunConfig, folder: Path, there: Mapping[str, Any]) -> None:
+def _check_same(
+    wanted: RunConfig, folder: Path, there: Mapping[str, Any], fingerprint: str
+) -> None:
     """Refuse to continue a run as another one."""
     changed = configuration.differences(there, wanted)
-    tasks = (
-        record.read_run(folder)["fingerprint"],
-        registry.family(wanted.suite, wanted.family).fingerprint(),
-    )
+    tasks = record.read_run(folder)["fingerprint"], fingerprint
     if tasks[0] != tasks[1]:
         changed["fingerprint of the tasks"] = tasks
     if changed:

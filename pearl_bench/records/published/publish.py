@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pearl_bench.records import schema
 from pearl_bench.records.files import locked, make_folder, write_atomic
+from pearl_bench.records.published import unchanged
 from pearl_bench.records.published.curves import (
     OF_A_SESSION,
     Curve,
@@ -66,6 +67,15 @@ def publish(
     target = results / suite
     make_folder(target)
     with locked(target / LOCK):
+        raw = unchanged.raw_digest(folders)
+        if unchanged.is_unchanged(target, raw):
+            return []
+        said: list[str] = []
+
+        def tell(line: str) -> None:
+            said.append(line)
+            say(line)
+
         files = _Files(target)
         seen: dict[str, Path] = {}
         for folder in folders:
@@ -77,8 +87,11 @@ def publish(
                     "Move one of them away."
                 )
             seen[run["run"]] = folder
-            _take(files, folder, run, say)
-        return files.write()
+            _take(files, folder, run, tell)
+        changed = files.write()
+        if not said:  # what was left out is said each time
+            unchanged.note(target, raw)
+        return changed
 
 
 def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> None:
