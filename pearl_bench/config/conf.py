@@ -14,6 +14,8 @@ from pearl_bench.config.types import Budget, ConfigError
 from pearl_bench.config.words import suggest, types_of
 from suites.base import Suite
 
+BENEATH: dict[Budget, tuple[Budget, ...]] = {"quick": ("lean",)}
+"""Budgets between paper, on which all stand, and another."""
 Conf = dict[str, dict[str, dict[str, Any]]]
 """Budget, then entry (a family, a suite or ``*``), then key."""
 
@@ -23,12 +25,12 @@ def settings_of(
 ) -> dict[str, Any]:
     """Merge the entries of ``conf/<learner>.yaml`` that concern a family.
 
-    They are ``*``, then the suite's, then the family's, of the budget paper and then of
-    the one asked for.
+    They are ``*``, then the suite's, then the family's, of the budget paper, then of
+    lean where quick is asked for, which is its first part, and then of that asked for.
     """
     conf = conf_of(learner, registry.suite(suite))
     merged: dict[str, Any] = {}
-    for name in dict.fromkeys(["paper", budget]):
+    for name in dict.fromkeys(["paper", *BENEATH.get(budget, ()), budget]):
         entries = conf.get(name, {})
         for entry in dict.fromkeys(["*", suite, family]):
             merged |= entries.get(entry, {})

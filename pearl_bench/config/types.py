@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pearl_bench import registry
 from pearl_bench.config.errors import UserError
 
-Budget = Literal["smoke", "regress", "quick", "paper"]
+Budget = Literal["smoke", "regress", "quick", "lean", "paper"]
 
 Device = Literal["auto", "cpu", "cuda"]
 

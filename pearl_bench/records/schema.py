@@ -196,7 +196,7 @@ RUNS = Table(
         SEED,
         Column(
             "budget",
-            choice("smoke", "regress", "quick", "paper"),
+            choice("smoke", "regress", "quick", "lean", "paper"),
             "",
             "which settings of `pearl_bench/conf/` it ran with",
         ),

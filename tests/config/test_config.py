@@ -227,6 +227,7 @@ class TestConf:
         assert message in str(error.value)
 
 
+SIX = [row.name for row in registry.suite("locomotion").families]
 FAMILIES = [
     (suite, family.name)
     for suite in registry.suite_names()
@@ -234,7 +235,7 @@ FAMILIES = [
 ]
 
 
-@pytest.mark.parametrize("budget", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize("budget", ["smoke", "quick", "lean", "paper"])
 @pytest.mark.parametrize("suite", registry.suite_names())
 @pytest.mark.parametrize("learner", registry.learner_names())
 def test_every_family_has_settings_in_every_budget(suite, learner, budget):
@@ -243,6 +244,33 @@ def test_every_family_has_settings_in_every_budget(suite, learner, budget):
     for family in names:
         run = run_config(bench, family, learner, 0, threads=1)
         assert 0 < run.eval_every <= run.steps
+
+
+@pytest.mark.parametrize("family", SIX)
+@pytest.mark.parametrize("learner", registry.learner_names())
+def test_steps_carry_a_quick_run_on_to_a_lean_one(learner, family):
+    """The first is a beginning of the second: equal but for the steps."""
+
+    def run_of(budget):
+        bench = load(["suite=locomotion", f"budget={budget}", f"families={family}"])
+        return run_config(bench, family, learner, 0, threads=1)
+
+    quick, lean = run_of("quick"), run_of("lean")
+    assert (quick.config, quick.eval_every) == (lean.config, lean.eval_every)
+    assert quick.steps < lean.steps
+
+
+@pytest.mark.parametrize("family", SIX)
+def test_lean_spends_the_same_arithmetic_on_every_family(family):
+    """About 1,024 transitions and as many rows of context, a step per ten steps."""
+    bench = load(["suite=locomotion", "budget=lean", f"families={family}"])
+    pearl = run_config(bench, family, "pearl", 0, threads=1).config
+    collected = pearl.tasks_per_iteration * (
+        pearl.prior_steps + pearl.posterior_steps + pearl.extra_posterior_steps
+    )
+    assert pearl.updates_per_iteration * 10 == collected
+    assert 1000 <= pearl.meta_batch * pearl.batch_size <= 1024
+    assert pearl.context_size == pearl.batch_size
 
 
 def test_conf_names_no_family_that_does_not_exist():
