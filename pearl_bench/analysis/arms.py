@@ -241,6 +241,11 @@ class Arm:
         """Of the tasks."""
         return self.runs[0].row["fingerprint"]
 
+    @property
+    def bounds(self) -> bool:
+        """Whether the task is told or kept from it, and nothing else is changed."""
+        return len(self.changed) == 1 and SAID.keys() >= set(self.changed.items())
+
     def having(self, part: Part) -> list[RunCurve]:
         """Return the runs that were evaluated on a part."""
         return [run for run in self.runs if run.points.get(part)]

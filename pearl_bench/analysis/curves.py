@@ -57,7 +57,7 @@ def learning_curves(
         columns: panels side by side.
     """
     families = [family for family in published.families if family.headline]
-    arms = [arm for family in families for arm in family.headline]
+    arms = [arm for family in families for arm in (*family.headline, *family.bounds)]
     if not families or (own and not any(arm.having(OWN) for arm in arms)):
         return None
     called, seen = names(published, arms), looks(published, arms)
@@ -74,6 +74,9 @@ def learning_curves(
         first, last = limits(published, config, family, log=log)
         style.step_axis(ax, first, last, panels.ticks, log=log)
         quoted += _quote(ax, panels, published, family)
+        for arm in published.in_order(family.bounds):
+            look, name = seen[arm.label], called[arm.label]
+            draw_arm(ax, panels, arm, family.measure, look, name)
         for arm in published.in_order(family.headline):
             part = OWN if own and arm.having(OWN) else REPORTED
             look, name = seen[arm.label], called[arm.label]
@@ -183,6 +186,11 @@ def _about(
     if not log and published.reference in learners:
         compared = method_name(published, published.reference)
         about.append(f"Axes end where {compared} does.")
+    if any(family.bounds for family in families):
+        about.append(
+            "Thin: told the task's parameters in place of z, and told nothing. Between "
+            "them lies what inference can gain."
+        )
     if levels:
         about.append(
             "Of a method that went on longer a dashed line shows the level at the step "

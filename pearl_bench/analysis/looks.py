@@ -16,8 +16,8 @@ YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 """Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de)."""
 GREY, DARK_GREY = "0.55", "0.35"
 """Of other people's curves, and of other people's numbers and small print."""
-THIN, THICK = 1.1, 1.7
-"""Points, of a line and of the reference's."""
+HAIR, THIN, THICK = 0.7, 1.1, 1.7
+"""Points, of a line that bounds others, of any other, and of the reference's."""
 DASHES = ("-", (0, (5, 1.2, 1, 1.2)), (0, (2, 1)), (0, (7, 1.2, 1, 1.2, 1, 1.2)))
 """Of several arms of one method in one figure."""
 
@@ -77,18 +77,21 @@ def of_method(learner: str, strangers: Sequence[str] = ()) -> Look:
 def looks(published: Published, arms: Iterable[Arm]) -> dict[str, Look]:
     """Return the look of every label that a figure shows.
 
-    The method that is compared is thick. Arms of one method differ in their dashes.
+    The method that is compared is thick, and thin where it is told the task or is not
+    told it. Arms of one method differ in their dashes.
     """
-    learners = {arm.label: arm.learner for arm in arms}
+    of_label = {arm.label: arm for arm in arms}
     strangers = sorted({a.learner for a in published.arms} - KNOWN.keys())
     found: dict[str, Look] = {}
     before = Counter[str]()
-    for rank, label in enumerate(x for x in published.labels if x in learners):
-        learner = learners[label]
+    for rank, label in enumerate(x for x in published.labels if x in of_label):
+        learner = of_label[label].learner
         look = replace(of_method(learner, strangers), rank=rank)
         if before[learner]:
             look = replace(look, dashes=DASHES[before[learner] % len(DASHES)])
-        if learner == published.reference:
+        if of_label[label].bounds:
+            look = replace(look, width=HAIR)
+        elif learner == published.reference:
             look = replace(look, width=THICK)
         before[learner] += 1
         found[label] = look

@@ -76,6 +76,18 @@ class Family:
                 chosen[key] = arm
         return tuple(chosen.values())
 
+    @property
+    def bounds(self) -> tuple[Arm, ...]:
+        """What bounds the headline's methods: the same told the task, and not told."""
+        alike = {(a.learner, a.budget, a.source, a.fingerprint) for a in self.headline}
+        return tuple(
+            arm
+            for arm in self.arms
+            if arm.bounds
+            and (arm.learner, arm.budget, arm.source, arm.fingerprint) in alike
+            and arm.having(REPORTED)
+        )
+
     def score(self, values: np.ndarray | float) -> np.ndarray:
         """Normalise values by the family's fixed range; a success is its own score."""
         values = np.asarray(values, float)

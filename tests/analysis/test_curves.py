@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_up import draw, drawn, published, run_of, seeds
 
-from pearl_bench.analysis import report
+from pearl_bench.analysis import looks, report
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.reference import load_reference
 
@@ -123,6 +123,29 @@ def test_own_exploration_is_a_figure_of_its_own():
         bold = [x for x in lines_of(ax, "#009E73") if x.get_linewidth() > 1]
         assert {line.get_linestyle() for line in bold} == styles
     assert drawn(published(*seeds(2)), "learning-curves-own") is None
+
+
+def test_the_task_told_and_not_told_bound_the_curve_of_the_method():
+    told, kept = ({"inference": to} for to in ("oracle", "none"))
+    found = published(
+        *seeds(3),
+        *seeds(1, settings=told),
+        *seeds(1, settings=kept),
+        *seeds(1, settings=told | {"latent_dim": 7}),  # another method
+        *seeds(1, settings=told, budget="quick"),  # of another length
+    )
+    sheet = draw(found)
+    (ax,) = sheet.figure.axes
+    assert set(sheet.called.values()) == {
+        "PEARL",
+        "PEARL, task told",
+        "PEARL, task not told",
+    }
+    mine = [x for x in lines_of(ax, "#0072B2") if len(x_of(x)) > 2]
+    assert {x.get_linewidth() for x in mine} >= {looks.HAIR, looks.THICK}
+    assert "n = 3" in [text.get_text() for text in ax.texts]
+    assert "told the task's parameters" in about(sheet)
+    assert "told the task" not in about(draw(published(*seeds(3))))
 
 
 def test_other_arms_have_a_figure_of_their_own():

@@ -59,10 +59,11 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
 def _arms(family: Family, learner: str) -> list[Arm]:
     """Return a method's arms, that of the learning curves first, without ablations."""
     first = [arm for arm in family.headline if arm.learner == learner]
+    drawn = (*first, *family.bounds)
     rest = [
         arm
         for arm in family.arms
-        if arm.learner == learner and arm not in first and not ablations.of(arm)
+        if arm.learner == learner and arm not in drawn and not ablations.of(arm)
     ]
     return [*first, *rest]
 
