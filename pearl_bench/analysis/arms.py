@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -108,12 +109,35 @@ class Matched(NamedTuple):
     left_out: tuple[int, ...]
 
 
+class Place(NamedTuple):
+    """Where a run is published.
+
+    Attributes:
+        file: the CSV file of its curve; ``runs.csv`` stands beside it.
+        first: line of the curve's first row.
+        last: line of its last row.
+        described: line of ``runs.csv`` that describes the run.
+    """
+
+    file: Path
+    first: int
+    last: int
+    described: int
+
+
 @dataclass(frozen=True)
 class RunCurve:
-    """One run: its row of runs.csv and its points by part, in order of steps."""
+    """One run: its row of runs.csv and its points by part, in order of steps.
+
+    Attributes:
+        row: cells by column.
+        points: what was evaluated.
+        place: where it was read, None if it was not.
+    """
 
     row: Row
     points: Mapping[Part, Sequence[Point]]
+    place: Place | None = None
 
     @property
     def seed(self) -> int:

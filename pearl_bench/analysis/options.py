@@ -24,7 +24,8 @@ class AnalysisConfig:
             with averages of its own.
         out: where figures/, tables/ and report.html go: results/<suite> of the first
             folder, and custom/ in it where any word below is given.
-        html: write report.html as well, one page that needs no network.
+        html: write report.html as well, one page that needs no network; it shows
+            clips/<family>.mp4 or .gif where they lie beside the curves.
         families: some of the suite's families; all if empty.
         learners: some of the methods; all if empty.
         runs: some of the runs, by their names in runs.csv or how these begin; all if

@@ -42,7 +42,8 @@ def write(config: AnalysisConfig) -> list[Path]:
     changed += tables.write(published, found, folder / TABLES)
     if config.html:
         with style.taste(config):
-            text = page.page(published, sheets, found)
+            shown = page.with_narrow(published, config, sheets)
+            text = page.page(published, shown, found, folder)
         if write_atomic(folder / PAGE, text.encode()):
             changed.append(folder / PAGE)
     return changed

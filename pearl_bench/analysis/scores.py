@@ -15,6 +15,7 @@ from pearl_bench.analysis.arms import (
     Arm,
     Measure,
     Part,
+    Place,
     Point,
     RunCurve,
     group,
@@ -214,7 +215,13 @@ def load(results: Path, suite: str) -> Published:
                 f"{', '.join(curves)}."
             )
         ordered = {part: sorted(found) for part, found in parts.items()}
-        curves[family].append(RunCurve(runs[name], ordered))
+        rows_of = [line.number for line in lines[name]]
+        place = Place(
+            folder / f"{runs[name]['learner']}.csv",
+            *(min(rows_of), max(rows_of)),
+            described[name].number,
+        )
+        curves[family].append(RunCurve(runs[name], ordered, place))
     families = (
         Family(row, _measure(of_family), tuple(group(suite, of_family)))
         for row in rows

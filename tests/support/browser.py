@@ -25,6 +25,28 @@ from PySide6.QtWidgets import QApplication
 PROBE = """
 (() => {
   const images = [...document.images];
+  const link = document.querySelector(".sortable a");
+  const folded = document.querySelector(link.getAttribute("href")).closest("details");
+  const before = folded.open;
+  link.click();
+  const after = folded.open;
+  document.querySelectorAll("details").forEach(details => details.open = true);
+  const value = ({dataset, textContent}) =>
+    "number" in dataset ? Number(dataset.number) : textContent;
+  const values = (table, i) =>
+    [...table.tBodies[0].rows].map(row => value(row.cells[i]));
+  const tables = [...document.querySelectorAll("table.sortable")];
+  const sorted = tables.map(table => [...table.tHead.rows[0].cells].map((head, i) => {
+    const button = head.querySelector("button");
+    button.focus();
+    const reached = document.activeElement === button;
+    const found = [values(table, i)];
+    for (const _ of "123") {
+      button.click();
+      found.push(values(table, i));
+    }
+    return [reached, ...found];
+  }));
   return JSON.stringify({
     width: window.innerWidth,
     content: document.documentElement.scrollWidth,
@@ -35,9 +57,12 @@ PROBE = """
     small: images.filter(i => i.getBoundingClientRect().width < 320).length,
     targets: [...document.querySelectorAll("nav a")]
       .filter(a => !document.querySelector(a.getAttribute("href"))).length,
+    sorted: sorted,
+    unfolded: [before, after],
   });
 })()
 """
+"""Follows a run's link, unfolds all, presses each header thrice; measures the page."""
 
 
 class Requests(QWebEngineUrlRequestInterceptor):

@@ -48,9 +48,14 @@ def to_csv(table: PrintedTable) -> str:
     return text.getvalue()
 
 
+def shown_columns(table: PrintedTable) -> list[int]:
+    """Return the columns that people are shown: not those of ends."""
+    return [i for i, name in enumerate(table.columns) if not _is_end(name)]
+
+
 def cells_in_words(table: PrintedTable) -> Iterator[list[str]]:
     """Yield the header and the rows for people: few digits, ends in brackets."""
-    shown = [i for i, name in enumerate(table.columns) if not _is_end(name)]
+    shown = shown_columns(table)
     yield [table.columns[i].replace("_", " ") for i in shown]
     for row in table.rows:
         cells = []
