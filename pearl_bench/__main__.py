@@ -39,6 +39,9 @@ DOORS = {
     "ls": Door("pearl_bench.ls", "list suites, families, learners and budgets"),
     "clip": Door("pearl_bench.clip", "film a trained method adapting"),
     "trace": Door("pearl_bench.trace", "record how PEARL explores the plane"),
+    "reproduce": Door(
+        "pearl_bench.reproduce", "train a published run again and compare the curves"
+    ),
     "regress": Door("pearl_bench.regress", "tell whether a method has got worse"),
     "bench": Door("pearl_bench.bench", "measure this machine against its own limits"),
 }

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +27,7 @@ from pearl_bench.execution.console import Board
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
-from pearl_bench.records.files import write_atomic
+from pearl_bench.records.files import kept_or_temporary, write_atomic
 from pearl_bench.records.provenance import provenance
 from pearl_bench.records.published.publish import publish
 from pearl_bench.records.run_folder import RUN, read_run
@@ -192,7 +190,7 @@ def _regress(words: Sequence[str]) -> int:
     place = Path(wanted.reference).expanduser()
     families = wanted.families or FAMILIES
     suites = dict.fromkeys(FAMILIES[family] for family in families)
-    with _folder(wanted.out) as out:
+    with kept_or_temporary(wanted.out, "regress") as out:
         benches = [_bench(wanted, suite, families, out) for suite in suites]
         runs = _plan(benches, out)
         reference = [] if wanted.update else _reference(place, benches)
@@ -219,15 +217,6 @@ def _regress(words: Sequence[str]) -> int:
             publish(out, out / PUBLISHED, suite, board.say)
             current += _arms(out / PUBLISHED, suite)
     return _report([*compare(reference, current)], board)
-
-
-@contextmanager
-def _folder(out: str | None) -> Iterator[Path]:
-    if out is not None:
-        yield Path(out).expanduser()
-    else:
-        with TemporaryDirectory(prefix="pearl_bench-regress-") as folder:
-            yield Path(folder)
 
 
 def _bench(

@@ -70,7 +70,7 @@ def plan(bench: BenchConfig) -> list[Run]:
     most_threads = available_cores() if keeps_threads else None
     families = [registry.family(bench.suite, name) for name in bench.families]
     runs = [
-        _look_up(
+        look_up(
             replace(run, seed=seed),
             Path(bench.out).expanduser(),
             fingerprint,
@@ -230,7 +230,7 @@ def _torch_knows_no_gpu() -> bool:
         return False
 
 
-def _look_up(
+def look_up(
     wanted: RunConfig,
     out: Path,
     fingerprint: str,
@@ -249,6 +249,9 @@ def _look_up(
         fingerprint: of the family's tasks.
         keep_repetitions: those that it was begun with.
         most_threads: of those that it was begun with; None to have other ones.
+
+    Raises:
+        ConfigError: its folder holds another run.
     """
     folder = out.joinpath(
         wanted.suite, wanted.family, wanted.learner, f"seed={wanted.seed}"

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, NoReturn, TextIO
 
 from pearl_bench.config.errors import UserError, in_words
@@ -147,6 +148,21 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         refuse(path, error, "made a folder")
+
+
+@contextmanager
+def kept_or_temporary(folder: str | None, purpose: str) -> Iterator[Path]:
+    """Yield a folder that a user names, or one that goes when the block ends.
+
+    Args:
+        folder: the user's word; a temporary folder if None.
+        purpose: part of that one's name.
+    """
+    if folder is not None:
+        yield Path(folder).expanduser()
+    else:
+        with TemporaryDirectory(prefix=f"pearl_bench-{purpose}-") as temporary:
+            yield Path(temporary)
 
 
 def open_own(path: Path, flags: int) -> int:

@@ -1,0 +1,206 @@
+"""Published runs trained again: equal, different at a place, or not to be had."""
+
+import csv
+import hashlib
+
+import pytest
+from raw_runs import make_run, train_small
+
+from pearl_bench import registry
+from pearl_bench.records import schema
+from pearl_bench.records.published.curves import digest
+from pearl_bench.records.published.publish import publish
+from pearl_bench.reproduce import differences, find, main, run_of
+
+WORDS = [
+    *("suite=navigation", "families=point-robot", "learners=rl2", "budget=smoke"),
+    *("steps=3000", "rl2.hidden_size=8"),
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Results with one short run, evaluated three times."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    train_small(folder / "raw", *WORDS)
+    publish(folder / "raw", folder / "results", "navigation", lambda _: None)
+    return folder / "results"
+
+
+@pytest.fixture
+def results(trained, tmp_path):
+    """A copy of them that a test may change."""
+    folder = tmp_path / "results" / "navigation"
+    folder.mkdir(parents=True)
+    for path in (trained / "navigation").glob("*.csv"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return tmp_path / "results"
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(results, *, row=None, curve=None):
+    """Change the run's row, or its curve, as an edited or older file would have it."""
+    folder = results / "navigation"
+    (run,), points = rows_of(folder / "runs.csv"), rows_of(folder / "rl2.csv")
+    points = curve(points) if curve else points
+    run |= (row or {}) | {"curve": digest(points)}
+    (folder / "runs.csv").write_bytes(schema.RUNS.to_csv([run]))
+    (folder / "rl2.csv").write_bytes(schema.CURVES.to_csv(points))
+
+
+def name_of(results):
+    return rows_of(results / "navigation" / "runs.csv")[0]["run"]
+
+
+def reproduce(results, *words):
+    return main([f"run={name_of(results)}", f"results={results}", *words])
+
+
+def contents(folder):
+    return {
+        path: hashlib.sha256(path.read_bytes()).digest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_the_first_evaluation_is_equal_to_the_bit(results, capsys):
+    before = contents(results)
+    assert reproduce(results) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "equal to the bit: 6 rows of 1 evaluation up to" in out
+    assert contents(results) == before
+
+
+def test_all_evaluations_and_another_place(results, tmp_path, capsys):
+    assert reproduce(results, "steps=1000000", f"out={tmp_path / 'out'}") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "equal to the bit: 18 rows of 3 evaluations up to" in out
+    # the same line again finds it done
+    assert reproduce(results, "steps=1000000", f"out={tmp_path / 'out'}") == 0
+    assert "updates" not in capsys.readouterr().out
+
+
+def test_a_changed_value_is_found_at_its_place(results, capsys):
+    def changed(points):
+        last = points[-1]
+        return [*points[:-1], last | {"return": "-1.5"}]
+
+    steps, protocol, episode = (
+        rows_of(results / "navigation" / "rl2.csv")[-1][key]
+        for key in ("env_steps", "protocol", "episode")
+    )
+    write(results, row={"commit": "b" * 40, "threads": "2; 1"}, curve=changed)
+    assert reproduce(results, "steps=1000000", "threads=1") == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "different: 1 cell in 18 rows of 3 evaluations" in out
+    assert (
+        f"the first is return at {steps} steps, {protocol} test all, episode "
+        f"{episode}: -1.5 published, "
+    ) in out
+    assert f"at {steps} steps returns are up to" in out
+    assert f"commit: {'b' * 40} then," in out
+    assert "it ran in 1 sessions that differ in threads; the first one's count" in out
+    assert "threads: 2; 1 then, 2 now" in out
+
+
+def test_a_row_of_an_older_version(results, capsys):
+    """Once each task, no episode 0, and nothing recorded of threads and processor."""
+    unknown = dict.fromkeys(("threads", "cpu_flags", "repetitions"), "")
+    write(
+        results,
+        row=unknown,
+        curve=lambda points: [row for row in points if row["episode"] != "0"],
+    )
+    assert reproduce(results) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "does not say on how many threads it ran: threads=1 is taken" in out
+    assert "does not say which instruction sets its processor had" in out
+    assert "each task once, without an episode 0" in out
+    assert "equal to the bit: 5 rows" in out
+    assert "threads: not recorded then, 1 now" in out
+
+
+def test_settings_that_there_were_not_yet_are_said(results):
+    (run,) = rows_of(results / "navigation" / "runs.csv")
+    settings = '{"episodes": 2, "hidden_size": 8}'
+    write(results, row={"settings": settings})
+    found = find(results, run["run"])
+    again = run_of(found, steps=None, threads=1)
+    assert (again.config.hidden_size, again.config.epochs) == (8, 5)
+    assert again.steps == found.evaluations[0]
+
+
+def test_only_the_goals_that_were_tested(tmp_path):
+    make_run(tmp_path / "raw", suite="ml1", family="reach", success=lambda _: 1)
+    publish(tmp_path / "raw", tmp_path / "results", "ml1", lambda _: None)
+    (row,) = rows_of(tmp_path / "results" / "ml1" / "runs.csv")
+    made_up = registry.family("ml1", "reach")
+    episodes = {
+        key: str(getattr(made_up.meta_test, key))
+        for key in ("exploration_episodes", "test_episodes")
+    }
+    row |= episodes | {"fingerprint": made_up.fingerprint(), "test_tasks": "7"}
+    row |= {"settings": "{}"}
+    (tmp_path / "results" / "ml1" / "runs.csv").write_bytes(schema.RUNS.to_csv([row]))
+    found = find(tmp_path / "results", row["run"])
+    assert run_of(found, steps=None, threads=1).meta_test.goals == 7
+
+
+@pytest.mark.parametrize(
+    ("row", "words", "said"),
+    [
+        ({}, ["steps=10"], "steps=10: the first evaluation of point-robot rl2 seed 0"),
+        ({}, ["threads=0"], "threads=0: it must be positive"),
+        ({"fingerprint": "0" * 16}, [], "was trained on other tasks"),
+        ({"exploration_episodes": "7"}, [], "was meta-tested by 7 exploration and 1"),
+        ({"test_tasks": "999"}, [], "meta-tested on 999 tasks, and no choice of"),
+        (
+            {"settings": '{"hiden_size": 8}'},
+            [],
+            "has settings that rl2 no longer has: hiden_size",
+        ),
+        ({"device": "cuda"}, [], "finds no CUDA device"),
+    ],
+)
+def test_what_cannot_be_had_again_is_said(results, row, words, said, capsys):
+    write(results, row=row)
+    assert reproduce(results, *words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_other_runs_folders_and_names_are_refused(results, tmp_path, capsys):
+    place = f"results={results}"
+    name = name_of(results)
+    for words, said in [
+        (["run=r000000000000", place], "run=r000000000000 is not in"),
+        ([f"run={name}", f"results={tmp_path / 'none'}"], "has no published runs"),
+        ([f"run={name}", place, f"out={results / 'raw'}"], "lies within"),
+    ]:
+        assert main(words) == 2
+        assert said in capsys.readouterr().err
+    train_small(tmp_path / "out", *WORDS, "rl2.epochs=2")
+    assert main([f"run={name}", place, f"out={tmp_path / 'out'}"]) == 2
+    assert "holds a run with other settings" in capsys.readouterr().err
+
+
+def test_the_beginning_of_an_id_is_enough_if_it_is_one_runs(results, capsys):
+    assert find(results, name_of(results)[:6]).row["run"] == name_of(results)
+    (row,) = rows_of(results / "navigation" / "runs.csv")
+    other = row | {"run": row["run"][:6] + "0" * 7, "seed": "1"}
+    text = schema.RUNS.to_csv([row, other])
+    (results / "navigation" / "runs.csv").write_bytes(text)
+    assert main([f"run={row['run'][:6]}", f"results={results}"]) == 2
+    assert "may be any of" in capsys.readouterr().err
+
+
+def test_rows_that_are_missing_differ(results):
+    points = rows_of(results / "navigation" / "rl2.csv")
+    until = int(points[-1]["env_steps"])
+    found = [*differences(points, points[:-1], until)]
+    assert {one.now for one in found} == {""}
+    assert [*differences(points, points[:-1], until - 1)] == []
