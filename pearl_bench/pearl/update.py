@@ -118,7 +118,7 @@ class PearlUpdate:
             obs_z = torch.cat([obs, z_row_detached], dim=1)
             new = nets.policy.sample(obs_z, flat(batch.noise_action))
 
-            # critic, equation 4, and the KL term of equation 1
+            # critic, equation 3, and the KL term of equation 1
             obs_action_z = torch.cat([obs, action, z_row], dim=1)
             q1, q2 = nets.q1(obs_action_z), nets.q2(obs_action_z)
             with torch.no_grad():
@@ -144,7 +144,7 @@ class PearlUpdate:
         _step(self.optimizers["value"], value_loss)
         self._move_target()
 
-        # policy, equation 3, reparameterised
+        # policy, equation 4, reparameterised
         policy_loss = (
             (new.log_prob - min_q).mean()
             + config.policy_mean_reg * new.mean.square().mean()
