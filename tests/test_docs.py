@@ -1,0 +1,133 @@
+"""What would rot in the pages; `tox -e docs` builds them, and checks all anchors."""
+
+import importlib.util
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pearl_bench.__main__ import DOORS
+from pearl_bench.analysis.arms import METHODS
+from pearl_bench.config.types import OF_METHODS, BenchConfig
+from pearl_bench.pearl.update import METRICS
+from pearl_bench.registry import LEARNERS, method
+
+PROJECT = Path(__file__).parents[1]
+HOOKS = PROJECT / "docs" / "hooks"
+
+
+def hook(name):
+    spec = importlib.util.spec_from_file_location(f"hook_{name}", HOOKS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FILES = hook("files")
+PAGES = list(FILES.found(FILES.PAGES))
+SITE = yaml.safe_load((PROJECT / "mkdocs.yml").read_text("utf-8"))
+
+
+def in_nav(entry):
+    if isinstance(entry, str):
+        return [entry]
+    inner = entry.values() if isinstance(entry, dict) else entry
+    return [page for each in inner for page in in_nav(each)]
+
+
+def test_every_page_is_in_the_contents_once():
+    assert sorted(in_nav(SITE["nav"])) == sorted([*PAGES, FILES.COMMANDS])
+
+
+def test_every_hook_runs():
+    named = {Path(path).stem for path in SITE["hooks"]}
+    assert named == {path.stem for path in HOOKS.glob("*.py")}
+    assert all(any(n.startswith("on_") for n in dir(hook(name))) for name in named)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_lead_to_files_of_the_site(page):
+    there = {PROJECT / name for name in FILES.found(FILES.PAGES + FILES.ASSETS)}
+    text = re.sub("```.*?```", "", (PROJECT / page).read_text("utf-8"), flags=re.S)
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        path = (PROJECT / page).parent / target
+        assert path.resolve() in {*there, PROJECT / FILES.COMMANDS}, target
+
+
+def test_the_page_of_commands_has_every_command_with_its_words(capsys):
+    text = FILES.commands()
+    assert capsys.readouterr().out == ""
+    assert re.findall("^## (.*)$", text, re.M) == list(DOORS)
+    for name in DOORS:
+        section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert f"usage: pearl-bench {name}" in section
+        assert section.rstrip().endswith("```")
+    run = text.partition("\n## run\n")[2].partition("\n## ")[0]
+    for item in fields(BenchConfig):
+        if OF_METHODS not in item.metadata:
+            assert re.search(rf"^  {item.name}[=.]", run, re.M), item.name
+    for learner in LEARNERS:
+        for item in fields(method(learner).settings):
+            assert f"\n  {learner}.{item.name}=" in run
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_every_method_has_a_page(learner):
+    page = f"docs/methods/{learner}.md"
+    assert page in PAGES
+    text = (PROJECT / page).read_text("utf-8")
+    assert text.startswith(f"# {METHODS[learner]}\n")
+    assert f"<!-- levels: {learner} -->" in text
+    assert "## Equations" in text
+    for part in ("Deviations", "metrics", "arXiv"):
+        assert part.lower() in text.lower()
+    cited = re.findall(r"`([\w/]+\.py)`", text)
+    assert cited
+    assert all((PROJECT / path).is_file() for path in cited)
+    for names, path in re.findall(
+        r"((?:`[\w.]+`(?: and )?)+)\s+in\s+`(.+?\.py)`", text
+    ):
+        code = (PROJECT / path).read_text("utf-8")
+        for name in re.findall("`(.+?)`", names):
+            assert re.search(rf"\b{name.rpartition('.')[2]}\b", code), name
+
+
+def test_the_pages_tell_every_metric_of_pearl():
+    text = (PROJECT / "docs/methods/pearl.md").read_text("utf-8")
+    assert all(f"`{name}`" in text for name in METRICS)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_levels_are_those_of_the_published_tables(learner):
+    table = hook("levels").on_page_markdown(f"before\n<!-- levels: {learner} -->\n")
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    published = [
+        line
+        for path in sorted(PROJECT.glob("results/*/tables/tables.md"))
+        for line in path.read_text("utf-8")
+        .partition("\n## Level of each run")[0]
+        .partition("\n## Level of each method")[2]
+        .splitlines()
+        if f"| {METHODS[learner]} · " in line and "| suite |" in line
+    ]
+    assert len(rows) >= len(published) > 0
+    for line in published:
+        family, level, each = (line.split(" | ")[i].strip("| ") for i in (0, 8, 9))
+        told = [row for row in rows if row.startswith(f"| {family} |")]
+        assert any(row.endswith(f"| {each or level.split()[0]} |") for row in told)
+
+
+def test_equations_become_mathml_without_a_script():
+    pytest.importorskip("latex2mathml", reason="the extra docs is not installed")
+    convert = hook("equations").on_page_content
+    html = convert(
+        r'<p><span class="arithmatex">\(z &lt; 1\)</span></p>'
+        r'<div class="arithmatex">\[\sum_n z_n\]</div>'
+    )
+    assert html.count("<math") == 2
+    assert 'display="block"' in html
+    assert "\\" not in html
