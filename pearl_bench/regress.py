@@ -1,36 +1,58 @@
 """Whether a method has got worse: small runs against stored ones of the same kind.
 
 ``python -m pearl_bench.regress`` trains every method at ``budget=regress`` on three
-families by some seeds and compares with the runs published in ``results/regress``, of
-other seeds. Runs on another machine differ in rounding and then in everything, so
-distributions are compared, never values. ``update=true`` writes the reference anew.
+families by some seeds and compares returns and training metrics with those of the runs
+published in ``results/regress``, of other seeds (``analysis/regression.py``).
+``update=true`` writes the reference anew.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from pearl_bench import registry
 from pearl_bench.analysis import scores
-from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
+from pearl_bench.analysis.arms import Arm
 from pearl_bench.analysis.files import PublishedError
+from pearl_bench.analysis.regression import (
+    FALSE_ALARMS,
+    FAR,
+    LAST_SHARE,
+    TRAINING,
+    Finding,
+    Key,
+    Sample,
+    compare,
+    sample,
+    summary,
+    threshold,
+)
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import KNOWN, OF_METHODS, BenchConfig, ConfigError
+from pearl_bench.config.words import show
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
-from pearl_bench.records.files import kept_or_temporary, write_atomic
+from pearl_bench.records import schema
+from pearl_bench.records.files import kept_or_temporary, make_folder, write_atomic
 from pearl_bench.records.provenance import provenance
-from pearl_bench.records.published.publish import publish
+from pearl_bench.records.published.curves import order
+from pearl_bench.records.published.publish import publish, read_rows, run_order
+from pearl_bench.records.published.training import (
+    publish_training,
+    training_of,
+    training_order,
+)
 from pearl_bench.records.run_folder import RUN, read_run
+from pearl_bench.records.table import Row, Table
 
 FAMILIES = {
     "point-robot": "navigation",
@@ -38,12 +60,9 @@ FAMILIES = {
     "half-cheetah-fwd-back": "locomotion",
 }
 """Families that are trained on, and their suites."""
-REFERENCE_SEEDS = tuple(range(100, 116))
-FALSE_ALARMS = 0.01
-"""Chance that unchanged code raises any alarm, over all comparisons together."""
-LAST_SHARE = 1 / 3
-"""A run counts with its evaluations in this last share of its steps."""
-RESAMPLES = 200_000
+LEARNT = ("point-robot",)
+"""Families on which every method learns something, so that returns can be tested."""
+REFERENCE_SEEDS = tuple(range(100, 112))
 PUBLISHED = "published"
 """Where the curves of one command's runs are gathered, in the folder of the runs."""
 
@@ -57,7 +76,8 @@ class RegressConfig:
     """What one check compares.
 
     Attributes:
-        update: train the reference's seeds and write the reference anew.
+        update: train the reference's seeds and write the reference anew; with
+            families= or learners= only what it has of these.
         reference: folder of the reference.
         families: some of the families; all if empty.
         learners: some of the methods; all of this project's if empty.
@@ -95,90 +115,18 @@ out.""",
 )
 
 
-class Comparison(NamedTuple):
-    """One measure of one method on one family.
-
-    Attributes:
-        learner: the method.
-        family: the task family.
-        measure: ``adapted return`` (last episode) or ``gain`` (last minus first).
-        reference: ``[R]`` one value per seed.
-        current: ``[S]`` one value per seed.
-        p_value: of the hypothesis that both come from one distribution, small if the
-            current values are lower.
-    """
-
-    learner: str
-    family: str
-    measure: str
-    reference: np.ndarray
-    current: np.ndarray
-    p_value: float
-
-
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; return the exit code that its help describes."""
     return COMMAND.carry_out(words, _regress)
 
 
-def compare(reference: Sequence[Arm], current: Sequence[Arm]) -> Iterator[Comparison]:
-    """Compare the current runs with the reference's, method by method."""
-    known = {(arm.family, arm.learner): arm for arm in reference}
-    for arm in current:
-        old, new = _measures(known[arm.family, arm.learner]), _measures(arm)
-        for measure, values in new.items():
-            p_value = bootstrap(old[measure], values)
-            yield Comparison(
-                arm.learner, arm.family, measure, old[measure], values, p_value
-            )
-
-
-def bootstrap(reference: np.ndarray, current: np.ndarray) -> float:
-    """Return the p-value of a one-sided two-sample bootstrap test.
-
-    Both samples are drawn anew from all values together, as if they were alike; the
-    p-value is the share of draws whose means are at least as far apart, in units of
-    their own pooled standard error (Efron and Tibshirani 1993, algorithm 16.1).
-
-    Args:
-        reference: ``[R]``.
-        current: ``[S]``, small p-values if its mean is lower.
-    """
-    # equal data, equal verdict
-    rng = np.random.default_rng(0)
-    pool = np.concatenate([reference, current])
-
-    def distance(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-        squares = sum(x.var(-1) * x.shape[-1] for x in (old, new))
-        error = np.sqrt(squares * (1 / old.shape[-1] + 1 / new.shape[-1]))
-        # without any spread (returns of exactly 0) nothing is far apart but unequal
-        return (old.mean(-1) - new.mean(-1)) / np.maximum(error, 1e-9)
-
-    draws = distance(
-        rng.choice(pool, (RESAMPLES, len(reference))),
-        rng.choice(pool, (RESAMPLES, len(current))),
-    )
-    # the slack is for sums that differ in their order only
-    beyond = int((draws >= distance(reference, current) - 1e-9).sum())
-    return (1 + beyond) / (1 + RESAMPLES)
-
-
-def threshold(methods: int) -> float:
-    """Return the p-value below which one comparison of all raises an alarm.
-
-    Args:
-        methods: number of methods; each is compared by two measures on each family.
-    """
-    return FALSE_ALARMS / (2 * methods * len(FAMILIES))
-
-
 def _regress(words: Sequence[str]) -> int:
     wanted = COMMAND.read(words)
     if wanted.update:
-        if wanted.families or wanted.learners or wanted.seeds or wanted.settings:
+        if wanted.seeds or wanted.settings:
             raise ConfigError(
-                "update=true trains every method on every family by the reference's "
-                "seeds with the settings in conf/; leave the other words out"
+                "update=true trains by the reference's seeds with the settings in "
+                "conf/; leave seeds= and settings out"
             )
         if _code(provenance("", [], gpu=None)) is None:
             raise ConfigError(
@@ -189,11 +137,11 @@ def _regress(words: Sequence[str]) -> int:
     board = Board()
     place = Path(wanted.reference).expanduser()
     families = wanted.families or FAMILIES
-    suites = dict.fromkeys(FAMILIES[family] for family in families)
+    suites = _suites(families)
     with kept_or_temporary(wanted.out, "regress") as out:
         benches = [_bench(wanted, suite, families, out) for suite in suites]
         runs = _plan(benches, out)
-        reference = [] if wanted.update else _reference(place, benches)
+        reference = {} if wanted.update else _reference(place, benches)
         with board:
             failures, stopped = launch(
                 runs,
@@ -209,14 +157,25 @@ def _regress(words: Sequence[str]) -> int:
             return 128 + stopped
         if failures:
             return 1
-        if wanted.update:
-            _replace(place, out, board)
-            return 0
-        current = []
         for suite in suites:
             publish(out, out / PUBLISHED, suite, board.say)
-            current += _arms(out / PUBLISHED, suite)
-    return _report([*compare(reference, current)], board)
+            publish_training(out, out / PUBLISHED, suite, LAST_SHARE)
+        if wanted.update:
+            whole = not (wanted.families or wanted.learners)
+            _replace(place, out, whole=whole, board=board)
+            return 0
+        current = {
+            key: one
+            for suite in suites
+            for key, one in _samples(out / PUBLISHED, suite, usual=False).items()
+        }
+    limit = threshold(reference, LEARNT)
+    found = [*compare(reference, current, tested=LEARNT, limit=limit)]
+    return _report(found, limit, board)
+
+
+def _suites(families: Iterable[str]) -> list[str]:
+    return [*dict.fromkeys(FAMILIES[family] for family in families)]
 
 
 def _bench(
@@ -269,28 +228,60 @@ def _code(session: Mapping[str, Any]) -> str | None:
     return None if session["dirty"] else session["commit"]
 
 
-def _replace(reference: Path, out: Path, board: Board) -> None:
-    """Publish raw runs as the reference, and nothing of the one before.
+def _replace(reference: Path, out: Path, *, whole: bool, board: Board) -> None:
+    """Publish raw runs as the reference, in place of its runs of the same kind.
 
-    The old one stays until the new one is whole.
+    Args:
+        reference: its folder.
+        out: the raw runs.
+        whole: leave nothing of the reference of before, not only of the methods and
+            families that were trained.
+        board: is told the files.
     """
-    for suite in dict.fromkeys(FAMILIES.values()):
-        publish(out, out / PUBLISHED, suite, board.say)
-    for suite in dict.fromkeys(FAMILIES.values()):
-        (reference / suite).mkdir(parents=True, exist_ok=True)
-        fresh = {path.name: path for path in (out / PUBLISHED / suite).glob("*.csv")}
-        for path in (reference / suite).glob("*.csv"):
-            if path.name not in fresh:
-                path.unlink()
-        for name, path in sorted(fresh.items()):
-            write_atomic(reference / suite / name, path.read_bytes())
-            board.say(f"wrote {reference / suite / name}")
+    for suite in _suites(FAMILIES):
+        fresh, target = out / PUBLISHED / suite, reference / suite
+        trained = {
+            (row["family"], row["learner"])
+            for row in read_rows(schema.RUNS, fresh / schema.RUNS_FILE)
+        }
+        names = {x.relative_to(y) for y in (fresh, target) for x in _csv(y)}
+        for path in sorted(names):
+            table, place = _table(path)
+            kept = [
+                row
+                for row in read_rows(table, target / path)
+                if not whole
+                and (row["family"], row.get("learner", path.stem)) not in trained
+            ]
+            rows = sorted([*kept, *read_rows(table, fresh / path)], key=place)
+            if not rows:
+                (target / path).unlink()
+                continue
+            make_folder((target / path).parent)
+            write_atomic(target / path, table.to_csv(rows))
+            board.say(f"wrote {target / path}")
 
 
-def _reference(folder: Path, benches: Sequence[BenchConfig]) -> list[Arm]:
-    """Read the reference and make sure that nothing is missing from it."""
-    arms = [arm for bench in benches for arm in _arms(folder, bench.suite)]
-    known = {(arm.family, arm.learner) for arm in arms}
+def _csv(folder: Path) -> list[Path]:
+    return [*folder.glob("*.csv"), *folder.glob(f"{schema.TRAINING_FOLDER}/*.csv")]
+
+
+def _table(path: Path) -> tuple[Table, Callable[[Row], Any]]:
+    """Return which table a file of the reference is, and the order of its rows."""
+    if path.parent.name == schema.TRAINING_FOLDER:
+        return schema.TRAINING, training_order
+    if path.name == schema.RUNS_FILE:
+        return schema.RUNS, run_order
+    return schema.CURVES, order
+
+
+def _reference(folder: Path, benches: Sequence[BenchConfig]) -> dict[Key, Sample]:
+    """Read the whole reference and make sure that nothing is missing from it."""
+    known = {
+        key: one
+        for suite in _suites(FAMILIES)
+        for key, one in _samples(folder, suite, usual=True).items()
+    }
     for bench in benches:
         for family in bench.families:
             for learner in bench.learners:
@@ -299,10 +290,10 @@ def _reference(folder: Path, benches: Sequence[BenchConfig]) -> list[Arm]:
                         f"{folder / bench.suite} has no runs of {learner} on {family}; "
                         "update=true writes the reference anew"
                     )
-    return arms
+    return known
 
 
-def _arms(results: Path, suite: str) -> list[Arm]:
+def _arms(results: Path, suite: str, *, usual: bool) -> list[Arm]:
     """Read a suite's runs: one arm of each method and family."""
     if not (results / suite).is_dir():
         raise PublishedError(
@@ -319,6 +310,12 @@ def _arms(results: Path, suite: str) -> list[Arm]:
             )
     for family in published.families:
         for arm in family.arms:
+            if usual and arm.changed:
+                raise PublishedError(
+                    f"{results / suite}: {arm.learner} on {family.name} had other "
+                    f"settings than conf/ has now: {show(list(arm.changed))}; "
+                    "update=true writes the reference anew"
+                )
             if arm.runs[0].row["fingerprint"] != family.row.fingerprint():
                 raise PublishedError(
                     f"{results / suite}: {family.name} has other tasks now, so returns "
@@ -327,52 +324,51 @@ def _arms(results: Path, suite: str) -> list[Arm]:
     return published.arms
 
 
-def _measures(arm: Arm) -> dict[str, np.ndarray]:
-    """Return ``[R]`` values of each measure.
+def _samples(results: Path, suite: str, *, usual: bool) -> dict[Key, Sample]:
+    """Return what is compared of a suite's runs.
 
-    A method is judged after as much exploration as it is trained to adapt from.
+    Args:
+        results: published files.
+        suite: the suite.
+        usual: refuse runs of other settings than those in ``conf/``.
     """
-
-    def levels(run: RunCurve) -> tuple[float, float]:
-        part = OWN if run.points.get(OWN) else REPORTED
-        means = [
-            np.mean([p.total for p in run.level_points(part, k, LAST_SHARE, 1)])
-            for k in (1, -1)
-        ]
-        return float(means[0]), float(means[1])
-
-    first, last = np.array([levels(run) for run in arm.runs]).T
-    return {"adapted return": last, "gain": last - first}
+    training = training_of(results, suite)
+    return {
+        (arm.family, arm.learner): sample(arm, training)
+        for arm in _arms(results, suite, usual=usual)
+    }
 
 
-def _report(found: Sequence[Comparison], board: Board) -> int:
-    limit = threshold(len(registry.LEARNERS))
-    for c in found:
+def _report(found: Sequence[Finding], limit: float, board: Board) -> int:
+    """Say what the comparisons have found; return the exit code."""
+    for one in found:
+        how = "gate" if one.p_value is None else f"p = {one.p_value:.2g}"
         board.say(
-            f"{c.family}, {c.learner}, {c.measure}: {_summary(c.current)}, "
-            f"reference {_summary(c.reference)}, p = {c.p_value:.2g}"
+            f"{one.family}, {one.learner}, {one.measure}: {summary(one.current)}, "
+            f"reference {summary(one.reference)}, {how}"
         )
-    alarms = [c for c in found if c.p_value < limit]
-    for c in alarms:
+    alarms = [one for one in found if one.alarm]
+    for one in alarms:
+        word = "other" if one.measure.startswith(TRAINING) else "worse"
+        how = f"far below, by {FAR:g} deviations of the reference"
+        how = how if one.p_value is None else f"p = {one.p_value:.2g}"
         print(
-            f"worse: {c.learner} on {c.family}, {c.measure}, p = {c.p_value:.2g}\n"
-            f"  reference: {_values(c.reference)}\n"
-            f"  now:       {_values(c.current)}",
+            f"{word}: {one.learner} on {one.family}, {one.measure}, {how}\n"
+            f"  reference: {_values(one.reference)}\n"
+            f"  now:       {_values(one.current)}",
             file=sys.stderr,
         )
+    tests = sum(one.p_value is not None for one in found)
     board.say(
-        f"{len(alarms)} of {len(found)} comparisons are worse at p < {limit:.2g} "
-        f"(unchanged code: one in {1 / FALSE_ALARMS:.0f} checks has any)"
+        f"{len(alarms)} alarms in {tests} tests at p < {limit:.2g} and "
+        f"{len(found) - tests} gates (unchanged code: one in {1 / FALSE_ALARMS:.0f} "
+        "whole checks has any)"
     )
     return 1 if alarms else 0
 
 
-def _summary(values: np.ndarray) -> str:
-    return f"{values.mean():.2f} ± {values.std(ddof=1):.2f} ({len(values)} seeds)"
-
-
 def _values(values: np.ndarray) -> str:
-    return " ".join(f"{value:.2f}" for value in np.sort(values))
+    return " ".join(f"{value:.4g}" for value in np.sort(values))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pearl_bench.records.schema import (
     REFERENCE_CURVES,
     REFERENCE_SOURCES,
     RUNS,
+    TRAINING,
     TRAJECTORIES,
 )
 from pearl_bench.records.table import Column, Table
@@ -61,6 +62,7 @@ def with_tables(readme: str) -> str:
         "reference curves": columns_in_markdown(REFERENCE_CURVES),
         "eval": columns_in_markdown(EVAL),
         "late": columns_in_markdown(LATE),
+        "training": columns_in_markdown(TRAINING),
         "run": keys_in_markdown(RUN_KEYS),
         "session": keys_in_markdown(SESSION_KEYS),
     }

@@ -427,6 +427,20 @@ LATE_FOLDER = "late"
 TRAIN = Table((ENV_STEPS,), key=("env_steps",), others=REAL)
 """``train.csv`` of a raw run folder; the metrics are the method's."""
 
+TRAINING = Table(
+    (
+        RUN,
+        FAMILY,
+        SEED,
+        Column("metric", TEXT, "", "a column of the run's `train.csv`"),
+        Column("whole", REAL, "", "its mean over all iterations"),
+        Column("end", REAL, "", "its mean over those of the last third of the steps"),
+    ),
+    key=("run", "metric"),
+)
+"""``regress/<suite>/training/<learner>.csv``"""
+TRAINING_FOLDER = "training"
+
 REFERENCE = "reference"
 """The folder of results that holds others' published curves."""
 CURVE = Column("curve", NAME, "", "name of the curve")

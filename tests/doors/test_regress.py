@@ -1,9 +1,10 @@
-"""The regression check: its statistics, its words, and learners broken on purpose."""
+"""The regression check: its words, its reference, and learners broken on purpose."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,57 +12,23 @@ from raw_runs import make_run
 
 import pearl_bench
 from pearl_bench import registry, regress
-from pearl_bench.analysis import scores
+from pearl_bench.analysis import regression, scores
+from pearl_bench.analysis.regression import threshold
 from pearl_bench.execution.console import Board
 from pearl_bench.records.published.publish import publish
+from pearl_bench.records.published.training import publish_training
 
 PROJECT = Path(__file__).parents[2]
 REFERENCE = PROJECT / "results" / "regress"
 
 
-def samples(seed, *shape):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-class TestBootstrap:
-    def test_unchanged_code_raises_false_alarms_as_rarely_as_stated(self, monkeypatch):
-        monkeypatch.setattr(regress, "RESAMPLES", 2000)
-        trials = 400
-        p_values = np.array(
-            [regress.bootstrap(x[:16], x[16:]) for x in samples(0, trials, 22)]
-        )
-        for level in (0.05, 0.2, 0.5):  # within three standard errors
-            slack = 3 * np.sqrt(level * (1 - level) / trials)
-            assert abs((p_values < level).mean() - level) < slack
-
-    def test_is_one_sided(self):
-        reference = samples(1, 16)
-        assert regress.bootstrap(reference, reference[:6] - 3) < 1e-4
-        assert regress.bootstrap(reference, reference[:6] + 3) > 0.99
-
-    def test_without_any_spread(self):
-        assert regress.bootstrap(np.zeros(16), np.zeros(6)) == 1.0
-        assert regress.bootstrap(np.zeros(16), np.full(6, -1.0)) < 1e-3
-
-    def test_draws_from_no_global_stream(self):
-        x = samples(2, 22)
-        np.random.seed(1)  # noqa: NPY002
-        expected = np.random.random()  # noqa: NPY002
-        np.random.seed(1)  # noqa: NPY002
-        assert regress.bootstrap(x[:16], x[16:]) == regress.bootstrap(x[:16], x[16:])
-        assert np.random.random() == expected  # noqa: NPY002
-
-    def test_all_comparisons_together_keep_the_rate(self):
-        comparisons = 2 * len(registry.LEARNERS) * len(regress.FAMILIES)
-        together = comparisons * regress.threshold(len(registry.LEARNERS))
-        assert together == pytest.approx(regress.FALSE_ALARMS)
-
-
-def arms(folder, level, seeds, **run):
+def arms(folder, level, seeds, **run: Any):
     """Published runs whose last episode returns ``level``, give or take some."""
+    family = registry.family("navigation", "point-robot")
+    run = {"fingerprint": family.fingerprint()} | run
     for seed in seeds:
-        spread = float(samples(seed, 1)[0])
-        make_run(
+        spread = float(np.random.default_rng(seed).normal())
+        raw = make_run(
             folder / "raw",
             suite="navigation",
             family="point-robot",
@@ -70,42 +37,69 @@ def arms(folder, level, seeds, **run):
             returns=lambda step, task, episode, s=spread: s + level * (episode == 3),
             **run,
         )
+        rows = [f"{step},{step * level + spread},1.5" for step in (1000, 2000, 3000)]
+        text = "\n".join(["env_steps,q/mean,wall_s", *rows, ""])
+        (raw / "train.csv").write_text(text)
     publish(folder / "raw", folder / "published", "navigation")
+    publish_training(folder / "raw", folder / "published", "navigation", 1 / 3)
     return scores.load(folder / "published", "navigation").arms
+
+
+def gathered(folder):
+    """Published files where a command gathers them, in the folder of its raw runs."""
+    (folder / "raw" / regress.PUBLISHED).symlink_to(folder / "published")
+    return folder / "raw"
 
 
 class TestReport:
     @pytest.fixture
-    def reference(self, tmp_path):
-        return arms(tmp_path / "then", 10, range(100, 116))
+    def found(self, tmp_path):
+        """Compare two folders of results."""
+        sides = {}
 
-    def test_alike_is_no_alarm(self, tmp_path, reference, capsys):
-        found = [*regress.compare(reference, arms(tmp_path / "now", 10, range(6)))]
-        assert [c.measure for c in found] == ["adapted return", "gain"]
-        with Board() as board:
-            assert regress._report(found, board) == 0
-        assert "worse:" not in capsys.readouterr().err
+        def compare(then, now):
+            for name, level, seeds in (
+                ("then", then, range(100, 116)),
+                ("now", now, range(6)),
+            ):
+                arms(tmp_path / name, level, seeds)
+                place = tmp_path / name / "published"
+                sides[name] = regress._samples(place, "navigation", usual=True)
+            limit = threshold(sides["then"], regress.LEARNT)
+            found = regression.compare(
+                sides["then"], sides["now"], tested=regress.LEARNT, limit=limit
+            )
+            return [*found], limit
 
-    def test_worse_names_method_family_distributions_and_p(
-        self, tmp_path, reference, capsys
-    ):
-        found = [*regress.compare(reference, arms(tmp_path / "now", 4, range(6)))]
+        return compare
+
+    def test_alike_is_no_alarm(self, found, capsys):
+        findings, limit = found(10, 10)
+        assert [x.measure for x in findings[:2]] == ["adapted return", "gain"]
+        assert findings[2].measure.startswith("training, ")
         with Board() as board:
-            assert regress._report(found, board) == 1
+            assert regress._report(findings, limit, board) == 0
+        assert capsys.readouterr().err == ""
+
+    def test_worse_names_method_family_distributions_and_p(self, found, capsys):
+        findings, limit = found(10, 4)
+        with Board() as board:
+            assert regress._report(findings, limit, board) == 1
         err = capsys.readouterr().err
         assert "worse: pearl on point-robot, adapted return, p = " in err
         assert "worse: pearl on point-robot, gain, p = " in err
+        assert "other: pearl on point-robot, training, q/mean" in err
         then, now = (
             [line.split()[1:] for line in err.splitlines() if word in line]
             for word in ("reference:", "now:")
         )
-        assert [len(x) for x in then] == [16, 16]
-        assert [len(x) for x in now] == [6, 6]
+        assert [len(x) for x in then] == [16, 16, 16]
+        assert [len(x) for x in now] == [6, 6, 6]
         assert all(float(x) < 8 for x in now[0])
 
     def test_own_exploration_counts_where_there_is_some(self, tmp_path):
         (arm,) = arms(tmp_path, 10, (0, 1), own=4)
-        measures = regress._measures(arm)
+        measures = regression.returns_of(arm)
         # the fifth episode is the last one there, and the level is the third's
         assert measures["adapted return"].max() < 5
 
@@ -117,7 +111,8 @@ class TestWords:
             (["families=ant-goal-2d"], "families=ant-goal-2d is unknown; known are: "),
             (["budget=paper"], "unknown word budget="),
             (["update=maybe"], "update=maybe is not allowed; it takes true or false"),
-            (["update=true", "seeds=1"], "leave the other words out"),
+            (["update=true", "seeds=1"], "leave seeds= and settings out"),
+            (["update=true", "pearl.kl_weight=2"], "leave seeds= and settings out"),
             (["learners=perl"], "perl"),
             (["seeds=3"], "seeds= takes two at least"),
             (["reference=nowhere"], "nowhere has no runs on navigation"),
@@ -138,71 +133,171 @@ class TestWords:
         assert regress.main(["update=true"]) == 2
         assert "commit first" in capsys.readouterr().err
 
-    def test_a_new_reference_replaces_all_of_the_old_one(self, tmp_path):
-        for suite in set(regress.FAMILIES.values()):
-            (tmp_path / "old" / suite).mkdir(parents=True)
-            (tmp_path / "old" / suite / "rl2.csv").write_text("old")
-        make_run(tmp_path / "raw", suite="navigation", family="point-robot")
-        regress._replace(tmp_path / "old", tmp_path / "raw", Board())
-        left = {path.name for path in (tmp_path / "old").glob("*/*.csv")}
-        assert left == {"pearl.csv", "runs.csv"}
-        scores = (tmp_path / "old" / "navigation" / "pearl.csv").read_text()
-        assert scores.startswith("run,family,")
+    @pytest.fixture
+    def reference(self, tmp_path):
+        """A reference of PEARL and RL², and a raw run of PEARL to put in its place."""
+        for learner in ("pearl", "rl2"):
+            arms(tmp_path / learner, 10, (100, 101), learner=learner)
+        place, raw = tmp_path / "reference", tmp_path / "fresh" / "raw"
+        for learner in ("pearl", "rl2"):
+            regress._replace(
+                place, gathered(tmp_path / learner), whole=False, board=Board()
+            )
+        arms(tmp_path / "fresh", 4, (100,))
+        return place, gathered(raw.parent)
+
+    @pytest.mark.parametrize(("whole", "left"), [(True, set()), (False, {"rl2"})])
+    def test_a_new_reference_replaces_the_old_one(self, reference, whole, left):
+        place, fresh = reference
+        regress._replace(place, fresh, whole=whole, board=Board())
+        found = regress._samples(place, "navigation", usual=True)
+        assert {learner for _, learner in found} == {"pearl"} | left
+        pearl = found["point-robot", "pearl"]
+        assert [len(x) for x in pearl.returns.values()] == [1, 1]
+        assert [len(x) for x in pearl.training.values()] == [1, 1]
+        if left:
+            assert len(found["point-robot", "rl2"].training["q/mean"]) == 2
+        files = {path.stem for path in place.glob("*/training/*.csv")}
+        assert files == {"pearl"} | left
 
     def test_a_reference_may_take_several_jobs(self):
         words = regress.COMMAND.read(["update=true", "jobs=2"])
         assert (words.update, words.jobs) == (True, 2)
 
+    def test_other_settings_do_not_compare(self, tmp_path, capsys):
+        arms(tmp_path, 10, (100, 101), settings={"latent_dim": 3, "kl_weight": 0.5})
+        words = [f"reference={tmp_path / 'published'}", "families=point-robot"]
+        assert regress.main([*words, "learners=pearl"]) == 2
+        said = capsys.readouterr().err
+        assert "pearl on point-robot had other settings than conf/ has now: la" in said
+
     def test_other_tasks_do_not_compare(self, tmp_path, capsys):
-        arms(tmp_path, 10, (100, 101))  # of a fingerprint that was made up
+        arms(tmp_path, 10, (100, 101), fingerprint="0123456789abcdef")
         words = [f"reference={tmp_path / 'published'}", "families=point-robot"]
         assert regress.main([*words, "learners=pearl"]) == 2
         assert "point-robot has other tasks now" in capsys.readouterr().err
 
 
-BROKEN = {
-    "the posterior is never updated": (
-        "pearl",
-        "pearl_bench/pearl/adapter.py",
+class Broken(NamedTuple):
+    """A learner broken on purpose.
+
+    Attributes:
+        what: is wrong with it.
+        learner: the method.
+        family: where it is caught.
+        path: the file.
+        old: what stands there, once.
+        new: what to break it with.
+    """
+
+    what: str
+    learner: str
+    family: str
+    path: str
+    old: str
+    new: str
+
+
+POINT, SPARSE, CHEETAH = regress.FAMILIES
+UPDATE, GRADIENTS = "pearl_bench/pearl/update.py", "baselines/policy_gradient.py"
+BROKEN = [
+    Broken(
+        "the posterior is never updated",
+        *("pearl", POINT, "pearl_bench/pearl/adapter.py"),
         "self.belief = self.inference.posterior(",
         "self.inference.posterior(",
     ),
-    "the weight of the KL is a hundred times as large": (
-        "pearl",
-        "pearl_bench/pearl/update.py",
+    Broken(
+        "the weight of the KL is a hundred times as large",
+        *("pearl", POINT, UPDATE),
         "config.kl_weight * kl",
         "100 * config.kl_weight * kl",
     ),
-    "the inner step of MAML is skipped": (
-        "maml_trpo",
-        "baselines/policy_gradient.py",
-        "value.detach()) + rate * gradient",
-        "value.detach()) + 0 * gradient",
+    Broken(
+        "the weight of the KL is three times as large",
+        *("pearl", SPARSE, UPDATE),
+        "config.kl_weight * kl",
+        "3 * config.kl_weight * kl",
     ),
-    "the inner step of ProMP is skipped": (
-        "promp",
-        "baselines/policy_gradient.py",
-        "value.detach()) + rate * gradient",
-        "value.detach()) + 0 * gradient",
+    Broken(
+        "the target network stands still",
+        *("pearl", SPARSE, UPDATE),
+        "target.lerp_(source, self.config.target_tau)",
+        "target.lerp_(source, 0.0)",
     ),
-    "the hidden state is reset in each episode": (
-        "rl2",
-        "baselines/rl2_policy.py",
+    Broken(
+        "only the newest transitions are replayed",
+        *("pearl", CHEETAH, "pearl_bench/pearl/learner.py"),
+        "self.buffer.spans(tasks, recent=False)",
+        "self.buffer.spans(tasks, recent=True)",
+    ),
+    Broken(
+        "the reward scale is halved",
+        *("pearl", SPARSE, UPDATE),
+        "config.reward_scale * flat",
+        "0.5 * config.reward_scale * flat",
+    ),
+    *(
+        Broken(
+            f"the inner step of {learner} is skipped",
+            *(learner, POINT, GRADIENTS),
+            "value.detach()) + rate * gradient",
+            "value.detach()) + 0 * gradient",
+        )
+        for learner in ("maml_trpo", "promp")
+    ),
+    *(
+        Broken(
+            f"the lambda of {learner}'s advantages is 0",
+            *(learner, POINT, "baselines/gradient_learner.py"),
+            "phase.alive, config.discount, config.gae_lambda",
+            "phase.alive, config.discount, 0.0",
+        )
+        for learner in ("maml_trpo", "promp")
+    ),
+    Broken(
+        "the meta-gradient of MAML is of first order",
+        *("maml_trpo", CHEETAH, "baselines/maml_trpo.py"),
+        "gradient = step.jacobian(gradient)",
+        "assert step",
+    ),
+    Broken(
+        "the meta-gradient of ProMP is of first order",
+        *("promp", POINT, "baselines/promp.py"),
+        "params = self._adapt(params, phase, create_graph=True)",
+        "step = self._adapt(params, phase)\n"
+        "            params = {\n"
+        "                k: x + (step[k] - x).detach() for k, x in params.items()\n"
+        "            }",
+    ),
+    Broken(
+        "the hidden state is reset in each episode",
+        *("rl2", POINT, "baselines/rl2_policy.py"),
         "        self.previous[:, -1] = 1.0\n",
         "        self.previous[:, -1] = 1.0\n"
         "        self.state = self.policy.initial_state(len(self.previous))\n",
     ),
-}
-"""Learner, file, what stands there, what to break it with."""
+    Broken(
+        "RL² does not read the previous reward",
+        *("rl2", POINT, "baselines/rl2_policy.py"),
+        "reward = self.reward_input * step.sparse_reward",
+        "reward = 0 * step.sparse_reward",
+    ),
+    Broken(
+        "the lambda of RL²'s advantages is 0",
+        *("rl2", CHEETAH, "baselines/rl2.py"),
+        "valid, config.discount, config.gae_lambda",
+        "valid, config.discount, 0.0",
+    ),
+]
 
 
 @pytest.mark.slow
 class TestSabotage:
     @staticmethod
-    def check(folder, learner):
-        words = ["families=point-robot", f"learners={learner}", "jobs=2"]
+    def check(folder, *words):
         return subprocess.run(
-            [sys.executable, "-m", "pearl_bench.regress", *words],
+            [sys.executable, "-m", "pearl_bench.regress", *words, "jobs=2"],
             cwd=folder,
             check=False,
             capture_output=True,
@@ -220,17 +315,22 @@ class TestSabotage:
         shutil.copytree(REFERENCE, tmp_path / "results" / "regress")
         return tmp_path
 
-    @pytest.mark.parametrize("what", BROKEN)
-    def test_a_broken_learner_is_caught(self, what, copy):
-        learner, path, old, new = BROKEN[what]
-        text = (copy / path).read_text()
-        assert text.count(old) == 1
-        (copy / path).write_text(text.replace(old, new))
-        done = self.check(copy, learner)
+    @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.what)
+    def test_a_broken_learner_is_caught(self, broken, copy):
+        text = (copy / broken.path).read_text()
+        assert text.count(broken.old) == 1
+        (copy / broken.path).write_text(text.replace(broken.old, broken.new))
+        words = [f"families={broken.family}", f"learners={broken.learner}"]
+        done = self.check(copy, *words)
         assert done.returncode == 1, done.stdout + done.stderr
-        assert f"worse: {learner} on point-robot" in done.stderr
+        assert f": {broken.learner} on {broken.family}, " in done.stderr
 
     @pytest.mark.parametrize("learner", registry.LEARNERS)
     def test_an_unbroken_one_is_not(self, learner, copy):
-        done = self.check(copy, learner)
+        done = self.check(copy, f"learners={learner}")
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.what)
+def test_what_is_broken_on_purpose_is_there(broken):
+    assert (PROJECT / broken.path).read_text().count(broken.old) == 1
