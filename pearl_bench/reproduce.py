@@ -372,6 +372,10 @@ def _report(
             board.say(f"  at {at} steps returns are up to {apart:.2g} apart")
     else:
         board.say(f"equal to the bit: {compared}")
+    if found:
+        from pearl_bench.machine.arithmetic import loops  # noqa: PLC0415 (torch)
+
+        board.say(f"  loops now: {loops()}; docs/protocol.md says what they change")
     for key in ORIGIN:
         if row[key] != published.row[key]:
             then = published.row[key] or "not recorded"

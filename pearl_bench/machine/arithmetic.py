@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 FLOAT32_ERROR = 2e-6
+CHOSEN_BY = (
+    *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR"),
+    *("MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE"),
+)
+"""Variables of the environment by which a user chooses loops that round otherwise."""
 
 
 def use_fastest_float32() -> str:
@@ -25,6 +31,14 @@ def use_fastest_float32() -> str:
     if error > FLOAT32_ERROR:
         torch.set_float32_matmul_precision("highest")
     return torch.get_float32_matmul_precision()
+
+
+def loops() -> str:
+    """Return which loops torch takes on this processor, and what was set to choose."""
+    chosen = [f"{name}={os.environ[name]}" for name in CHOSEN_BY if name in os.environ]
+    return ", ".join(
+        [f"torch's for {torch.backends.cpu.get_cpu_capability()}", *chosen]
+    )
 
 
 @contextmanager

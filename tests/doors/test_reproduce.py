@@ -85,7 +85,9 @@ def test_all_evaluations_and_another_place(results, tmp_path, capsys):
     assert "updates" not in capsys.readouterr().out
 
 
-def test_a_changed_value_is_found_at_its_place(results, capsys):
+def test_a_changed_value_is_found_at_its_place(results, capsys, monkeypatch):
+    monkeypatch.setenv("MKL_CBWR", "AUTO")
+
     def changed(points):
         last = points[-1]
         return [*points[:-1], last | {"return": "-1.5"}]
@@ -103,6 +105,8 @@ def test_a_changed_value_is_found_at_its_place(results, capsys):
         f"{episode}: -1.5 published, "
     ) in out
     assert f"at {steps} steps returns are up to" in out
+    assert "loops now: torch's for" in out
+    assert ", MKL_CBWR=AUTO;" in out
     assert f"commit: {'b' * 40} then," in out
     assert "it ran in 1 sessions that differ in threads; the first one's count" in out
     assert "threads: 2; 1 then, 2 now" in out
