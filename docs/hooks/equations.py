@@ -13,6 +13,8 @@ from typing import Any
 EQUATION = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<tex>.*?)\\[)\]]</(?P=tag)>', re.S
 )
+SCROLLS = "overflow: auto hidden; padding: .3em 0"
+"""A wide equation scrolls in its own box, on a phone too."""
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -24,6 +26,6 @@ def on_page_content(html: str, **_: Any) -> str:
         if found["tag"] == "span":
             return convert(tex)
         block = convert(tex, display="block")
-        return f'<div style="overflow-x: auto" tabindex="0">{block}</div>'
+        return f'<div style="{SCROLLS}" tabindex="0">{block}</div>'
 
     return EQUATION.sub(mathml, html)
