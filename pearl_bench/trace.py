@@ -1,8 +1,8 @@
 """Records posterior sampling in the plane, from checkpoints of PEARL.
 
 ``pearl-bench trace run=results/raw/navigation/sparse-point-robot/pearl/seed=0`` plays
- every test task of a run once more and publishes the paths, and how wide the
-posterior was, as ``results/<suite>/trajectories.csv``.
+every test task of a run once more and writes the paths, and how wide the posterior was,
+to ``results/local/<suite>/trajectories.csv``; ``results=results`` publishes them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from pearl_bench.config.command import Command
-from pearl_bench.config.types import ConfigError
+from pearl_bench.config.types import BenchConfig, ConfigError
 from pearl_bench.execution.trained import load
 from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.records.files import RecordError
-from pearl_bench.records.published.identity import describe
+from pearl_bench.records.published.identity import describe, title
 from pearl_bench.records.published.publish import read_rows
 from pearl_bench.records.published.trajectories import publish_trajectories
 from pearl_bench.records.schema import RUNS, RUNS_FILE
@@ -39,11 +39,12 @@ class TraceConfig:
 
     Attributes:
         run: raw run folders with a checkpoint.
-        results: folder where the paths are published.
+        results: folder where the paths go: the one where the run's curve is. The usual
+            one is left out of git; results=results publishes there.
     """
 
     run: list[str]
-    results: str = "results"
+    results: str = BenchConfig.results
 
 
 COMMAND = Command(
@@ -62,21 +63,29 @@ def trace(folder: Path, results: Path) -> tuple[str, list[Row]]:
 
     Args:
         folder: a raw run folder with a checkpoint.
-        results: published files; a run that stands there has the id it has there.
+        results: published files, with the run's curve among them.
 
     Returns:
         The run's suite, and a row per step that is kept, by episode, task and time.
 
     Raises:
-        RecordError: the run is not PEARL's in the plane, or cannot be read.
+        RecordError: the run is not PEARL's in the plane, or cannot be read, or has no
+            curve in ``results``.
         ConfigError: its configuration is damaged.
     """
     run, family, learner = load(folder)
-    described = describe(folder, read_rows(RUNS, results / run.suite / RUNS_FILE))
+    listed = results / run.suite / RUNS_FILE
+    published = read_rows(RUNS, listed)
+    described = describe(folder, published)
     if run.learner != "pearl" or run.suite != "navigation":
         raise RecordError(
             f"{folder} holds {run.learner} on {run.family}; only PEARL has a "
             "posterior, and only suite=navigation a plane."
+        )
+    if described["run"] not in {row["run"] for row in published}:
+        raise RecordError(
+            f"{listed} has no {title(described)}, whose paths would be of an unknown "
+            "run there. Give the results= that the run was trained with."
         )
     entropy = [run.seed, TRACE_STREAM, learner.env_steps]
     env_seed, adapter_seed = np.random.SeedSequence(entropy).spawn(2)

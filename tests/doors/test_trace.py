@@ -94,9 +94,10 @@ def test_the_same_checkpoint_gives_the_same_file(trained):
 
 
 def test_other_runs_are_kept(trained, tmp_path):
-    raw, _ = trained
+    raw, results = trained
     path = tmp_path / "navigation" / schema.TRAJECTORIES_FILE
     path.parent.mkdir()
+    shutil.copy(results / "navigation" / schema.RUNS_FILE, path.parent)
     other = dict.fromkeys(schema.TRAJECTORIES.names, "1") | {
         "run": "r" + "0" * 12,
         "family": "point-robot",
@@ -109,6 +110,22 @@ def test_other_runs_are_kept(trained, tmp_path):
     rows = rows_of(tmp_path)
     assert rows[0] == other
     assert len(rows) == 1 + ROWS_OF_A_RUN
+
+
+def test_paths_go_where_the_curve_is(trained, tmp_path, monkeypatch, capsys):
+    """Of a user's runs that is beside the published ones, unless they say so."""
+    raw, results = trained
+    monkeypatch.chdir(tmp_path)
+    assert main([f"run={raw}"]) == 2
+    error = capsys.readouterr().err
+    assert "results/local/navigation/runs.csv has no sparse-point-robot pearl" in error
+    assert not any(tmp_path.iterdir())
+    shutil.copytree(results, tmp_path / "results" / "local")
+    path = tmp_path / "results" / "local" / "navigation" / schema.TRAJECTORIES_FILE
+    path.unlink()
+    assert main([f"run={raw}"]) == 0
+    assert path.read_bytes() == (results / path.parent.name / path.name).read_bytes()
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["local"]
 
 
 def draw(results):
@@ -171,7 +188,7 @@ def test_damaged_paths_are_refused(trained, tmp_path):
 
 
 def test_what_cannot_be_traced_is_said(trained, tmp_path, capsys):
-    raw, _ = trained
+    raw, results = trained
     assert main([]) == 2
     assert "run= is missing" in capsys.readouterr().err
     assert main([f"run={tmp_path}", f"results={tmp_path}"]) == 2
@@ -179,9 +196,11 @@ def test_what_cannot_be_traced_is_said(trained, tmp_path, capsys):
     shutil.copytree(raw, without, ignore=shutil.ignore_patterns("*.pt"))
     assert main([f"run={without}", f"results={tmp_path}"]) == 2
     assert "has no checkpoint" in capsys.readouterr().err
-    suite, rows = trace(raw, tmp_path)
+    path = results / "navigation" / schema.TRAJECTORIES_FILE
+    before = path.stat()
+    suite, rows = trace(raw, results)
     assert (suite, len(rows)) == ("navigation", ROWS_OF_A_RUN)
-    assert not list(tmp_path.glob("navigation"))
+    assert path.stat() == before
 
 
 def test_only_pearl_is_traced(tmp_path, capsys):
