@@ -81,7 +81,7 @@ class BenchConfig:
         threads: cores of one run; auto gives each of the runs side by side its share,
             at most OMP_NUM_THREADS, one alone takes all, and with another engine than
             local each takes one. A run that goes on keeps the threads that it was begun
-            with, as far as there are cores: they change how sums are rounded.
+            with, here as far as there are cores: they change how sums are rounded.
         gpus: GPUs of one run on a cluster, 0 or 1; with 1 it trains on it.
         memory: of one run on a cluster, as 4G or 500M; the cluster's default if none.
         time: of one session of a run on Slurm, as 12:00:00; what is left when it ends

@@ -6,6 +6,7 @@ The store answers what is done, so the same command typed again finds nothing to
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import BenchConfig, ConfigError, Device, RunConfig
 from pearl_bench.execution.pace import Pace, recall
-from pearl_bench.machine.memory import available_memory, installed_memory
+from pearl_bench.machine.memory import available_memory, most_memory
 from pearl_bench.machine.threads import available_cores, share_of_cores
 from pearl_bench.records import run_folder as record
 
@@ -66,8 +67,9 @@ def plan(bench: BenchConfig) -> list[Run]:
         ConfigError: a folder holds another run than the one asked for, or the device
             is not there, or a run does not fit this machine's memory.
     """
-    keeps_threads = bench.threads is None and bench.engine == "local"
-    most_threads = available_cores() if keeps_threads else None
+    most_threads = None
+    if bench.threads is None:  # how many cores a cluster's nodes have, it knows
+        most_threads = available_cores() if bench.engine == "local" else sys.maxsize
     families = [registry.family(bench.suite, name) for name in bench.families]
     runs = [
         look_up(
@@ -104,14 +106,16 @@ def plan(bench: BenchConfig) -> list[Run]:
 def require_memory(run: RunConfig) -> None:
     """Refuse a run that this machine cannot hold, before anything of it is built.
 
+    A container counts with its limit.
+
     Raises:
         ConfigError: says how much it takes at least.
     """
-    needed, there = _least_memory(run), installed_memory()
+    needed, there = _least_memory(run), most_memory()
     if needed > there:
         raise ConfigError(
-            f"{run.learner} on {run.family} takes at least {needed / 2**30:,.0f} GiB "
-            f"with these settings, and this machine has {there / 2**30:,.0f} GiB; take "
+            f"{run.learner} on {run.family} takes at least {needed / 2**30:,.1f} GiB "
+            f"with these settings, and there are {there / 2**30:,.1f} GiB here; take "
             f"smaller ones, or fewer steps=. pearl-bench run --help names them"
         )
 

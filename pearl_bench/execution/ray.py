@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,10 @@ class Ray:
 
     def __init__(self, bench: BenchConfig) -> None:
         self._ray = _connect()
-        cores = bench.threads or 1
-        self._needs = {"CPU": cores, "GPU": bench.gpus, "memory": _bytes(bench.memory)}
-        self._environment: dict[str, str] = dict.fromkeys(threads.POOLS, str(cores))
+        self._needs = {"GPU": bench.gpus, "memory": _bytes(bench.memory)}
+        self._cores: dict[str, int] = {}
+        self._usual_cores = bench.threads or 1
+        self._environment: dict[str, str] = {}
         if "PYTHONPATH" in os.environ:
             self._environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
 
@@ -51,14 +53,19 @@ class Ray:
             nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         except Exception as error:
             raise EngineError(f"{type(error).__name__}: {error}") from error
-        needs = {key: need for key, need in self._needs.items() if need}
-        if any(all(n.get(k, 0) >= v for k, v in needs.items()) for n in nodes):
-            waiting = Job(False, "waiting")
-        else:
+
+        @cache
+        def waiting(cores: int) -> Job:
+            needs = {"CPU": cores} | {k: v for k, v in self._needs.items() if v}
+            if any(all(n.get(k, 0) >= v for k, v in needs.items()) for n in nodes):
+                return Job(False, "waiting")
             lacking = " ".join(f"{key}={need}" for key, need in needs.items())
-            waiting = Job(False, f"waiting (no node has {lacking})")
+            return Job(False, f"waiting (no node has {lacking})")
+
         return {
-            job: Job(True, "running") if Path(job, PROGRESS).exists() else waiting
+            job: Job(True, "running")
+            if Path(job, PROGRESS).exists()
+            else waiting(self._cores.get(job, self._usual_cores))
             for job in jobs
             if job in names
         }
@@ -73,16 +80,18 @@ class Ray:
             job = str(run.folder.absolute())
             config = configuration.to_yaml(run.config)
             write_order(run.folder, Order(config, [*command], self.name, job))
+            self._cores[job] = cores = run.config.threads
+            pools = dict.fromkeys(threads.POOLS, str(cores))
             try:
                 actor.options(
                     name=job,
                     lifetime="detached",
                     get_if_exists=True,
                     max_restarts=RESTARTS,
-                    num_cpus=self._needs["CPU"],
+                    num_cpus=cores,
                     num_gpus=self._needs["GPU"],
                     memory=self._needs["memory"] or None,
-                    runtime_env={"env_vars": self._environment},
+                    runtime_env={"env_vars": self._environment | pools},
                 ).remote(job)
             except Exception as error:
                 raise EngineError(f"{type(error).__name__}: {error}") from error

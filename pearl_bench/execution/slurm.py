@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,15 +117,14 @@ class Slurm:
     def submit(
         self, runs: Sequence[Run], command: Sequence[str], living: Collection[str]
     ) -> Iterator[tuple[Run, str]]:
-        """See ``Engine``; an array for each 1,000 runs.
+        """See ``Engine``; an array for each 1,000 runs of as many threads.
 
         With ``jobs=`` an array waits for those before it, or more would run at a time.
         """
         make_folder(self._logs)
         before = {self._seen[job].id.partition("_")[0] for job in living}
         size = max(1, min(TASKS, _largest_array()))
-        for first in range(0, len(runs), size):
-            part = runs[first : first + size]
+        for part in _parts(runs, size):
             name = f"pearl_bench-{secrets.token_hex(4)}"
             jobs = [f"{name}/{place}" for place in range(len(part))]
             for run, job in zip(part, jobs, strict=True):
@@ -186,6 +186,18 @@ class Slurm:
             *(f"--{key}={value}" for key, value in asked.items() if value is not None),
             *shlex.split(bench.sbatch),
         ]
+
+
+def _parts(runs: Sequence[Run], size: int) -> Iterator[list[Run]]:
+    """Yield the runs of each array: all its tasks get as many cores."""
+
+    def threads(run: Run) -> int:
+        return run.config.threads
+
+    for _, some in groupby(sorted(runs, key=threads), threads):
+        alike = [*some]
+        for first in range(0, len(alike), size):
+            yield alike[first : first + size]
 
 
 def _largest_array() -> int:

@@ -22,6 +22,7 @@ from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.plan import require_memory
 from pearl_bench.machine.malloc import keep_pages
+from pearl_bench.machine.threads import available_cores
 from pearl_bench.records.files import RecordError, open_log
 from pearl_bench.records.mirror import Mirror
 from pearl_bench.records.provenance import provenance
@@ -77,6 +78,7 @@ def train_run(
     family = registry.family(run.suite, run.family)
     origin = provenance(family.fingerprint(), command, gpu=gpu)
     origin |= {"device": run.device, "threads": run.threads, **where}
+    origin["cores"] = available_cores()
     with (
         Mirror(run, folder, progress.say) as mirror,
         RunRecord(folder, mirror, guarded=where["job"] is not None) as record,

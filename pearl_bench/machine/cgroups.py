@@ -33,6 +33,18 @@ def cpu_quota(memberships: Path = MEMBERSHIPS, mount: Path = MOUNT) -> float | N
     return min(shares, default=None)
 
 
+def memory_limit(memberships: Path = MEMBERSHIPS, mount: Path = MOUNT) -> int | None:
+    """Return how many bytes the groups allow in all; None if any number.
+
+    Args:
+        memberships: see ``MEMBERSHIPS``.
+        mount: where the groups' files are.
+    """
+    groups = _groups("memory", memberships, mount)
+    limits = [_limit(version, folder) for version, folder in groups]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def memory_left(memberships: Path = MEMBERSHIPS, mount: Path = MOUNT) -> int | None:
     """Return how many bytes the groups allow beside those in use; None if any.
 
@@ -44,20 +56,22 @@ def memory_left(memberships: Path = MEMBERSHIPS, mount: Path = MOUNT) -> int | N
     """
     left = []
     for version, folder in _groups("memory", memberships, mount):
-        if version == 2:
-            names = ("memory.max", "memory.current", "inactive_file")
-        else:
-            names = (
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-                "total_inactive_file",
-            )
-        limit, used = ("".join(_words(folder / name)) for name in names[:2])
+        names = {2: ("memory.current", "inactive_file")}.get(
+            version, ("memory.usage_in_bytes", "total_inactive_file")
+        )
+        limit, used = _limit(version, folder), "".join(_words(folder / names[0]))
         words = _words(folder / "memory.stat")
-        cached = dict(zip(words[::2], words[1::2], strict=False)).get(names[2], "0")
-        if limit.isdecimal() and used.isdecimal() and cached.isdecimal():
-            left.append(max(0, int(limit) - int(used) + int(cached)))
+        cached = dict(zip(words[::2], words[1::2], strict=False)).get(names[1], "0")
+        if limit is not None and used.isdecimal() and cached.isdecimal():
+            left.append(max(0, limit - int(used) + int(cached)))
     return min(left, default=None)
+
+
+def _limit(version: int, folder: Path) -> int | None:
+    """Return the bytes that one group allows; None without a limit."""
+    name = "memory.max" if version == 2 else "memory.limit_in_bytes"
+    limit = "".join(_words(folder / name))  # "max" is none
+    return int(limit) if limit.isdecimal() else None
 
 
 def _groups(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import psutil
 
-from pearl_bench.machine.cgroups import memory_left
+from pearl_bench.machine.cgroups import memory_left, memory_limit
 
 
-def installed_memory() -> int:
-    """Return the bytes that this machine has."""
-    return psutil.virtual_memory().total
+def most_memory() -> int:
+    """Return the bytes that this machine has, or a limit of control groups below."""
+    there, limit = psutil.virtual_memory().total, memory_limit()
+    return there if limit is None else min(there, limit)
 
 
 def available_memory() -> int:

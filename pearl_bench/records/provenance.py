@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import resource
 import socket
@@ -36,7 +35,7 @@ def provenance(
         gpu: name of the GPU in use, None without one.
 
     Returns:
-        ``started``, ``command``, ``host``, ``cpu``, ``cpu_flags``, ``cores``, ``gpu``,
+        ``started``, ``command``, ``host``, ``cpu``, ``cpu_flags``, ``gpu``,
         ``commit`` and ``dirty`` of the source tree (None outside git), ``versions``,
         ``fingerprint``.
     """
@@ -47,9 +46,6 @@ def provenance(
         "host": socket.gethostname(),
         "cpu": cpu_model(),
         "cpu_flags": cpu_flags(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
         "gpu": gpu,
         "commit": commit,
         "dirty": dirty,

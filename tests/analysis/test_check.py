@@ -295,6 +295,7 @@ def test_schema_describes_a_runs_record(tmp_path):
     made = provenance.provenance("f" * 16, ["run"], gpu=None)
     del made["fingerprint"]  # shared by all sessions
     session = made | {"device": "cpu", "threads": 1, "engine": "local", "job": None}
+    session |= {"cores": 2}
     session |= {"resumed_at_env_steps": 0, "resumed_at_seconds": 0.0}
     assert session.keys() == keys.SESSION_KEYS.keys()
     assert run["sessions"][0].keys() == session.keys()

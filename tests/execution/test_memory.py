@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pearl_bench import registry
 from pearl_bench.config.runs import load
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.plan import plan
+from pearl_bench.machine import cgroups, memory
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -32,6 +34,19 @@ def test_what_cannot_fit_is_refused(word, tmp_path):
     with pytest.raises(ConfigError, match=r"takes at least .* GiB with these"):
         plan(load([*words, f"out={tmp_path}"]))
     assert not any(tmp_path.iterdir())
+
+
+def test_a_containers_limit_counts(tmp_path, monkeypatch):
+    """A run that the machine could hold, in a group that is allowed less."""
+    words = ["suite=navigation", "learners=pearl", "device=cpu", "budget=smoke"]
+    bench = load([*words, f"out={tmp_path / 'raw'}"])
+    plan(bench)
+    (tmp_path / "cgroup").write_text("0::/\n")
+    (tmp_path / "memory.max").write_text("1000\n")
+    allowed = partial(cgroups.memory_limit, tmp_path / "cgroup", tmp_path)
+    monkeypatch.setattr(memory, "memory_limit", allowed)
+    with pytest.raises(ConfigError, match="settings, and there are 0.0 GiB here"):
+        plan(bench)
 
 
 def published():

@@ -23,6 +23,7 @@ from pearl_bench.execution.plan import (
     side_by_side,
     wall_seconds,
 )
+from pearl_bench.execution.slurm import _parts
 from pearl_bench.records.provenance import provenance
 from pearl_bench.records.run_folder import RunRecord
 
@@ -52,7 +53,7 @@ def keep(run: Run, status: str, env_steps: int) -> None:
             "exploration_episodes": 2,
             "test_episodes": 1,
         }
-        where = {"device": "cpu", "threads": 1, "meta_test": [part]}
+        where = {"device": "cpu", "threads": 1, "cores": 2, "meta_test": [part]}
         record.begin(config.to_yaml(run.config), origin | where)
         record.progress(env_steps, 1.0)
         record.finish(status)  # type: ignore[arg-type]
@@ -245,6 +246,22 @@ def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(words, machine):
     assert shares([*words, "threads=1"]) == (3, [1] * 3)
     machine(cores=2)
     assert shares(words) == (1, [2] * 3)
+
+
+def test_on_a_cluster_too_whatever_cores_this_machine_has(words, machine):
+    words.append("seeds=0,1,2")
+    bench = load([*words, "threads=3"])
+    keep(plan(bench)[1], "stopped", 400)
+    machine(cores=2)
+    for engine in ("slurm", "ray"):
+        runs = plan(load([*words, f"engine={engine}"]))
+        assert [run.config.threads for run in runs] == [1, 3, 1]
+        runs = plan(load([*words, f"engine={engine}", "threads=2"]))
+        assert [run.config.threads for run in runs] == [2] * 3
+    runs = plan(load([*words, "engine=slurm"]))
+    parts = [[run.config.seed for run in part] for part in _parts(runs, 1000)]
+    assert parts == [[0, 2], [1]]
+    assert [len(part) for part in _parts(runs, 1)] == [1] * 3
 
 
 def test_the_device_is_known_before_training():

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pearl_bench.machine.cgroups import cpu_quota, memory_left
-from pearl_bench.machine.memory import available_memory
+from pearl_bench.machine.cgroups import cpu_quota, memory_left, memory_limit
+from pearl_bench.machine.memory import available_memory, most_memory
 from pearl_bench.machine.threads import available_cores, share_of_cores
 
 
@@ -63,14 +63,17 @@ def test_a_group_outside_its_namespace(machine):
 def test_without_control_groups(tmp_path):
     assert cpu_quota(tmp_path / "none", tmp_path) is None
     assert memory_left(tmp_path / "none", tmp_path) is None
+    assert memory_limit(tmp_path / "none", tmp_path) is None
 
 
 @pytest.mark.parametrize(
-    ("listed", "files", "left"),
+    ("listed", "files", "limit", "left"),
     [
-        ("0::/\n", {"memory.max": "max", "memory.current": "5"}, None),
-        ("0::/\n", {"memory.max": "1000", "memory.current": "400"}, 600),
-        ("0::/\n", {"memory.max": "1000", "memory.current": "1200"}, 0),
+        ("0::/\n", {"memory.max": "max", "memory.current": "5"}, None, None),
+        ("0::/\n", {"memory.max": "1000", "memory.current": "400"}, 1000, 600),
+        ("0::/\n", {"memory.max": "1000", "memory.current": "1200"}, 1000, 0),
+        ("0::/\n", {"memory.max": "1000"}, 1000, None),
+        ("0::/a\n", {"memory.max": "7", "a/memory.max": "max"}, 7, None),
         (
             "0::/\n",
             {
@@ -78,6 +81,7 @@ def test_without_control_groups(tmp_path):
                 "memory.current": "400",
                 "memory.stat": "anon 100\ninactive_file 250\n",
             },
+            1000,
             850,
         ),
         (
@@ -89,12 +93,15 @@ def test_without_control_groups(tmp_path):
                 "memory/memory.limit_in_bytes": "9223372036854771712",
                 "memory/memory.usage_in_bytes": "5000",
             },
+            3000,
             2010,
         ),
     ],
 )
-def test_memory_that_groups_leave(machine, listed, files, left):
-    assert memory_left(*machine(listed, **files)) == left
+def test_memory_that_groups_allow_and_leave(machine, listed, files, limit, left):
+    where = machine(listed, **files)
+    assert memory_limit(*where) == limit
+    assert memory_left(*where) == left
 
 
 @pytest.mark.parametrize(
@@ -132,4 +139,4 @@ def test_each_process_gets_its_share(environ, processes, threads):
 
 def test_this_machine_has_some():
     assert available_cores() >= 1
-    assert available_memory() > 0
+    assert 0 < available_memory() < most_memory()

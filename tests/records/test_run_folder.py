@@ -31,6 +31,7 @@ PROVENANCE: dict[str, Any] = provenance.provenance(
     ],
     "device": "cpu",
     "threads": 1,
+    "cores": 2,
 }
 
 
