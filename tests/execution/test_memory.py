@@ -45,7 +45,7 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("1000\n")
     allowed = partial(cgroups.memory_limit, tmp_path / "cgroup", tmp_path)
     monkeypatch.setattr(memory, "memory_limit", allowed)
-    with pytest.raises(ConfigError, match="settings, and there are 0.0 GiB here"):
+    with pytest.raises(ConfigError, match=r"settings, and there are 0\.0 GiB here"):
         plan(bench)
 
 

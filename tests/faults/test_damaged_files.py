@@ -3,9 +3,12 @@
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from damage import damage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +21,8 @@ from pearl_bench.analysis.files import PublishedError
 from pearl_bench.analysis.scores import load
 from pearl_bench.config.conf import read_text
 from pearl_bench.config.errors import UserError
-from pearl_bench.records import schema
+from pearl_bench.records import checkpoint, policy_file, schema
+from pearl_bench.records.checkpoint import CheckpointError
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.published.identity import describe
 from pearl_bench.records.published.publish import publish
@@ -27,6 +31,7 @@ from pearl_bench.records.run_folder import RunRecord, read_run, status
 SUITE = "locomotion"
 FAMILY = registry.family(SUITE, "half-cheetah-vel")
 FEW, MANY = 60, 3000
+TRAIN = "env_steps,loss/critic,wall_s\n1000,0.5,10.0\n2000,-0.25,20.0\n"
 ANYWAY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
@@ -38,7 +43,8 @@ def examples(count):
 def raw(tmp_path_factory):
     out = tmp_path_factory.mktemp("raw")
     for seed in (0, 1):
-        make_run(out, seed=seed, fingerprint=FAMILY.fingerprint())
+        folder = make_run(out, seed=seed, fingerprint=FAMILY.fingerprint())
+        (folder / "train.csv").write_text(TRAIN)
     return out
 
 
@@ -120,12 +126,14 @@ def use_damaged(raw: Path, place: Path, file: str, harm) -> None:
 
 
 def position_of(folder: Path) -> dict[str, int | str]:
-    data = (folder / "eval.csv").read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    return {"eval.csv": len(data), "eval.csv sha256": digest}
+    found: dict[str, int | str] = {}
+    for name in ("train.csv", "eval.csv"):
+        data = (folder / name).read_bytes()
+        found |= {name: len(data), f"{name} sha256": hashlib.sha256(data).hexdigest()}
+    return found
 
 
-RAW_FILES = st.sampled_from(["eval.csv", "run.json", "config.yaml"])
+RAW_FILES = st.sampled_from(["eval.csv", "train.csv", "run.json", "config.yaml"])
 
 
 @examples(FEW)
@@ -139,6 +147,76 @@ def test_raw_folders(raw, tmp_path, file, harm):
 @given(file=RAW_FILES, harm=damage())
 def test_many_raw_folders(raw, tmp_path, file, harm):
     use_damaged(raw, tmp_path, file, harm)
+
+
+def state_of(generation: int) -> dict[str, Any]:
+    return {"generation": generation, "x": torch.arange(300) / (generation + 1)}
+
+
+def plain(state: dict[str, Any] | None) -> object:
+    """Return a state that can be compared."""
+    return state and {**state, "x": state["x"].tolist()}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Two generations of a checkpoint, and a policy file."""
+    folder = tmp_path_factory.mktemp("saved")
+    for generation in range(2):
+        checkpoint.save(folder, state_of(generation))
+    policy_file.write(
+        folder / "policy.safetensors",
+        {"policy.weight": torch.arange(30) / 7},
+        {"config": "suite: navigation", "fingerprint": "f" * 16, "env_steps": 5},
+    )
+    return folder
+
+
+def load_damaged(saved: Path, place: Path, older, newer, policy) -> None:
+    """Load checkpoints of which both may be damaged, and a policy file that is."""
+    folder = place / "saved"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(saved, folder)
+    sound = []
+    for generation, name, harm in (
+        (0, checkpoint.PREVIOUS, older),
+        (1, checkpoint.NEWEST, newer),
+    ):
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(harm(data))
+        if harm(data) == data:
+            sound.append(generation)
+    said: list[str] = []
+    state = None
+    with suppress(CheckpointError):
+        state = checkpoint.load(folder, said.append)
+    if sound:
+        assert plain(state) == plain(state_of(sound[-1]))
+        assert bool(said) == (sound[-1] == 0)
+    else:
+        assert state is None
+    path = folder / "policy.safetensors"
+    path.write_bytes(policy(path.read_bytes()))
+    with suppress(RecordError):
+        tensors, description = policy_file.read(path)
+        assert tensors
+        assert description["format"] == policy_file.FORMAT
+
+
+SOMETIMES = st.one_of(st.just(lambda data: data), damage())
+
+
+@examples(FEW)
+@given(older=SOMETIMES, newer=SOMETIMES, policy=damage())
+def test_checkpoints_and_policies(saved, tmp_path, older, newer, policy):
+    load_damaged(saved, tmp_path, older, newer, policy)
+
+
+@pytest.mark.slow
+@examples(MANY)
+@given(older=SOMETIMES, newer=SOMETIMES, policy=damage())
+def test_many_checkpoints_and_policies(saved, tmp_path, older, newer, policy):
+    load_damaged(saved, tmp_path, older, newer, policy)
 
 
 def test_a_pipe_in_place_of_a_configuration_is_not_waited_for(raw, tmp_path):
