@@ -6,7 +6,7 @@ import hashlib
 import json
 import typing
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -266,6 +266,17 @@ def suite_protocol(meta_test: MetaTest) -> Protocol:
     return Protocol("suite", "test", 0, meta_test)
 
 
+def point(*coordinates: float) -> str:
+    """Write a place as people do, in centimetres of the unit: ``(1.20, -0.35)``."""
+    return f"({', '.join(f'{round(x, 2) + 0.0:.2f}' for x in coordinates)})"
+
+
+def tell_numbers(task: Task) -> str:
+    """Tell a task by its class and its first numbers, where nobody has better words."""
+    shown = [f"{x:.3g}" for x in task.params[:6]] + ["..."] * (len(task.params) > 6)
+    return f"{task.group or f'task {task.index}'}: {', '.join(shown)}"
+
+
 @dataclass(frozen=True)
 class TaskFamily:
     """A row of the table of families.
@@ -285,6 +296,7 @@ class TaskFamily:
         distance: what the batch's ``distance`` is, empty where it is None: ``covered``,
             metres from the start of the episode along the task's direction (forwards
             where a task has none); ``remaining``, length from the goal.
+        tell: says in a few words what a task asks for.
     """
 
     name: str
@@ -299,6 +311,7 @@ class TaskFamily:
     make_batch: MakeBatch
     protocols: tuple[Protocol, ...] = (suite_protocol(MetaTest()),)
     distance: Literal["", "covered", "remaining"] = ""
+    tell: Callable[[Task], str] = tell_numbers
 
     @property
     def meta_test(self) -> MetaTest:

@@ -28,7 +28,8 @@ import numpy as np
 
 from suites.base import Step, Task, check_actions
 from suites.locomotion.row import LocomotionRow, State
-from suites.rendering import MujocoCamera
+from suites.rendering import MujocoCamera, with_endless_floor
+from suites.view import PIXELS
 
 Turn = tuple[mujoco.MjModel, mujoco.MjData, np.ndarray, np.ndarray]
 """A simulation, a view of its controls, and the controls that it is to take."""
@@ -334,11 +335,13 @@ class MujocoBatch:
             step(model, data, frame_skip)
             mujoco.mj_rnePostConstraint(model, data)  # the only one to fill cfrc_ext
 
-    def camera(self, index: int) -> MujocoCamera:
+    def camera(self, index: int, size: int = PIXELS) -> MujocoCamera:
         """Return a camera that follows one environment."""
-        model, data = self.simulations[index]
-        fps = round(1 / (model.opt.timestep * self._row.frame_skip))
-        return MujocoCamera(model, data, fps)
+        row, (model, data) = self._row, self.simulations[index]
+        fps = round(1 / (model.opt.timestep * row.frame_skip))
+        goal = None if row.goal is None else row.goal(self._tasks[index].params)
+        drawn = with_endless_floor(model)
+        return MujocoCamera(drawn, data, fps, row.view, size, follow=1, mark=goal)
 
     def close(self) -> None:
         """Release the threads, and the simulations to later batches."""

@@ -26,6 +26,7 @@ from gymnasium.vector.utils import batch_space
 
 import suites
 from suites.base import BatchEnv, Step, Task, TaskFamily
+from suites.view import PIXELS
 
 NAMESPACE = "pearl_bench"
 
@@ -48,8 +49,8 @@ class Camera(Protocol):
 class Filmed(BatchEnv, Protocol):
     """A batch whose environments can be seen."""
 
-    def camera(self, index: int) -> Camera:
-        """Return a camera on one environment."""
+    def camera(self, index: int, size: int = PIXELS) -> Camera:
+        """Return a camera on one environment, of ``size`` pixels per side."""
         ...
 
 

@@ -18,17 +18,21 @@ from suites.base import (
     Task,
     TaskFamily,
     check_actions,
+    point,
     suite_protocol,
 )
 from suites.tasks import TaskList, read
+from suites.view import PIXELS
 
 HORIZON = 20
 GOAL_RADIUS = 0.2
-PIXELS = 480
-"""Pixels per side of a picture."""
-
 MAX_MOVE = float(np.float32(0.1))
 """Largest move per axis; the reference's action bounds are float32."""
+
+
+def tell_goal(task: Task) -> str:
+    """Say where to go."""
+    return f"goal {point(*task.params)}"
 
 
 def draw_square(generator: np.random.RandomState, n: int) -> np.ndarray:
@@ -86,6 +90,7 @@ class PointRobot:
             make_batch=self.make_batch,
             protocols=(suite_protocol(self.meta_test),),
             distance="remaining",
+            tell=tell_goal,
         )
 
 
@@ -98,18 +103,21 @@ class PlaneCamera:
 
     fps = 10
 
-    def __init__(self, position: np.ndarray, goal: np.ndarray, radius: float):
+    def __init__(
+        self, position: np.ndarray, goal: np.ndarray, radius: float, size: int
+    ):
         """Draw ``position`` ``[2]`` (a view, read anew every time) and ``goal``."""
         self._position, self._goal, self._radius = position, goal, radius
+        self._size = size
 
     def picture(self) -> np.ndarray:
         """Return the current view, ``[H, W, 3]`` uint8."""
-        axis = (np.arange(PIXELS) + 0.5) / PIXELS * 6 - 3
+        axis = (np.arange(self._size) + 0.5) / self._size * 6 - 3
         x, y = axis, -axis[:, None]
-        pixels = np.full((PIXELS, PIXELS, 3), 255, np.uint8)
+        pixels = np.full((self._size, self._size, 3), 255, np.uint8)
         for centre, radius, colour in (
             (self._goal, self._radius, (90, 180, 90)),
-            (self._position, 0.07, (40, 70, 160)),
+            (self._position, max(0.07, 24 / self._size), (40, 70, 160)),
         ):
             pixels[np.hypot(x - centre[0], y - centre[1]) <= radius] = colour
         return pixels
@@ -179,9 +187,10 @@ class PointBatch:
         """Return each point's distance to its goal, ``[N]``."""
         return np.linalg.norm(self._position - self._goal, axis=1)
 
-    def camera(self, index: int) -> PlaneCamera:
+    def camera(self, index: int, size: int = PIXELS) -> PlaneCamera:
         """Return a camera on one point."""
-        return PlaneCamera(self._position[index], self._goal[index], GOAL_RADIUS)
+        place, goal = self._position[index], self._goal[index]
+        return PlaneCamera(place, goal, GOAL_RADIUS, size)
 
     def close(self) -> None:
         """Nothing to release."""

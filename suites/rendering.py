@@ -1,46 +1,83 @@
-"""Pictures of environments, without a screen."""
+"""Pictures of MuJoCo's environments, without a screen."""
 
 # MuJoCo's extension modules have no stubs.
 # pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
 
-SIZE = 480
-"""Pixels per side."""
+from suites.view import View
+
+GOAL_COLOUR = (0.35, 0.7, 0.35, 1.0)
+GOAL_RADIUS = 0.25
 
 
 class MujocoCamera:
-    """Follows the torso of one simulation.
+    """Looks at one simulation, which it only reads.
 
     Attributes:
         fps: pictures per second of simulated time.
     """
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, fps: int):
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        data: mujoco.MjData,
+        fps: int,
+        view: View,
+        size: int,
+        *,
+        follow: int | None = None,
+        mark: Sequence[float] | None = None,
+    ):
         """Open an off-screen context.
+
+        Args:
+            model: what is drawn, of the sizes of the model that is stepped.
+            data: the simulation.
+            fps: pictures per second of simulated time.
+            view: where the camera stands.
+            size: pixels per side.
+            follow: number of the body whose centre of mass, limbs included, the camera
+                moves with; it stands still if None.
+            mark: x and y of a place that a disc on the ground marks, if any.
 
         Raises:
             RuntimeError: there is no OpenGL library; the message says what to install.
         """
         self.fps = fps
         self._model, self._data = model, data
+        self._at, self._follow, self._mark = view.at, follow, mark
+        self._size = size
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
-        self._gl, self._context = _open(model)
+        for effect in (
+            mujoco.mjtRndFlag.mjRND_REFLECTION,  # draws everything twice
+            mujoco.mjtRndFlag.mjRND_SHADOW,  # so does this, and ends somewhere
+            mujoco.mjtRndFlag.mjRND_HAZE,  # a white line at the horizon
+        ):
+            self._scene.flags[effect] = False
+        self._gl, self._context = _open(model, size)
         self._camera = mujoco.MjvCamera()
-        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._camera.fixedcamid = model.camera("track").id
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
+        self._camera.distance = view.distance
+        self._camera.elevation = view.elevation
+        self._camera.azimuth = view.azimuth
 
     def picture(self) -> np.ndarray:
         """Return the current view, ``[H, W, 3]`` uint8; the simulation is only read."""
         self._gl.make_current()
+        self._camera.lookat[:] = self._at
+        if self._follow is not None:
+            self._camera.lookat[:2] += self._data.subtree_com[self._follow, :2]
         mujoco.mjv_updateScene(
             self._model,
             self._data,
@@ -50,8 +87,10 @@ class MujocoCamera:
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )
-        view = mujoco.MjrRect(0, 0, SIZE, SIZE)
-        pixels = np.empty((SIZE, SIZE, 3), np.uint8)
+        if self._mark is not None:
+            self._draw_mark(*self._mark)
+        view = mujoco.MjrRect(0, 0, self._size, self._size)
+        pixels = np.empty((self._size, self._size, 3), np.uint8)
         mujoco.mjr_render(view, self._scene, self._context)
         mujoco.mjr_readPixels(pixels, None, view, self._context)
         return np.ascontiguousarray(pixels[::-1])  # OpenGL counts rows from below
@@ -62,15 +101,53 @@ class MujocoCamera:
         self._context.free()
         self._gl.free()
 
+    def _draw_mark(self, x: float, y: float) -> None:
+        """Add a flat disc to the scene, which is made anew for every picture."""
+        mujoco.mjv_initGeom(
+            self._scene.geoms[self._scene.ngeom],
+            mujoco.mjtGeom.mjGEOM_CYLINDER,
+            np.array([GOAL_RADIUS, GOAL_RADIUS, 0.005]),
+            np.array([x, y, 0.005]),
+            np.eye(3).reshape(9),
+            np.array(GOAL_COLOUR, np.float32),
+        )
+        self._scene.ngeom += 1
 
-def _open(model: mujoco.MjModel) -> tuple[Any, mujoco.MjrContext]:
+
+def with_endless_floor(model: mujoco.MjModel) -> mujoco.MjModel:
+    """Return a copy for pictures, whose floor never ends: squares of a metre each.
+
+    Physics knows no other planes; the size in the file is that of the drawn part.
+    """
+    drawn = copy.copy(model)
+    for plane in np.flatnonzero(drawn.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
+        drawn.geom_size[plane, :2] = 0  # endless, and drawn around the camera
+        material = drawn.geom_matid[plane]
+        drawn.mat_texrepeat[material] = 1  # of two by two squares
+        _soften(drawn, drawn.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB])
+    return drawn
+
+
+def _soften(model: mujoco.MjModel, texture: int) -> None:
+    """Take away contrast, which is what the size of a film goes into."""
+    start = model.tex_adr[texture]
+    length = (
+        model.tex_height[texture]
+        * model.tex_width[texture]
+        * model.tex_nchannel[texture]
+    )
+    pixels = model.tex_data[start : start + length]
+    pixels[:] = 120 + pixels // 3
+
+
+def _open(model: mujoco.MjModel, size: int) -> tuple[Any, mujoco.MjrContext]:
     """Open OpenGL by way of ``MUJOCO_GL`` or, where that is not set, of what fits."""
     fitting = "cgl" if sys.platform == "darwin" else "glfw"
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         fitting = "egl"
     backend = os.environ.get("MUJOCO_GL") or fitting
     try:
-        gl = importlib.import_module(f"mujoco.{backend}").GLContext(SIZE, SIZE)
+        gl = importlib.import_module(f"mujoco.{backend}").GLContext(size, size)
         gl.make_current()
         context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
     except (ImportError, AttributeError, RuntimeError, mujoco.FatalError) as error:

@@ -38,6 +38,8 @@ ROWS = (
         ),
         score=ScoreRange(0.0, 1684.0, "zero action", X35F),
         source=f"{OYSTER}/half_cheetah_dir.py; the two tasks are train and test",
+        tell=half_cheetah.tell_direction,
+        view=half_cheetah.VIEW,
     ),
     LocomotionRow(
         name="half-cheetah-vel",
@@ -56,6 +58,8 @@ ROWS = (
         tasks=TaskList(("velocity",), 100, 30, 1337, half_cheetah.draw_velocities),
         score=ScoreRange(-284.0, 0.0, "zero action", "bound, never quite reached"),
         source=f"{OYSTER}/half_cheetah_vel.py",
+        tell=half_cheetah.tell_velocity,
+        view=half_cheetah.VIEW,
     ),
     LocomotionRow(
         name="ant-fwd-back",
@@ -79,6 +83,8 @@ ROWS = (
             f"{X35F}, 200 of it for staying up",
         ),
         source=f"{OYSTER}/ant_dir.py; the two tasks are train and test",
+        tell=ant.tell_direction,
+        view=ant.VIEW,
     ),
     LocomotionRow(
         name="ant-goal-2d",
@@ -97,6 +103,9 @@ ROWS = (
         tasks=TaskList(("x", "y"), 150, 30, 20191, ant.draw_goals),
         score=ScoreRange(-484.0, 0.0, "zero action", "bound, never quite reached"),
         source=f"{OYSTER}/ant_goal.py; own draw of goals",
+        tell=ant.tell_goal,
+        view=ant.WIDE_VIEW,
+        goal=ant.goal,
     ),
     LocomotionRow(
         name="humanoid-direc-2d",
@@ -120,6 +129,8 @@ ROWS = (
             "best of ZiyiLiubird/CRL@149532c; standing gives 1,000",
         ),
         source=f"{OYSTER}/humanoid_dir.py; own draw of angles",
+        tell=humanoid.tell,
+        view=humanoid.VIEW,
     ),
     LocomotionRow(
         name="walker-2d-params",
@@ -145,6 +156,8 @@ ROWS = (
             f"{X35F} (two test tasks), up to 200 of it for staying up",
         ),
         source="dennisl88/rand_param_envs@4d1529d walker2d_rand_params.py; own draw",
+        tell=walker.tell,
+        view=walker.VIEW,
     ),
 )
 

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from suites.base import point
 from suites.locomotion.row import State
+from suites.view import View
 
 DT = 0.05
 """Seconds per step: five substeps of 0.01."""
+
+
+VIEW = View(distance=4.5, elevation=-35.0, at=(0.0, 0.0, 0.3))
+WIDE_VIEW = View(distance=8.0, elevation=-50.0, at=(0.0, 0.0, 0.3))
+"""Shows a goal 3 m away."""
 
 
 def observe(now: State) -> np.ndarray:
@@ -63,6 +70,21 @@ def fallen(now: State) -> np.ndarray:
     """Torso below 0.2 m or above 1 m."""
     z = now.qpos[:, 2]
     return (z < 0.2) | (z > 1.0)
+
+
+def tell_direction(params: tuple[float, ...]) -> str:
+    """Say which way to run."""
+    return "backwards" if np.cos(params[0]) < 0 else "forwards"
+
+
+def tell_goal(params: tuple[float, ...]) -> str:
+    """Say where to go."""
+    return f"goal {point(*params)} m"
+
+
+def goal(params: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the goal (m), which is what tells tasks apart."""
+    return params
 
 
 def draw_directions(generator: np.random.RandomState, n: int) -> np.ndarray:

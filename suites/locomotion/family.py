@@ -33,6 +33,17 @@ class Simulated:
         return MujocoBatch(self.row, tasks, threads=threads)
 
 
+@dataclass(frozen=True)
+class Told:
+    """Says what a row's tasks ask for."""
+
+    row: LocomotionRow
+
+    def __call__(self, task: Task) -> str:
+        """Tell a task by its numbers."""
+        return self.row.tell(task.params)
+
+
 def family_of(row: LocomotionRow) -> TaskFamily:
     """Return a row's family as the harness sees it."""
     train, test = read(row.name)
@@ -50,4 +61,5 @@ def family_of(row: LocomotionRow) -> TaskFamily:
         make_batch=Simulated(row),
         protocols=(suite_protocol(meta_test),),
         distance=row.distance_is,
+        tell=Told(row),
     )

@@ -8,9 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from suites.locomotion.row import State
+from suites.view import View
 
 DT = 0.05
 """Seconds per step: five substeps of 0.01."""
+
+
+VIEW = View(distance=3.0, elevation=-12.0, at=(0.0, 0.0, 0.4))
 
 
 def observe(now: State) -> np.ndarray:
@@ -51,6 +55,16 @@ def distance_forwards(start: State, now: State, params: np.ndarray) -> np.ndarra
 def distance_along(start: State, now: State, params: np.ndarray) -> np.ndarray:
     """Way along the task's direction (-1 or 1) since the start (m)."""
     return params[:, 0] * distance_forwards(start, now, params)
+
+
+def tell_direction(params: tuple[float, ...]) -> str:
+    """Say which way to run."""
+    return "backwards" if params[0] < 0 else "forwards"
+
+
+def tell_velocity(params: tuple[float, ...]) -> str:
+    """Say how fast to run, forwards."""
+    return f"{params[0]:.2f} m/s"
 
 
 def draw_directions(generator: np.random.RandomState, n: int) -> np.ndarray:

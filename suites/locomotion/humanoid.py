@@ -8,9 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from suites.locomotion.row import State
+from suites.view import View
 
 TIMESTEP = 0.003
 """Seconds per substep. The reference divides by it, not by the step's 0.015 s."""
+
+
+VIEW = View(distance=3.8, elevation=-25.0, at=(0.0, 0.0, 0.9))
 
 
 def observe(now: State) -> np.ndarray:
@@ -45,6 +49,11 @@ def start(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Uniform in +-0.01."""
     return rng.uniform(-0.01, 0.01, (n, nq)), rng.uniform(-0.01, 0.01, (n, nv))
+
+
+def tell(params: tuple[float, ...]) -> str:
+    """Say which way to run; 0 degrees is along x, to the right in pictures."""
+    return f"direction {np.degrees(params[0]):.0f}°"
 
 
 def draw_angles(generator: np.random.RandomState, n: int) -> np.ndarray:

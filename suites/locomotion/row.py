@@ -13,6 +13,7 @@ import numpy as np
 
 from suites.base import ScoreRange
 from suites.tasks import TaskList
+from suites.view import View
 
 if TYPE_CHECKING:
     import mujoco
@@ -71,8 +72,11 @@ class LocomotionRow:
         tasks: how the tasks are drawn.
         score: the range that normalises returns.
         source: where the definition comes from.
+        tell: ``(params)`` -> what a task asks for, in a few words.
+        view: where the camera stands.
         configure: ``(model, params)`` writes a task into its own copy of the model;
             None where tasks differ in the reward only.
+        goal: ``(params)`` -> x and y of what pictures mark; None where there is none.
     """
 
     name: str
@@ -91,8 +95,11 @@ class LocomotionRow:
     tasks: TaskList
     score: ScoreRange
     source: str
+    tell: Callable[[tuple[float, ...]], str]
+    view: View
     timestep: float | None = None
     configure: Callable[[mujoco.MjModel, np.ndarray], None] | None = None
+    goal: Callable[[tuple[float, ...]], tuple[float, ...]] | None = None
 
 
 def never(now: State) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from suites.locomotion.row import State
+from suites.view import View
 
 if TYPE_CHECKING:
     import mujoco
@@ -32,6 +33,9 @@ ARRAYS = (
 COLUMNS = tuple(
     f"{name}_{i}" for name, shape, _ in ARRAYS for i in range(int(np.prod(shape)))
 )
+
+
+VIEW = View(distance=3.6, elevation=-12.0, at=(0.0, 0.0, 0.7))
 
 
 def observe(now: State) -> np.ndarray:
@@ -71,11 +75,21 @@ def configure(model: mujoco.MjModel, params: np.ndarray) -> None:
     Constants that MuJoCo derives from them are left alone, as in the reference: no
     ``mj_setConst``.
     """
-    offset = 0
-    for name, shape, _ in ARRAYS:
-        size = int(np.prod(shape))
-        getattr(model, name)[:] *= params[offset : offset + size].reshape(shape)
-        offset += size
+    for (name, shape, _), multipliers in zip(ARRAYS, _by_array(params), strict=True):
+        getattr(model, name)[:] *= multipliers.reshape(shape)
+
+
+def _by_array(params: np.ndarray) -> list[np.ndarray]:
+    sizes = [int(np.prod(shape)) for _, shape, _ in ARRAYS]
+    return np.split(params, np.cumsum(sizes)[:-1])
+
+
+def tell(params: tuple[float, ...]) -> str:
+    """Say between what multiples of the nominal walker's a task's numbers lie."""
+    kinds = ("mass", "inertia", "damping", "friction")
+    parts = zip(kinds, _by_array(np.array(params)), strict=True)
+    told = ", ".join(f"{kind} {x.min():.1f}-{x.max():.1f}" for kind, x in parts)
+    return f"multiples of {told}"
 
 
 def draw_multipliers(generator: np.random.RandomState, n: int) -> np.ndarray:

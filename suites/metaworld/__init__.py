@@ -25,7 +25,7 @@ from suites.base import (
     suite_protocol,
 )
 from suites.metaworld.batch import MetaWorldBatch, shared_workers
-from suites.metaworld.tasks import family_tasks, read
+from suites.metaworld.tasks import family_tasks, read, tell
 
 HORIZON = 500
 
@@ -110,6 +110,7 @@ class MetaWorldRow:
             source=f"metaworld 3.1.1, {self.benchmark}, reward {self.reward}",
             make_batch=self.make_batch,
             protocols=self._protocols(),
+            tell=tell,
         )
 
     def _protocols(self) -> tuple[Protocol, ...]:

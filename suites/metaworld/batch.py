@@ -20,11 +20,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from suites.base import Step, Task, check_actions
+from suites.view import PIXELS
+
+if TYPE_CHECKING:
+    from suites.metaworld.camera import MetaWorldCamera
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
@@ -112,13 +116,19 @@ class Workers:
             )
         return number, rows  # the file is gone; memory that has no name cannot leak
 
-    def order(self, number: int, what: str) -> None:
+    def order(self, number: int, what: str, **words: Any) -> None:
         """Let all workers reset, step or close their rows of a batch; wait for them.
+
+        Args:
+            number: the batch's.
+            what: to do.
+            **words: what else the order says; ``model`` and ``look`` name a row and the
+                file that its worker writes.
 
         Raises:
             WorkerError: one failed or is gone. The others are ended too.
         """
-        self._order({"batch": number}, what, [{}] * len(self._processes))
+        self._order({"batch": number} | words, what, [{}] * len(self._processes))
 
     def close(self) -> None:
         """End the processes."""
@@ -222,6 +232,7 @@ class MetaWorldBatch:
         self._number, self._rows = workers.open(tasks, reward)
         self._unit = REWARD_UNIT[reward]
         self._everyone = np.ones(self.num_envs, bool)
+        self._begun = ~self._everyone
         self._open = True
 
     def __reduce__(self) -> str:
@@ -248,6 +259,7 @@ class MetaWorldBatch:
         del rng
         self._rows["active"] = self._everyone if rows is None else rows
         self._workers.order(self._number, "reset")
+        self._begun |= self._rows["active"]
         return self._rows["obs"].copy()
 
     def step(self, action: np.ndarray, active: np.ndarray | None = None) -> Step:
@@ -281,6 +293,21 @@ class MetaWorldBatch:
 
     def distance(self) -> None:
         """None: what is measured here is success."""
+
+    def camera(self, index: int, size: int = PIXELS) -> MetaWorldCamera:
+        """Return a camera on one environment.
+
+        Raises:
+            RuntimeError: there is no OpenGL library.
+        """
+        from suites.metaworld.camera import MetaWorldCamera  # noqa: PLC0415 (mujoco)
+
+        def ask(what: str, into: Path) -> None:
+            if what == "look" and not self._begun[index]:
+                raise RuntimeError("reset the environment before you look at it")
+            self._workers.order(self._number, what, row=index, into=str(into))
+
+        return MetaWorldCamera(ask, size)
 
     def close(self) -> None:
         """Release the environments, once; the workers stay."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import mujoco
@@ -122,6 +123,25 @@ class Simulator:
         if unstable:
             mujoco.mj_resetData(self._model, self._data)  # clears the warnings too
         return Outcome(obs, float(reward), bool(info["success"]), unstable)
+
+    def save_model(self, path: Path) -> None:
+        """Write the compiled model, for a camera elsewhere."""
+        mujoco.mj_saveModel(self._model, str(path), None)
+
+    def look(self, episode: Ongoing) -> np.ndarray:
+        """Return what a picture of an episode needs besides the model; flat.
+
+        MuJoCo's state, where the task put bodies and sites, and where the package shows
+        sites (NaN: where they are), which it says of the goal's.
+        """
+        if self._inside is not episode:
+            self._enter(episode)
+        mujoco.mj_getState(self._model, self._data, self._state, STATE)
+        shown = np.full_like(self._site_pos, np.nan)
+        for name, position in self.env._target_site_config:
+            shown[self._model.site(name).id] = position[:3]
+        places = (episode.start.body_pos, episode.start.site_pos, shown)
+        return np.concatenate([self._state, *(place.reshape(-1) for place in places)])
 
     def _reset_by_package(self, params: tuple[float, ...]) -> Start:
         self._enter(Ongoing(self._pristine))

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from suites import tasks
-from suites.base import Task
+from suites.base import Task, point
 
 SEEDS = {"ml1": 1000, "ml10": 2000, "ml45": 3000}
 """Seed of each benchmark. They are far apart because ML1 draws its test goals from the
@@ -23,6 +23,23 @@ seed after the one of its training goals: ML1(s).test_tasks are ML1(s + 1).train
 """
 
 SPLITS = ("train", "test")
+
+
+PLACED_ALONE = ("disassemble",)
+"""Classes whose last three numbers are drawn and mean nothing."""
+
+
+def tell(task: Task) -> str:
+    """Say class, and where a task puts the object and, in most classes, the goal (m).
+
+    Basketball and peg-insert-side move the hoop and the box, which the goal is part of.
+    """
+    name = task.group.removesuffix("-v3")
+    placed, goal = task.params[:3], task.params[3:]
+    told = f"{name}: object at {point(*placed)}"
+    if not goal or name in PLACED_ALONE:
+        return told
+    return f"{name}: goal {point(*goal)}, object at {point(*placed)}"
 
 
 def benchmarks(name: str) -> list[Any]:

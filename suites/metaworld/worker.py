@@ -54,6 +54,18 @@ class Slice:
             if self.rows["active"][row]:
                 self.episodes[row], self.rows["obs"][row] = simulator.reset(params)
 
+    def save_model(self, row: int, into: Path) -> None:
+        """Write the model of a row, if it is one of these."""
+        for one, simulator, _ in self.tasks:
+            if one == row:
+                simulator.save_model(into)
+
+    def look(self, row: int, into: Path) -> None:
+        """Write what a picture of a row needs, if it is one of these."""
+        for one, simulator, _ in self.tasks:
+            if one == row:
+                simulator.look(self.episodes[row]).tofile(into)
+
     def step(self) -> None:
         """Step the active rows by their actions."""
         rows = self.rows
@@ -69,14 +81,14 @@ class Slice:
 
 
 class Worker:
-    """Carries out the orders."""
+    """Carries out the orders: builds, resets, steps, shows and closes batches."""
 
     def __init__(self) -> None:
         self.simulators: dict[str, dict[str, Simulator]] = {}
         self.slices: dict[int, Slice] = {}
 
     def obey(self, order: dict[str, Any]) -> None:
-        """Carry out one order: ``open``, ``reset``, ``step`` or ``close`` a batch."""
+        """Carry out one order: what to do with which batch."""
         number = order["batch"]
         match order["do"]:
             case "open":
@@ -91,6 +103,10 @@ class Worker:
                 self.slices[number].reset()
             case "step":
                 self.slices[number].step()
+            case "model":
+                self.slices[number].save_model(order["row"], Path(order["into"]))
+            case "look":
+                self.slices[number].look(order["row"], Path(order["into"]))
             case "close":
                 del self.slices[number]
             case unknown:

@@ -1,13 +1,22 @@
-"""Films of trained methods: what is played, what is written."""
+"""Films of trained methods: what is played, what is shown, what is written."""
 
 import csv
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import imageio_ffmpeg
+import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from PIL import Image, ImageChops, ImageSequence
 from raw_runs import train_small
 
+import suites
 from pearl_bench import clip
+from pearl_bench.config.types import ConfigError
+from pearl_bench.execution.trained import load
+from suites.base import tell_numbers
 
 OLDER_RUNS = Path(__file__).parents[1] / "data" / "older_runs"
 WORDS = [
@@ -17,6 +26,11 @@ WORDS = [
     "budget=smoke",
     "promp.episodes=1",  # one exploration episode of its own: a second protocol
 ]
+FAMILIES = [
+    family
+    for suite in ("locomotion", "navigation", "ml1", "ml10", "ml45")
+    for family in suites.load(suite).families
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +38,26 @@ def folder(tmp_path_factory):
     return train_small(tmp_path_factory.mktemp("raw"), *WORDS)
 
 
-@pytest.mark.usefixtures("opengl")
-def test_film_shows_the_last_evaluation(folder, monkeypatch, capsys):
-    monkeypatch.setattr(clip, "EVERY", 40)  # rendering takes longer than all else
-    assert clip.main([f"run={folder}"]) == 0
+@pytest.fixture
+def _few(monkeypatch):
+    monkeypatch.setattr(clip, "FPS", 1)  # rendering takes longer than all else
+
+
+def of_mp4(path: Path, size: tuple[int, int]) -> list[Image.Image]:
+    """Return the pictures of a film that has one per second."""
+    words = ["-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), *words]
+    read = subprocess.run(command, capture_output=True, check=True)
+    about = read.stderr.decode()
+    assert f"{size[0]}x{size[1]}" in about
+    assert " 1 fps" in about
+    pixels = np.frombuffer(read.stdout, np.uint8).reshape(-1, size[1], size[0], 3)
+    return [Image.fromarray(one) for one in pixels]
+
+
+@pytest.mark.usefixtures("opengl", "_few")
+def test_film_shows_the_last_evaluation(folder, tmp_path, capsys):
+    assert clip.main([f"run={folder}", f"results={tmp_path}"]) == 0
     with (folder / "eval.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["protocol"] == "suite"]
     last = [
@@ -37,20 +67,110 @@ def test_film_shows_the_last_evaluation(folder, monkeypatch, capsys):
         if row["episode"] != "0"
     ]
     assert capsys.readouterr().out.splitlines()[:6] == last
-    with Image.open(folder / "clip.gif") as film:
+    path = tmp_path / "locomotion" / "clips" / "half-cheetah-fwd-back.mp4"
+    frames = of_mp4(path, (576, 528))
+    # 200 steps, a picture at the start and every 50; the end stays for 1.5 seconds
+    assert len(frames) == 1 + 4 + 2
+    with Image.open(path.with_suffix(".gif")) as film:
+        assert film.size == frames[0].size
         pictures, shown = zip(
             *(
-                (frame.convert("RGB").tobytes(), frame.info["duration"])
+                (frame.convert("RGB"), frame.info["duration"])
                 for frame in ImageSequence.Iterator(film)
             ),
             strict=True,
         )
-        assert len(set(pictures)) == len(pictures)
-        assert film.size == (2 * clip.SIDE, clip.SIDE + clip.BAND)
-        # a picture like the one before it is shown twice as long
-        each = 1000 * 40 / 20 / clip.SPEED
-        assert min(shown) == pytest.approx(each, 0.02)
-        assert sum(shown) == pytest.approx(3 * 200 / 40 * each, 0.02)
+    assert shown == (1000, 1000, 1000, 1000, 3000)
+    for one, other in zip(pictures, frames, strict=False):
+        difference = np.asarray(ImageChops.difference(one, other))
+        assert difference.mean() < 6  # of 255: the same film
+    assert len({picture.tobytes() for picture in pictures}) == 5
+
+
+@pytest.mark.usefixtures("opengl", "_few")
+def test_a_policy_file_is_filmed_like_the_run(folder, tmp_path):
+    words = [f"out={tmp_path / 'policy.gif'},{tmp_path / 'run.gif'}", "episodes=3"]
+    assert clip.main([f"run={folder}", words[0], words[1], "tasks=1"]) == 0
+    of_run = (tmp_path / "run.gif").read_bytes()
+    assert (tmp_path / "policy.gif").read_bytes() == of_run
+    policy = tmp_path / "policy.safetensors"
+    policy.write_bytes((folder / "policy.safetensors").read_bytes())
+    assert clip.main([f"run={policy}", "episodes=3", "tasks=1"]) == 0
+    assert (tmp_path / "clip.gif").read_bytes() == of_run
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("opengl", "_few")
+def test_meta_world_is_filmed(tmp_path):
+    run = OLDER_RUNS / "reach-rl2" / "raw" / "ml1" / "reach" / "rl2" / "seed=0"
+    out = tmp_path / "reach.mp4"
+    assert clip.main([f"run={run}", f"out={out}", "tasks=50", "episodes=1,13"]) == 0
+    frames = of_mp4(out, (384, 276))
+    assert len(frames) == 1 + 4 + 2
+    top = clip.TITLE + clip.LABEL
+    views = [
+        np.asarray(one.crop((0, top, clip.SIDE, top + clip.SIDE)), float)
+        for one in (frames[0], frames[-1])
+    ]
+    assert views[0].std() > 20  # a robot and a table
+    assert np.abs(views[0] - views[1]).max() > 100  # which has moved
+
+
+def laid_out(family, task, text="return 7") -> Image.Image:
+    filming = clip.Filming(family, [1, 2, 3])
+    view = Image.new("RGB", (clip.SIDE, clip.SIDE), "gray")
+    for episode in (1, 2, 3):
+        filming.shots[episode, 0].append(clip.Shot(view, text))
+    return clip._frames(filming, [task], "whose it is")[0]
+
+
+def test_the_task_and_the_return_stand_on_every_frame():
+    (family,) = (one for one in FAMILIES if one.name == "half-cheetah-fwd-back")
+    back, forth = (laid_out(family, task) for task in family.test)
+    left, top, right, bottom = ImageChops.difference(back, forth).getbbox() or (0,) * 4
+    assert 30 < left < right < 140
+    assert 0 < top < bottom <= clip.TITLE
+    more = laid_out(family, family.test[0], "return 8")
+    changed = ImageChops.difference(back, more).getbbox() or (0,) * 4
+    assert clip.TITLE < changed[1] < changed[3] <= clip.TITLE + clip.LABEL
+
+
+def test_every_family_tells_its_tasks_apart():
+    for family in FAMILIES:
+        told = [family.tell(task) for task in family.test]
+        assert told[0] != told[1]
+        assert len(set(told)) > 0.3 * len(family.test), family.name
+        assert all(0 < len(text) <= 90 and text.isprintable() for text in told)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("half-cheetah-fwd-back", "backwards"),
+        ("half-cheetah-vel", "2.05 m/s"),
+        ("ant-fwd-back", "forwards"),
+        ("ant-goal-2d", "goal (2.31, -0.11) m"),
+        ("humanoid-direc-2d", "direction 127°"),
+        (
+            "walker-2d-params",
+            "multiples of mass 0.3-3.3, inertia 0.3-2.8, damping 0.5-1.9, "
+            "friction 0.3-3.4",
+        ),
+        ("point-robot", "goal (0.80, -0.48)"),
+        ("push", "push: goal (0.02, 0.89, 0.01), object at (-0.03, 0.62, 0.02)"),
+        ("door-open", "door-open: object at (0.04, 0.85, 0.15)"),
+        ("disassemble", "disassemble: object at (0.04, 0.74, 0.03)"),
+    ],
+)
+def test_tasks_are_told_in_words(name, told):
+    (family,) = (one for one in FAMILIES if one.name == name)
+    assert family.tell(family.test[0]) == told
+
+
+def test_a_family_without_words_tells_class_and_numbers():
+    (family,) = (one for one in FAMILIES if one.name == "point-robot")
+    plain = replace(family, tell=tell_numbers)
+    assert plain.tell(family.test[0]) == "task 80: 0.797, -0.475"
 
 
 def test_mistakes_are_named(folder, tmp_path, capsys):
@@ -60,15 +180,18 @@ def test_mistakes_are_named(folder, tmp_path, capsys):
     assert "holds no run: there is no config.yaml" in capsys.readouterr().err
     assert clip.main([f"run={folder}", "tasks=7"]) == 2
     assert "half-cheetah-fwd-back has no task 7" in capsys.readouterr().err
+    assert clip.main([f"run={folder}", "episodes=3,4"]) == 2
+    assert "there is no episode 4; they are 1 to 3, and 0" in capsys.readouterr().err
     (folder / "checkpoint.pt").rename(tmp_path / "checkpoint.pt")
     assert clip.main([f"run={folder}"]) == 2
     assert "has no checkpoint; train the run first" in capsys.readouterr().err
+    (tmp_path / "checkpoint.pt").rename(folder / "checkpoint.pt")
 
 
 @pytest.mark.parametrize(
     ("out", "said"),
     [
-        ("clip.mp4", "a film is a GIF; take a name that ends in .gif"),
+        ("clip.avi", "a film is a file that ends in .mp4 or .gif"),
         ("nowhere/clip.gif", "there is no folder"),
         ("made.gif", "is a folder; name a file"),
     ],
@@ -79,14 +202,33 @@ def test_a_bad_out_is_refused_before_anything_is_loaded(out, said, tmp_path, cap
     assert said in capsys.readouterr().err
 
 
-def test_what_has_no_camera_is_refused_before_it_plays(tmp_path, monkeypatch, capsys):
+def test_mp4_without_its_extra_is_refused_in_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    words = [f"run={tmp_path / 'none'}", f"out={tmp_path / 'clip.mp4'}"]
+    assert clip.main(words) == 2
+    said = capsys.readouterr().err
+    assert "pip install 'pearl-bench[clips]'" in said
+    assert "ends in .gif" in said
+
+
+class Unseen:
+    """A batch that nothing can look at."""
+
+    def __init__(self, env):
+        self.num_envs, self.close = env.num_envs, env.close
+        self.reset, self.step, self.distance = env.reset, env.step, env.distance
+
+
+def test_what_has_no_camera_is_refused_before_it_plays(folder, monkeypatch):
     def play(*_, **__):
         raise AssertionError("it was played")
 
     monkeypatch.setattr(clip, "evaluate", play)
-    run = OLDER_RUNS / "reach-rl2" / "raw" / "ml1" / "reach" / "rl2" / "seed=0"
-    assert clip.main([f"run={run}", f"out={tmp_path / 'clip.gif'}"]) == 2
-    assert "reach cannot be filmed: its environments have no camera" in (
-        capsys.readouterr().err
+    trained = load(folder)
+    build = trained.family.make_batch
+    unseen = replace(
+        trained.family,
+        make_batch=lambda tasks, threads: Unseen(build(tasks, threads=threads)),
     )
-    assert not any(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match="cannot be filmed: its environments have no"):
+        clip.film(trained._replace(family=unseen))

@@ -433,3 +433,37 @@ def test_speed_is_the_ratio_of_what_was_measured():
     result = measure("half-cheetah-vel", 8, seconds=0.1)
     assert result["share"] == result["engine"] / result["raw"]
     assert result["share"] > 0.2
+
+
+@pytest.mark.usefixtures("opengl")
+def test_the_floor_of_pictures_has_no_end():
+    batch = make("half-cheetah-vel", 1)
+    model, _ = batch.simulations[0]
+    camera = batch.camera(0, size=120)
+    views = []
+    for x in (0.0, 200.0, 201.0):
+        qpos = model.qpos0 + np.eye(model.nq)[0] * x
+        batch.set_state(qpos[None], np.zeros((1, model.nv)))
+        views.append(camera.picture().astype(float))
+    camera.close()
+    here, far, odd = (view[-40:] for view in views)
+    assert here.std() > 20  # squares
+    assert np.abs(here - far).mean() < 2  # 200 m on the same ones,
+    assert np.abs(here - odd).mean() > 20  # and 1 m further the others
+    assert model.geom_size[0].tolist() == [40, 40, 40]  # what is stepped has its own
+
+
+@pytest.mark.usefixtures("opengl")
+def test_the_goal_is_marked_where_it_is():
+    views = []
+    for goal in ((0.0, 1.5), (0.0, -1.5), (1.5, 0.0)):
+        task = Task("ant-goal-2d", 0, goal)
+        batch: Any = FAMILIES["ant-goal-2d"].make_batch([task], threads=1)
+        camera = batch.camera(0, 120)
+        green = camera.picture().astype(int) @ [-1, 2, -1] > 60
+        camera.close()
+        views.append(np.argwhere(green).mean(0))
+    behind, front, right = views
+    assert behind[0] < right[0] < front[0]  # rows count downwards
+    assert behind[1] == pytest.approx(front[1], abs=4)
+    assert right[1] > front[1] + 10

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -37,8 +38,16 @@ def test_gymnasium_accepts_a_class_of_metaworld():
     *_, info = env.step(np.zeros(4))
     assert info["success"] is False
     env.close()
-    with pytest.raises(ValueError, match="reach cannot be seen"):
-        gymnasium.make("pearl_bench/reach-v0", render_mode="rgb_array")
+
+
+def test_what_has_no_camera_cannot_be_seen():
+    class Unseen:
+        num_envs = 1
+
+    family = FAMILIES["point-robot"]
+    unseen: Any = replace(family, make_batch=lambda tasks, threads: Unseen())
+    with pytest.raises(ValueError, match="point-robot cannot be seen"):
+        suites.gym.TaskEnv(unseen, family.train[0], render_mode="rgb_array")
 
 
 @pytest.mark.parametrize("name", ["half-cheetah-vel", "walker-2d-params"])

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import Counter
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import gymnasium
 import metaworld
@@ -514,6 +514,53 @@ def test_the_plan_counts_what_the_package_plays():
     assert episodes_due(learner, suite) == (10 + 20) * 14
     # two repetitions, 20 environments
     assert episodes_due(learner, package) == (10 + 20) * 14 + 2 * 20 * 13
+
+
+@pytest.mark.usefixtures("opengl")
+def test_looking_changes_nothing_and_shows_what_moves():
+    tasks = [FAMILIES["push"].test[0], FAMILIES["reach"].test[1]] * 2
+    family = FAMILIES["push"]
+    seen, unseen = (
+        cast(MetaWorldBatch, family.make_batch(tasks, threads=n)) for n in (2, 1)
+    )
+    cameras = [seen.camera(i, 120) for i in range(4)]
+    with pytest.raises(RuntimeError, match="reset the environment before you look"):
+        cameras[0].picture()
+    rng = np.random.default_rng(0)
+    for env in (seen, unseen):
+        env.reset(rng)
+    pictures = []
+    for _ in range(10):
+        pictures.append([camera.picture() for camera in cameras])
+        action = np.repeat(rng.uniform(-1, 1, (2, 4)), 2, axis=0)
+        one, other = seen.step(action), unseen.step(action)
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    first, last = pictures[0], pictures[-1]
+    assert first[0].shape == (120, 120, 3)
+    assert (first[0] == first[2]).all()  # the same task from the same start
+    assert (first[0] != first[1]).any()
+    for i in range(4):
+        assert np.abs(last[i].astype(int) - first[i]).max() > 50
+    assert (last[0] != last[2]).any()  # rows 0 and 2 took other actions
+    for camera in cameras:
+        camera.close()
+    for env in (seen, unseen):
+        env.close()
+
+
+@pytest.mark.usefixtures("opengl")
+def test_the_goal_is_where_the_package_shows_it():
+    goal = FAMILIES["reach"].test[1]
+    env = gymnasium.make(
+        "pearl_bench/reach-v0", task=goal.index, render_mode="rgb_array"
+    )
+    env.reset(seed=0)
+    inner = cast(Any, env.unwrapped)
+    assert np.asarray(env.render()).shape == (480, 480, 3)
+    drawn = inner._camera._data.site("goal").xpos
+    np.testing.assert_allclose(drawn, goal.params[3:])
+    env.close()
 
 
 def test_batches_are_not_copied():
