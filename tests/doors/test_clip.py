@@ -104,8 +104,8 @@ def test_a_policy_file_is_filmed_like_the_run(folder, tmp_path):
 def test_meta_world_is_filmed(tmp_path):
     run = OLDER_RUNS / "reach-rl2" / "raw" / "ml1" / "reach" / "rl2" / "seed=0"
     out = tmp_path / "reach.mp4"
-    assert clip.main([f"run={run}", f"out={out}", "tasks=50", "episodes=1,13"]) == 0
-    frames = of_mp4(out, (384, 276))
+    assert clip.main([f"run={run}", f"out={out}", "tasks=50", "episodes=1,2,13"]) == 0
+    frames = of_mp4(out, (576, 276))
     assert len(frames) == 1 + 4 + 2
     top = clip.TITLE + clip.LABEL
     views = [
