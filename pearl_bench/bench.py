@@ -3,6 +3,7 @@
 Absolute speeds drift from machine to machine and from minute to minute, so every figure
 is also given as a share of a limit measured in the same process within the same second:
 bare ``mj_step`` for environments, a matrix product of the update's size for updates.
+What a plan trains at a time is compared with one run on all cores instead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
+from pearl_bench.execution.plan import plan, share_cores, side_by_side
+from pearl_bench.execution.throughput import updates_per_second
 from pearl_bench.machine.arithmetic import one_thread, use_fastest_float32
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.machine.threads import available_cores
@@ -119,6 +123,7 @@ def figures(seconds: float, float32_setting: str) -> Iterator[Figure]:
         )
         with one_thread():
             yield update_figure(small, precision, seconds, float32_setting)
+    yield from plan_figures(seconds)
     yield from rollout_figures(seconds)
     for learner in ON_POLICY:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -150,9 +155,8 @@ def update_figure(
     learner.collect()
     config, threads = learner.config, torch.get_num_threads()
     drawn = np.arange(config.meta_batch) % len(learner.family.train)
-    spans = learner._spans(drawn)
     with FlopCounterMode(display=False) as counter:
-        learner.gradient_step(learner._sample(*spans))
+        learner.gradient_step(learner.meta_batch(drawn))
     flops = counter.get_total_flops()
     rows, width = config.meta_batch * config.batch_size, config.hidden_size
     product_flops = 2 * rows * width * width
@@ -162,7 +166,7 @@ def update_figure(
         a, b = a.bfloat16(), b.bfloat16()
 
     def step() -> None:
-        learner.gradient_step(learner._sample(*spans))
+        learner.gradient_step(learner.meta_batch(drawn))
 
     def products() -> None:
         for _ in range(times):
@@ -182,6 +186,38 @@ def update_figure(
     )
 
 
+def plan_figures(seconds: float) -> Iterator[Figure]:
+    """Updates of as many runs side by side as are planned here, against one alone.
+
+    One alone has all the cores. Both are measured with nothing else of ours running,
+    and beside a process that takes all the time it gets.
+    """
+    seeds = ",".join(map(str, range(available_cores())))
+    with TemporaryDirectory() as out:
+        bench = configuration.load(
+            [
+                *("suite=locomotion", f"families={SMALL_FAMILY}", "learners=pearl"),
+                *("budget=paper", f"pearl.batch_size={SMALL_BATCH}", "device=cpu"),
+                *(f"seeds={seeds}", f"out={out}"),
+            ]
+        )
+        runs = plan(bench)
+        jobs = side_by_side(bench, runs)
+        together = [run.config for run in share_cores(bench, runs, jobs)][:jobs]
+        alone = [run.config for run in share_cores(bench, runs[:1], 1)]
+    for busy, where in enumerate(("quiet", "beside a busy process")):
+        one = updates_per_second(alone, seconds, busy=busy)
+        all_of_them = updates_per_second(together, seconds, busy=busy)
+        yield Figure(
+            f"the plan, runs side by side: {jobs}, threads of each: "
+            f"{together[0].threads}, {where}",
+            all_of_them,
+            "updates/s",
+            all_of_them / one,
+            f"{one:,.4g} updates/s of one run, threads: {alone[0].threads}",
+        )
+
+
 def rollout_figures(seconds: float) -> Iterator[Figure]:
     """Collection and evaluation with the policy on 30 tasks of half-cheetah-vel."""
     learner = paper_learner("cpu", "float32", train_tasks=30)
@@ -190,7 +226,7 @@ def rollout_figures(seconds: float) -> Iterator[Figure]:
     steps = len(tasks) * family.horizon
 
     def collect() -> None:
-        learner._collect(tasks, block, EpisodeMeans())
+        learner.collect_blocks(tasks, block, EpisodeMeans())
 
     def meta_test() -> None:
         evaluate(learner, family, seed=0, threads=learner.threads)

@@ -98,7 +98,7 @@ class PearlLearner(Learner):
             pool = Block(config.initial_steps, posterior=False, recent=True)
             for first in range(0, train_tasks, POOL_WAVE):
                 last = min(first + POOL_WAVE, train_tasks)
-                self._collect(np.arange(first, last), [pool], means)
+                self.collect_blocks(np.arange(first, last), [pool], means)
         blocks = [
             Block(config.prior_steps, posterior=False, recent=True),
             Block(config.posterior_steps, posterior=True, recent=True),
@@ -107,15 +107,21 @@ class PearlLearner(Learner):
         drawn = self.rng.integers(train_tasks, size=config.tasks_per_iteration)
         for tasks in waves(drawn):
             self.buffer.clear_recent(tasks)
-            self._collect(tasks, blocks, means)
+            self.collect_blocks(tasks, blocks, means)
         self.iterations += 1
         self.updates_due += config.updates_per_iteration
         return means.result()
 
-    def _collect(
+    def collect_blocks(
         self, tasks: np.ndarray, blocks: Sequence[Block], means: EpisodeMeans
     ) -> None:
-        """Run blocks of whole episodes on distinct train tasks side by side."""
+        """Run blocks of whole episodes on train tasks side by side, and store them.
+
+        Args:
+            tasks: ``[N]`` distinct train tasks.
+            blocks: what each of them plays, one after the other.
+            means: take note of the episodes.
+        """
         drawn = [self.family.train[i] for i in tasks]
         env = self.family.make_batch(drawn, threads=self.threads)
         adapter = self._adapter(drawn, self.noise, deterministic=False)
@@ -170,6 +176,14 @@ class PearlLearner(Learner):
         self.updates_done += steps
         self.updates_due -= steps
         return dict(zip(METRICS, values.mean(0).tolist(), strict=True))
+
+    def meta_batch(self, tasks: np.ndarray) -> Batch:
+        """Draw what one gradient step takes.
+
+        Args:
+            tasks: ``[M]`` train tasks that have been collected on.
+        """
+        return self._sample(*self._spans(tasks))
 
     def _replay(self, batch: Batch) -> Tensor:
         """Take a gradient step by its CUDA graph."""
@@ -231,11 +245,11 @@ class PearlLearner(Learner):
         tasks = np.arange(min(config.tasks_per_iteration, len(self.family.train)))
         steps = max(horizon, config.context_size)
         start = time.perf_counter()
-        self._collect(
+        self.collect_blocks(
             tasks, [Block(steps, posterior=False, recent=True)], EpisodeMeans()
         )
         per_step = (time.perf_counter() - start) / self.env_steps
-        batch = self._sample(*self._spans(np.resize(tasks, config.meta_batch)))
+        batch = self.meta_batch(np.resize(tasks, config.meta_batch))
         self.gradient_step(batch)
         start = time.perf_counter()
         for _ in range(TRIAL_UPDATES):

@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import psutil
 import pytest
 
-from pearl_bench.bench import ON_POLICY
+from pearl_bench.bench import ON_POLICY, plan_figures
+from pearl_bench.machine.threads import available_cores
 
 SHARES = {
     "engine, half-cheetah-vel": 0.65,
@@ -22,6 +24,18 @@ SHARES = {
 }
 MEMORY = 2048  # MiB
 SPEEDS = {"collection, 30 tasks": 25_000, "evaluation, 30 tasks": 25_000}
+
+
+@pytest.mark.slow
+def test_the_plans_throughput_is_measured_quiet_and_beside_others():
+    quiet, beside = plan_figures(0.5)
+    for figure in (quiet, beside):
+        assert figure.value > 0
+        assert figure.share is not None
+        assert f"side by side: {available_cores()}, threads of each: 1" in figure.name
+    assert beside.name.endswith("beside a busy process")
+    left = [" ".join(p.cmdline()) for p in psutil.Process().children(recursive=True)]
+    assert all("resource_tracker" in command for command in left)
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def test_captured_update_equals_the_cpus(trained):
     gpu = learner_on(trained.family, "cuda")
     gpu.gradient_step.load_state_dict(copy.deepcopy(trained.gradient_step.state_dict()))
     for _ in range(STEPS):
-        batch = trained._sample(*trained._spans(np.arange(16)))
+        batch = trained.meta_batch(np.arange(16))
         on_cpu = trained.gradient_step(batch)
         on_gpu = gpu._replay(Batch(*(tensor.cuda() for tensor in batch)))
         torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-3, atol=1e-4)

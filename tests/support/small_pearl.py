@@ -41,7 +41,7 @@ def learner_on(family, config=SMALL, *, seed=0, precision="float32") -> PearlLea
 
 def draw(learner: PearlLearner) -> Batch:
     tasks = np.arange(SMALL.meta_batch) % len(learner.family.train)
-    return learner._sample(*learner._spans(tasks))
+    return learner.meta_batch(tasks)
 
 
 def opposite_corners(point_robot: TaskFamily) -> TaskFamily:

@@ -1,0 +1,79 @@
+"""How much a plan trains in a second, all runs that are trained at a time together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+
+from pearl_bench import registry
+from pearl_bench.config.types import RunConfig
+from pearl_bench.execution.work import build_learner, meta_tested, prepare
+from pearl_bench.machine import threads
+
+PATIENCE = 300.0
+"""Seconds that a run waits at most until all others are as far."""
+
+_ready: Barrier
+
+
+def updates_per_second(
+    runs: Sequence[RunConfig], seconds: float, *, busy: int = 0
+) -> float:
+    """Return the updates per second of some runs together, each in its process.
+
+    Args:
+        runs: what is trained; each on the threads that it says.
+        seconds: how long is measured, once all have collected their first iteration.
+        busy: other processes that take all the time they get.
+    """
+    threads.limit_spinning()
+    context = get_context("spawn")
+    everyone = context.Barrier(len(runs))
+    pool = ProcessPoolExecutor(
+        len(runs), mp_context=context, initializer=_meet_at, initargs=(everyone,)
+    )
+    with _busy(busy), pool:
+        pace = [pool.submit(_updates_per_second, run, seconds) for run in runs]
+        return sum(one.result() for one in pace)
+
+
+def _meet_at(everyone: Barrier) -> None:
+    global _ready  # noqa: PLW0603  (a barrier is only ever given to a new process)
+    _ready = everyone
+
+
+def _updates_per_second(run: RunConfig, seconds: float) -> float:
+    prepare(run)
+    family = registry.family(run.suite, run.family)
+    learner = build_learner(run, meta_tested(family, run))
+    learner.collect()
+    learner.update()  # touches fresh memory
+    _ready.wait(PATIENCE)
+    before, start = learner.updates_done, time.perf_counter()
+    while learner.updates_due and time.perf_counter() < start + seconds:
+        learner.update()
+    return (learner.updates_done - before) / (time.perf_counter() - start)
+
+
+@contextmanager
+def _busy(processes: int) -> Iterator[None]:
+    """Keep so many processes busy for a block."""
+    context = get_context("spawn")
+    others = [context.Process(target=_spin, daemon=True) for _ in range(processes)]
+    for other in others:
+        other.start()
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.join()
+
+
+def _spin() -> None:
+    while True:
+        pass
