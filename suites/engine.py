@@ -325,15 +325,12 @@ class MujocoBatch:
 
     def _walk(self, todo: Iterator[Turn]) -> None:
         step, frame_skip = mujoco.mj_step, self._row.frame_skip
-        if "cfrc_ext" not in self._row.reads:
-            for model, data, control, u in todo:
-                control[:] = u
-                step(model, data, frame_skip)
-            return
+        contacts = "cfrc_ext" in self._row.reads
         for model, data, control, u in todo:
             control[:] = u
             step(model, data, frame_skip)
-            mujoco.mj_rnePostConstraint(model, data)  # the only one to fill cfrc_ext
+            if contacts:
+                mujoco.mj_rnePostConstraint(model, data)  # the only one to fill it
 
     def camera(self, index: int, size: int = PIXELS) -> MujocoCamera:
         """Return a camera that follows one environment."""
