@@ -16,6 +16,7 @@ import suites
 from pearl_bench import clip
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import load
+from pearl_bench.records import video
 from suites.base import tell_numbers
 
 OLDER_RUNS = Path(__file__).parents[1] / "data" / "older_runs"
@@ -114,6 +115,16 @@ def test_meta_world_is_filmed(tmp_path):
     ]
     assert views[0].std() > 20  # a robot and a table
     assert np.abs(views[0] - views[1]).max() > 100  # which has moved
+
+
+def test_a_gif_has_every_second_picture_for_twice_as_long(tmp_path):
+    frames = [Image.new("RGB", (64, 64)) for _ in range(20)]
+    for i, frame in enumerate(frames):
+        frame.paste("white", (3 * i, 0, 3 * i + 3, 64))
+    video.save(tmp_path / "film.gif", frames, 20)
+    with Image.open(tmp_path / "film.gif") as film:
+        shown = [frame.info["duration"] for frame in ImageSequence.Iterator(film)]
+    assert shown == [100] * 10
 
 
 def laid_out(family, task, text="return 7") -> Image.Image:
