@@ -29,6 +29,7 @@ from pearl_bench.analysis.regression import (
     Key,
     Sample,
     compare,
+    least_p,
     sample,
     summary,
     threshold,
@@ -170,6 +171,11 @@ def _regress(words: Sequence[str]) -> int:
             for key, one in _samples(out / PUBLISHED, suite, usual=False).items()
         }
     limit = threshold(reference, LEARNT)
+    if any(least_p(reference[key], one) >= limit for key, one in current.items()):
+        board.say(
+            f"{len(benches[0].seeds)} seeds are too few for a test of training metrics "
+            f"to reach p < {limit:.2g}; leave seeds= out, or give more"
+        )
     found = [*compare(reference, current, tested=LEARNT, limit=limit)]
     return _report(found, limit, board)
 
@@ -310,18 +316,26 @@ def _arms(results: Path, suite: str, *, usual: bool) -> list[Arm]:
             )
     for family in published.families:
         for arm in family.arms:
-            if usual and arm.changed:
-                raise PublishedError(
-                    f"{results / suite}: {arm.learner} on {family.name} had other "
-                    f"settings than conf/ has now: {show(list(arm.changed))}; "
-                    "update=true writes the reference anew"
-                )
             if arm.runs[0].row["fingerprint"] != family.row.fingerprint():
                 raise PublishedError(
                     f"{results / suite}: {family.name} has other tasks now, so returns "
                     "do not compare; update=true writes the reference anew"
                 )
+            others = [*arm.changed, *_other_steps(arm, suite)] if usual else []
+            if others:
+                raise PublishedError(
+                    f"{results / suite}: {arm.learner} on {family.name} had other "
+                    f"settings than conf/ has now: {show(others)}; update=true writes "
+                    "the reference anew"
+                )
     return published.arms
+
+
+def _other_steps(arm: Arm, suite: str) -> list[str]:
+    """Return ``steps`` if runs had others than ``conf/`` says, as far as they tell."""
+    steps = configuration.usual_steps(arm.learner, suite, arm.family, "regress")
+    had = {run.row["target_steps"] for run in arm.runs} - {""}
+    return [] if had <= {str(steps)} else ["steps"]
 
 
 def _samples(results: Path, suite: str, *, usual: bool) -> dict[Key, Sample]:

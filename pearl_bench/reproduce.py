@@ -47,7 +47,6 @@ ORIGIN = (
     *("numpy", "device", "cpu", "gpu", "cpu_flags", "threads"),
 )
 """Columns of ``runs.csv`` that may explain other values."""
-ROUNDING = "other ones round sums otherwise"
 
 
 @dataclass(frozen=True)
@@ -328,8 +327,8 @@ def _reservations(published: Published, run: RunConfig) -> Iterator[str]:
         )
     if not row["cpu_flags"]:
         yield (
-            "its row does not say which instruction sets its processor had, and "
-            f"{ROUNDING}"
+            "its row does not say which instruction sets its processor had; others "
+            "round sums otherwise"
         )
     if run.meta_test.repetitions is None:
         yield (
@@ -370,12 +369,11 @@ def _report(
         )
         for at, apart in _apart(found):
             board.say(f"  at {at} steps returns are up to {apart:.2g} apart")
-    else:
-        board.say(f"equal to the bit: {compared}")
-    if found:
         from pearl_bench.machine.arithmetic import loops  # noqa: PLC0415 (torch)
 
         board.say(f"  loops now: {loops()}; docs/protocol.md says what they change")
+    else:
+        board.say(f"equal to the bit: {compared}")
     for key in ORIGIN:
         if row[key] != published.row[key]:
             then = published.row[key] or "not recorded"

@@ -231,6 +231,12 @@ def threshold(reference: Mapping[Key, Sample], tested: Collection[str]) -> float
     return FALSE_ALARMS / (returns + training)
 
 
+def least_p(reference: Sample, current: Sample) -> float:
+    """Return the smallest p-value that so many runs can give a test of training."""
+    old, new = (len(side.returns[RETURN]) for side in (reference, current))
+    return 1 / min(comb(old + new, new), RESAMPLES + 1)
+
+
 def summary(values: Sequence[float] | np.ndarray) -> str:
     """Return mean, standard deviation and number of values."""
     spread = float(np.std(values, ddof=1))

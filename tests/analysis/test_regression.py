@@ -84,6 +84,20 @@ class TestPermutation:
             x[:20], x[20:]
         )
 
+    def test_power_is_as_stated(self):
+        """CONTRIBUTING.md: four deviations of one of twenty are found 97 % of times."""
+        trials, seen = 40, 0
+        for x in samples(8, trials, 18, 20):
+            x[12:, 3] += 4
+            seen += regression.permutation(x[:12], x[12:])[0] < 5.3e-4
+        assert seen >= 0.85 * trials
+
+    def test_too_few_runs_are_known_to_be(self):
+        for runs, enough in ((4, False), (5, True)):
+            least = regression.least_p(side(1, 12), side(2, runs))
+            assert least == 1 / comb(12 + runs, runs)
+            assert (least < regression.FALSE_ALARMS / 19) == enough
+
     def test_without_any_spread(self):
         assert regression.permutation(np.ones((9, 2)), np.ones((4, 2)))[0] == 1.0
 
