@@ -206,8 +206,9 @@ def plan_figures(seconds: float) -> Iterator[Figure]:
         together = [run.config for run in share_cores(bench, runs, jobs)][:jobs]
         alone = [run.config for run in share_cores(bench, runs[:1], 1)]
     for busy, where in enumerate(("quiet", "beside a busy process")):
-        one = updates_per_second(alone, seconds, busy=busy)
-        all_of_them = updates_per_second(together, seconds, busy=busy)
+        one = all_of_them = updates_per_second(alone, seconds, busy=busy)
+        if together != alone:  # with one core they are the same
+            all_of_them = updates_per_second(together, seconds, busy=busy)
         yield Figure(
             f"the plan, runs side by side: {jobs}, threads of each: "
             f"{together[0].threads}, {where}",
