@@ -287,7 +287,7 @@ BROKEN = [
     ),
     Broken(
         "the lambda of RL²'s advantages is 0",
-        *("rl2", CHEETAH, "baselines/rl2.py"),
+        *("rl2", SPARSE, "baselines/rl2.py"),
         "valid, config.discount, config.gae_lambda",
         "valid, config.discount, 0.0",
     ),
