@@ -63,7 +63,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Command:
 
 @pytest.fixture(scope="session")
 def long_local(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """The same of runs that take half a minute."""
+    """The same of runs that take most of a minute."""
     return _run_here(tmp_path_factory.mktemp("long"), *LONG)
 
 

@@ -28,11 +28,11 @@ WORDS = [
 """Two runs of some seconds each."""
 
 LONG = (
-    "steps=100000",
+    "steps=250000",
     "pearl.updates_per_iteration=1",
     "checkpoint_minutes=0.05",
 )
-"""Two runs that take half a minute and have new steps to show for every second."""
+"""Two runs that take most of a minute and have new steps to show for every second."""
 
 
 class Command:

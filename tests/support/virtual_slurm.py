@@ -61,9 +61,9 @@ KillWait=30
 MinJobAge=300
 InactiveLimit=0
 """
-# A job of `urgent` drives those of `main` away: they train on for 10 s.
+# A job of `urgent` drives those of `main` away: it asks for them half a minute later.
 PARTITIONS = """\
-PartitionName=main Nodes=ALL Default=YES MaxTime=7-0 PriorityTier=1 GraceTime=10
+PartitionName=main Nodes=ALL Default=YES MaxTime=7-0 PriorityTier=1 GraceTime=3
 PartitionName=urgent Nodes=ALL MaxTime=7-0 PriorityTier=9 PreemptMode=OFF
 """
 
