@@ -81,8 +81,10 @@ def _run(words: Sequence[str]) -> int:
     else:
         board.show_plan(runs)
         if bench.dry:
-            found = follow.living(cluster, [run for run in runs if run.pending])
-            board.say(f"with {cluster.name} already: {len(found)}")
+            pending = [run for run in runs if run.pending]
+            found = len(follow.living(cluster, pending))
+            new = len(pending) - found
+            board.say(f"{cluster.name}: {new} to submit, {found} there already")
             return 0
         with board:
             failures, stopped = follow.launch(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,6 +112,14 @@ def test_a_dry_run_writes_nothing_and_answers_at_once(tmp_path, monkeypatch):
     imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
     assert "pearl_bench.execution.plan" in imported
     assert not {"torch", "mujoco", "matplotlib"} & imported
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is None, reason="there is no Slurm here")
+def test_a_dry_run_on_a_cluster_tells_what_it_would_submit(tmp_path):
+    code, out, err = finish(start(tmp_path, "engine=slurm", "jobs=auto", "dry=true"))
+    assert code == 0, err
+    assert out.splitlines()[-1] == "slurm: 2 to submit, 0 there already"
     assert not any(tmp_path.iterdir())
 
 
