@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 import mujoco
 import numpy as np
@@ -66,6 +69,7 @@ class MujocoCamera:
         ):
             self._scene.flags[effect] = False
         self._gl, self._context = _open(model, size)
+        _cameras().add(self)
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         self._camera.distance = view.distance
@@ -96,7 +100,10 @@ class MujocoCamera:
         return np.ascontiguousarray(pixels[::-1])  # OpenGL counts rows from below
 
     def close(self) -> None:
-        """Release the context."""
+        """Release the context; again does nothing."""
+        if self not in _cameras():
+            return
+        _cameras().remove(self)
         self._gl.make_current()
         self._context.free()
         self._gl.free()
@@ -112,6 +119,23 @@ class MujocoCamera:
             np.array(GOAL_COLOUR, np.float32),
         )
         self._scene.ngeom += 1
+
+
+@cache
+def _cameras() -> WeakSet[MujocoCamera]:
+    """Return the open cameras, which are closed when Python ends.
+
+    It is asked for when one is open, and not before: what is registered last is called
+    first, and MuJoCo registers the end of the display with the first context.
+    """
+    found: WeakSet[MujocoCamera] = WeakSet()
+
+    def close() -> None:
+        for camera in list(found):
+            camera.close()
+
+    atexit.register(close)
+    return found
 
 
 def with_endless_floor(model: mujoco.MjModel) -> mujoco.MjModel:

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -251,6 +253,28 @@ def test_looking_does_not_change_the_simulation():
     assert pictures[0].std() > 10
     assert (pictures[0] != pictures[-1]).any()
     seen.close()
+
+
+@pytest.mark.usefixtures("opengl")
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("", ""), ("", "env.close()"), ("atexit.register(lambda: env.close())", "")],
+)
+def test_python_ends_in_silence_whoever_closes_the_camera(first, last):
+    """Within a process where something else is tidied up at its end already."""
+    code = f"""
+import atexit, gymnasium, suites.gym, weakref
+{first}
+weakref.finalize(suites.gym.TaskEnv, print, "tidied")
+env = gymnasium.make("pearl_bench/ant-goal-2d-v0", render_mode="rgb_array")
+env.reset(seed=0)
+env.render()
+{last}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "tidied\n", "")
 
 
 def test_point_robot_picture_shows_point_and_goal():
