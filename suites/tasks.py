@@ -71,17 +71,30 @@ def write_rows(target: Path, rows: Sequence[Sequence[str]]) -> None:
     target.write_bytes(text.getvalue().encode())
 
 
+def rows_of(name: str) -> list[list[str]]:
+    """Return the rows of a file of tasks, split first.
+
+    Raises:
+        FileNotFoundError: nobody has drawn them yet; the message says how.
+    """
+    try:
+        text = path(name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path(name)}: there is no such task list yet; python -m suites.draw "
+            f"{name} draws it"
+        ) from None
+    return list(csv.reader(io.StringIO(text)))[1:]
+
+
 @cache
 def read(family: str) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
     """Return the training tasks and the test tasks of a family from its file."""
     train, test = [], []
-    with path(family).open(newline="") as file:
-        rows = csv.reader(file)
-        next(rows)
-        for index, (split, *params) in enumerate(rows):
-            task = Task(family, index, tuple(map(float, params)))
-            if split in ("train", "both"):
-                train.append(task)
-            if split in ("test", "both"):
-                test.append(task)
+    for index, (split, *params) in enumerate(rows_of(family)):
+        task = Task(family, index, tuple(map(float, params)))
+        if split in ("train", "both"):
+            train.append(task)
+        if split in ("test", "both"):
+            test.append(task)
     return tuple(train), tuple(test)

@@ -9,7 +9,6 @@ anew; a test compares them with the installed package.
 
 from __future__ import annotations
 
-import csv
 import pickle
 from functools import cache
 from typing import Any
@@ -75,13 +74,10 @@ def write(name: str) -> None:
 @cache
 def read(name: str) -> list[tuple[str, str, tuple[float, ...]]]:
     """Return what ``draw`` returned, from the file."""
-    with tasks.path(name).open(newline="") as file:
-        rows = csv.reader(file)
-        next(rows)
-        return [
-            (split, group, tuple(float(cell) for cell in cells if cell))
-            for split, group, *cells in rows
-        ]
+    return [
+        (split, group, tuple(float(cell) for cell in cells if cell))
+        for split, group, *cells in tasks.rows_of(name)
+    ]
 
 
 def family_tasks(
