@@ -19,6 +19,8 @@ from pearl_bench.config.conf import of_budget, settings_of
 from pearl_bench.config.types import KNOWN, Budget
 from suites.base import Suite, TaskFamily
 
+WIDE = 1000
+"""Columns where there is no terminal: nothing is folded."""
 SHOWN = 12
 """Families of a suite that the overview shows; the others are counted."""
 
@@ -51,7 +53,7 @@ def main(words: Sequence[str]) -> int:
 
 def _ls(words: Sequence[str]) -> int:
     name = COMMAND.read(words).suite
-    console = Console(soft_wrap=not sys.stdout.isatty())
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     names = registry.suite_names() if name is None else [name]
     for suite in map(registry.suite, names):
         count = len(suite.families) if name else SHOWN
@@ -109,7 +111,7 @@ def _learners() -> Table:
     for learner in registry.learner_names():
         method = registry.method(learner)
         families = ", ".join(method.families) or "all families"
-        table.add_row(learner, families, str(method.conf))
+        table.add_row(learner, families, "/".join(method.conf.parts[-2:]))
     return table
 
 

@@ -129,6 +129,31 @@ def test_what_there_is_is_listed(capsys):
     assert "1M / 2k" in listed  # PEARL on point-robot at budget=paper
 
 
+@pytest.mark.parametrize(("suite", "name"), [("navigation", None), ("ml10", "ml10")])
+def test_a_task_list_that_nobody_drew_is_asked_for(suite, name, tmp_path):
+    """As for a family that is new: everything but its list is there."""
+    code = (
+        "import pathlib, sys, suites.tasks, pearl_bench.__main__\n"
+        "suites.tasks.FOLDER = pathlib.Path(sys.argv[1])\n"
+        "sys.exit(pearl_bench.__main__.main(sys.argv[2:]))"
+    )
+    done = python("-c", code, str(tmp_path), "run", f"suite={suite}", "dry=true")
+    assert (done.returncode, done.stdout) == (2, "")
+    name = name or registry.suite(suite).families[0].name
+    assert done.stderr == (
+        f"{tmp_path / name}.csv: there is no such task list yet; python -m "
+        f"suites.draw {name} draws it\n"
+    )
+
+
+def test_nothing_of_a_list_is_folded_where_no_terminal_is(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    assert main(["ls"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for learner in registry.LEARNERS:
+        assert [learner, "all", "families", f"conf/{learner}.yaml"] in lines
+
+
 def test_on_windows_a_command_says_where_to_go_instead():
     code = "import sys; sys.platform = 'win32'; sys.argv = ['-m']; import pearl_bench"
     done = python("-c", code)
