@@ -10,7 +10,7 @@ from pearl_bench.records.files import RecordError
 from pearl_bench.records.schema import RUNS_FILE, TRAJECTORIES_FILE
 from pearl_bench.records.table import Line, Table
 
-REMEDY = "python -m pearl_bench.analysis check names the line."
+REMEDY = "pearl-bench check names the line."
 
 
 class PublishedError(UserError):

@@ -189,8 +189,8 @@ def load(results: Path, suite: str) -> Published:
             of_run.setdefault(part, []).append(_point(line))
     if not points:
         raise NothingPublishedError(
-            f"{folder} has no published curves. python -m pearl_bench.run "
-            f"suite={suite} trains and publishes."
+            f"{folder} has no published curves. pearl-bench run suite={suite} trains "
+            "and publishes."
         )
     described = {x.text["run"]: x for x in read_table(folder / RUNS_FILE, schema.RUNS)}
     runs = {name: line.text for name, line in described.items()}

@@ -269,7 +269,8 @@ def _families(bench: BenchConfig) -> list[TaskFamily]:
     if not named and suite.default == ():
         raise ConfigError(
             f"suite={bench.suite} has a family for each of {len(known)} tasks; name "
-            f"some, such as task={known[0]}. They are: {', '.join(known)}"
+            f"some, such as task={known[0]}; pearl-bench ls suite={bench.suite} lists "
+            "them"
         )
     chosen = [families[name] for name in named or suite.default or known]
     wanted = bench.meta_test.protocol

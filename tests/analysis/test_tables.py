@@ -235,7 +235,7 @@ def test_the_published_tables_are_of_the_published_curves(suite, tmp_path):
     drawn = {path.name: path.read_text() for path in tmp_path.iterdir()}
     folder = RESULTS / suite / "tables"
     assert {path.name: path.read_text() for path in folder.iterdir()} == drawn, (
-        f"python -m pearl_bench.analysis suite={suite} draws them"
+        f"pearl-bench analysis suite={suite} draws them"
     )
 
 

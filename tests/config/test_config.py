@@ -293,7 +293,11 @@ class TestMetaWorldWords:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            ([], "suite=ml1 has a family for each of 100 tasks; name some, such as"),
+            (
+                [],
+                "suite=ml1 has a family for each of 100 tasks; name some, such as "
+                "task=assembly; pearl-bench ls suite=ml1 lists them",
+            ),
             (["task=pushh"], "task=pushh is unknown; did you mean push?"),
             (["task=push-v3"], "did you mean push"),
             (["task=push", "families=reach"], "give one of them"),
