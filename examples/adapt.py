@@ -3,21 +3,30 @@
 python examples/adapt.py POLICY_FILE_OR_RUN_FOLDER [TASK]
 """
 
-import sys
+import argparse
 
 import gymnasium
 
 import pearl_bench
 import suites.gym  # registers the ids
+from pearl_bench.config.errors import UserError
 
 
-def main(path: str, task: int = 0) -> float:
+def main(path: str, task: int | None = None) -> float:
     """Return what the adapted policy gets in an episode of the task."""
     trained = pearl_bench.load(path)
+    if task is None:
+        task = trained.family.test[0].index  # one that it was not trained on
     env = gymnasium.make(suites.gym.id_of(trained.family), task=task)
     agent = trained.adapt(env)  # plays the exploration episodes
     return agent.play(env)
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1], *map(int, sys.argv[2:])))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path", help="a policy file or a run's folder")
+    parser.add_argument("task", type=int, nargs="?", help="the first test task if none")
+    try:
+        print(main(**vars(parser.parse_args())))
+    except (UserError, ValueError) as error:  # no such policy, no such task
+        parser.error(str(error))

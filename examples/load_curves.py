@@ -3,7 +3,7 @@
 python examples/load_curves.py [RESULTS_FOLDER [SUITE]]
 """
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -32,4 +32,10 @@ def main(results: str = "results", suite: str = "locomotion") -> Any:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", nargs="?", default="results", help="the folder")
+    parser.add_argument("suite", nargs="?", default="locomotion")
+    try:
+        main(**vars(parser.parse_args()))
+    except FileNotFoundError as error:
+        parser.error(f"{error.filename} is not there: nothing published of that name")

@@ -3,7 +3,7 @@
 python examples/train.py [FOLDER]; the same again goes on where it stopped.
 """
 
-import sys
+import argparse
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,4 +25,6 @@ def main(out: str = "results/raw", **words: Any) -> Path:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", nargs="?", default="results/raw", help="the folder")
+    main(**vars(parser.parse_args()))

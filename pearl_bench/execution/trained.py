@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +17,11 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import ConfigError, RunConfig
 from pearl_bench.config.words import check_names, show
-from pearl_bench.execution.console import Tee
-from pearl_bench.execution.plan import plan, resolve_device, share_cores
+from pearl_bench.execution.console import Lines
+from pearl_bench.execution.outputs import enduring
+from pearl_bench.execution.pace import recall
+from pearl_bench.execution.plan import Run, plan, resolve_device, share_cores
+from pearl_bench.execution.signals import StopRequest
 from pearl_bench.execution.work import (
     build_learner,
     meta_tested,
@@ -123,7 +130,10 @@ def train(
     """Train a method on a family in this process, from where its folder stands.
 
     It is the run that ``pearl_bench.run`` would train: the same call again, or that
-    command, goes on where it stopped, and returns at once when it is done.
+    command, goes on where it stopped, and returns at once when it is done. Like the
+    command it ends with a checkpoint when a signal asks it to (Ctrl-C, SIGTERM, a
+    closed terminal), before the signal does what it always does; signals reach it in
+    the main thread alone.
 
     Args:
         learner: name of the method.
@@ -132,7 +142,8 @@ def train(
         seed: of networks, exploration and sampling.
         out: raw run folders; this one is ``<out>/<suite>/<family>/<learner>/seed=<k>``.
         settings: of the method, in place of those of ``conf/``.
-        progress: is told how far it is; nobody if None.
+        progress: is told how far it is; if None, timed lines are printed, those of the
+            run's ``log.txt``.
         **words: other words of the command, such as ``budget="quick"`` or
             ``steps=50_000``.
 
@@ -140,6 +151,7 @@ def train(
         ConfigError: a name or a value is not allowed, or the folder holds another run.
         RecordError: the folder is in use or damaged.
         NonFiniteLoss: a loss became NaN or infinite.
+        KeyboardInterrupt: a signal stopped it, and the run has a checkpoint.
     """
     given = {
         "suite": suite or _suite_of(family),
@@ -155,8 +167,27 @@ def train(
     (run,) = share_cores(bench, plan(bench), jobs=1)
     if run.pending:
         command = ["pearl_bench.train", *line]
-        train_run(run.config, run.folder, progress or Tee(), lambda: False, command)
+        _train_politely(run, progress or _printed(run), command)
     return load(run.folder)
+
+
+def _printed(run: Run) -> Progress:
+    """Return where a run's progress becomes lines on standard output."""
+    known = recall(run.config, run.folder)
+    expected = known and known.seconds_per_step
+    return Lines(enduring(sys.stdout), run.config.steps, run.name, expected=expected)
+
+
+def _train_politely(run: Run, progress: Progress, command: Sequence[str]) -> None:
+    """Train a run; a signal does what it always does once there is a checkpoint."""
+    stop = StopRequest()
+    hears = threading.current_thread() is threading.main_thread()
+    with stop if hears else nullcontext():
+        done = train_run(run.config, run.folder, progress, stop, command)
+    if stop.signal is not None:
+        signal.raise_signal(stop.signal)
+    if not done:  # the signal's handler came back, or it is ignored
+        raise KeyboardInterrupt(f"{run.name} was stopped")
 
 
 def _suite_of(family: str) -> str:

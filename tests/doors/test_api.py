@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -20,7 +21,9 @@ import pearl_bench
 import suites.gym
 from pearl_bench import registry
 from pearl_bench.config.types import ConfigError
+from pearl_bench.execution.console import Tee
 from pearl_bench.records.files import RecordError
+from pearl_bench.records.run_folder import read_run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = ["suite=navigation", "families=point-robot", "budget=smoke"]
@@ -137,14 +140,91 @@ def test_training_again_returns_what_is_there(tmp_path):
         pearl_bench.train("promp", "point-robot", settings={"inner_rat": 1}, **words)
 
 
+def test_training_says_how_far_it_is(tmp_path, capsys):
+    words: dict[str, Any] = {"budget": "smoke", "out": tmp_path}
+    pearl_bench.train("promp", "point-robot", **words)
+    said = capsys.readouterr().out.splitlines()
+    assert "point-robot promp seed=0: 0/" in said[0]
+    assert said[-1].endswith("point-robot promp seed=0: done")
+    pearl_bench.train("promp", "point-robot", seed=1, progress=Tee(), **words)
+    assert capsys.readouterr().out == ""
+
+
+class Interrupts:
+    """Sends a signal once there are steps."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number: signal.Signals | None = number
+
+    def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
+        del updates, test_return
+        if env_steps and self.number:
+            number, self.number = self.number, None
+            signal.raise_signal(number)
+
+    def say(self, line: str) -> None:
+        del line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_training_goes_on_from_a_checkpoint(number, tmp_path):
+    words: dict[str, Any] = {"budget": "smoke", "out": tmp_path / "cut"}
+    heard: list[int] = []
+    before = signal.signal(number, lambda number, _: heard.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pearl_bench.train(
+                "promp", "point-robot", progress=Interrupts(number), **words
+            )
+    finally:
+        signal.signal(number, before)
+    assert heard == [number]  # after the checkpoint
+    folder = tmp_path / "cut/navigation/point-robot/promp/seed=0"
+    stopped = read_run(folder)
+    assert stopped["status"] == "stopped"
+    assert pearl_bench.load(folder).learner.env_steps == stopped["env_steps"] > 0
+    resumed = pearl_bench.train("promp", "point-robot", **words)
+    whole = pearl_bench.train(
+        "promp", "point-robot", **words | {"out": tmp_path / "whole"}
+    )
+    assert resumed.evaluate() == whole.evaluate()
+
+
 def test_examples(tmp_path, capsys):
     policy = example("train").main(str(tmp_path), budget="smoke")
     assert "mean return: -" in capsys.readouterr().out
     total = example("adapt").main(str(policy), 5)
     assert np.isfinite(total)
     assert total < 0
+    assert example("adapt").main(str(policy)) < 0
     last = example("load_curves").main()
     assert last.loc["half-cheetah-vel", "return"].max() < 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["adapt.py"], "the following arguments are required: path"),
+        (["adapt.py", "nowhere"], "nowhere holds no run"),
+        (["adapt.py", "{policy}", "100"], "point-robot has no task 100"),
+        (["adapt.py", "{policy}", "first"], "invalid int value"),
+        (["load_curves.py", "results", "ml46"], "results/ml46/runs.csv is not there"),
+        (["train.py", "--out=x"], "unrecognized arguments"),
+    ],
+)
+def test_examples_answer_mistakes_in_a_sentence(words, message, folder):
+    script, *others = words
+    others = [x.format(policy=folder / "policy.safetensors") for x in others]
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / script, *others],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=EXAMPLES.parent,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_package_of_an_own_method_and_family(tmp_path):
