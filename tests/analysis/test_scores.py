@@ -348,7 +348,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(PublishedError, match="some rows have a success"):
         load(tmp_path / "results", "locomotion")
     curves.write_text(text.replace(",,2,0,", ",,two,0,", 1))
-    with pytest.raises(PublishedError, match=r"analysis check names the line"):
+    with pytest.raises(PublishedError, match=r"pearl-bench check names the line"):
         load(tmp_path / "results", "locomotion")
     curves.write_text(text)
 
