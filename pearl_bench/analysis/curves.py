@@ -17,7 +17,7 @@ from pearl_bench.analysis.arms import (
     Measure,
     Part,
 )
-from pearl_bench.analysis.looks import GREY, Look, looks, method_name, names
+from pearl_bench.analysis.looks import GREY, Look, method_name, of_headline
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.reference import ReferenceCurve
@@ -60,11 +60,16 @@ def learning_curves(
     arms = [arm for family in families for arm in (*family.headline, *family.bounds)]
     if not families or (own and not any(arm.having(OWN) for arm in arms)):
         return None
-    called, seen = names(published, arms), looks(published, arms)
+    called, seen = of_headline(published, families)
+    budgets = {arm.budget for family in families for arm in family.headline}
     panels = Panels(
         config,
         [family.name for family in families],
-        [captions.counts(family.headline, called) for family in families],
+        [
+            captions.counts(family.headline, called)
+            + (f", {' and '.join(_budgets(family))}" if len(budgets) > 1 else "")
+            for family in families
+        ],
         columns=columns,
         whole=True,
     )
@@ -113,6 +118,11 @@ def draw_arm(
         title = f"curve {arm.family} {arm.label} {part}"
         x, *ends = style.with_breaks(steps, *stats.mean_curve(title, values))
         panels.curve(ax, x, stats.Estimate(*ends), look, name, own=part == OWN)
+
+
+def _budgets(family: Family) -> list[str]:
+    """Return the budgets of a panel's curves, each once."""
+    return list(dict.fromkeys(arm.budget for arm in family.headline))
 
 
 def first_step(arm: Arm, part: Part = REPORTED) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pearl_bench import registry
 from pearl_bench.analysis.arms import METHODS, Arm
-from pearl_bench.analysis.scores import Published
+from pearl_bench.analysis.scores import Family, Published
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -142,6 +142,26 @@ def names(published: Published, arms: Iterable[Arm]) -> dict[str, str]:
             for label, short in found.items()
         }
     return found
+
+
+def of_headline(
+    published: Published, families: Sequence[Family]
+) -> tuple[dict[str, str], dict[str, Look]]:
+    """Return names and looks of learning curves, one of each method if it is clear.
+
+    Its curves in different families may be of different budgets, which the panels then
+    tell; of several folders of results a method has several curves in a panel.
+    """
+    headline = [arm for family in families for arm in family.headline]
+    arms = [*headline, *(arm for family in families for arm in family.bounds)]
+    called, seen = names(published, arms), looks(published, arms)
+    if len({arm.source for arm in headline}) == 1:
+        one: dict[str, Look] = {}
+        for arm in published.in_order(headline):
+            if arm.label not in published.renamed:
+                called[arm.label] = method_name(published, arm.learner)
+            seen[arm.label] = one.setdefault(arm.learner, seen[arm.label])
+    return called, seen
 
 
 def method_name(published: Published, learner: str) -> str:

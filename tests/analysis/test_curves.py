@@ -148,6 +148,28 @@ def test_the_task_told_and_not_told_bound_the_curve_of_the_method():
     assert "told the task" not in about(draw(published(*seeds(3))))
 
 
+def test_a_method_looks_the_same_in_panels_of_other_budgets():
+    found = published(
+        *seeds(2),
+        *seeds(2, learner="rl2"),
+        *seeds(1, family="ant-fwd-back", budget="lean"),
+        *seeds(1, family="ant-fwd-back", budget="lean", learner="rl2"),
+    )
+    sheet = draw(found)
+    assert set(sheet.called.values()) == {"PEARL", "RL²"}
+    styles = {
+        line.get_linestyle()
+        for ax in sheet.figure.axes
+        for line in lines_of(ax, "#0072B2")
+        if len(x_of(line)) > 2
+    }
+    assert styles == {"-"}
+    said = {text.get_text() for ax in sheet.figure.axes for text in ax.texts}
+    assert {"n = 2, paper", "n = 1, lean"} <= said
+    (ax,) = draw(published(*seeds(2))).figure.axes
+    assert "n = 2" in {text.get_text() for text in ax.texts}  # of one budget
+
+
 def test_other_arms_have_a_figure_of_their_own():
     found = published(
         *seeds(2),
