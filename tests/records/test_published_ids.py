@@ -2,7 +2,8 @@
 
 ``data/published_ids.csv`` has the runs of results/ that an older version published, and
 how many goals of a class were tested where that was said: the one setting that an id
-covers and that runs.csv shows by its consequences alone.
+covers and that runs.csv shows by its consequences alone. Runs of the regression check
+leave it when their reference is made anew.
 """
 
 import csv
