@@ -323,7 +323,7 @@ RUNS = Table(
             "command",
             TEXT,
             "",
-            "the command line, as a shell takes it",
+            "the command line, as a shell takes it; absolute paths by their last part",
             may_be_empty=True,
             per_session=True,
             since=2,

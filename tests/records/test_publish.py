@@ -1,6 +1,7 @@
 """Published curves: exact, merged, and never shortened."""
 
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -454,6 +455,29 @@ def test_a_run_published_under_the_id_of_before_keeps_it(tmp_path, results):
     assert identity(config, "f" * 16, "cpu", [row]) == old
     assert identity(filled | {"seed": 1}, "f" * 16, "cpu", [row]) != old
     assert identity(filled, "e" * 16, "cpu", [row]) != old
+
+
+def test_a_published_command_tells_no_absolute_path(out, results):
+    folder = make_run(out)
+    run = json.loads((folder / "run.json").read_text())
+    run["sessions"][0]["command"] = [
+        *("/opt/bin/python", "-m", "pearl_bench.run", "out=/home/anna b/raw"),
+        *("results=/srv/a,/srv/b", "steps=2e5", "x=~/y", "sbatch=--chdir=/scratch/c"),
+        "a/relative=one/stays",
+    ]
+    (folder / "run.json").write_text(json.dumps(run))
+    publish(out, results, "locomotion", silent)
+    (row,) = rows_of(results / "locomotion" / "runs.csv")
+    assert row["command"].startswith(
+        "python -m pearl_bench.run out=raw results=a,b steps=2e5 x=y sbatch=--chdir=c "
+        "a/relative=one/stays"
+    )
+
+
+def test_published_results_tell_no_absolute_path():
+    for path in (Path(__file__).parents[2] / "results").rglob("runs.csv"):
+        for row in rows_of(path):
+            assert not re.search(r"(^|[\s=,])[/~]", row.get("command", "")), row["run"]
 
 
 def test_files_of_the_first_version_are_read_and_written_anew(out, results):

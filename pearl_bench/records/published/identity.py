@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -21,6 +21,8 @@ from pearl_bench.records.schema import RUNS
 from pearl_bench.records.table import SEPARATOR, Row, shown
 
 _REMEDY = "Restore them, or move the folder away."
+_ABSOLUTE = re.compile(r"(?:^|(?<=[=,]))[/~][^,]*")
+"""A word, its value, or one of its values."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEED = re.compile(r"seed=(0|[1-9]\d*)")
 
@@ -153,9 +155,19 @@ def _row(
         "target_steps": as_text(config["steps"]),
         "repetitions": as_text(meta_test.get("repetitions", 1)),
         "threads": over_sessions("threads"),
-        "command": joined(shlex.join(session["command"]) for session in sessions),
+        "command": joined(shlex.join(_placeless(s["command"])) for s in sessions),
         "cpu_flags": joined(" ".join(s.get("cpu_flags", ())) for s in sessions),
     }
+
+
+def _placeless(command: Iterable[str]) -> list[str]:
+    """Return a command whose absolute paths are their last parts.
+
+    Where a machine keeps its folders says nothing about a run.
+    """
+    return [
+        _ABSOLUTE.sub(lambda found: PurePath(found[0]).name, word) for word in command
+    ]
 
 
 def identity(
