@@ -24,6 +24,7 @@ from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import Trained, load
 from pearl_bench.records import video
+from pearl_bench.records.schema import CLIPS_FOLDER
 from pearl_bench.training.evaluate import EvalRow, evaluate
 from suites.base import (
     BatchEnv,
@@ -312,7 +313,7 @@ def _clip(words: Sequence[str]) -> int:
     trained = load(source)
     if wanted.results is not None:
         run = trained.run
-        clips = Path(wanted.results).expanduser() / run.suite / "clips"
+        clips = Path(wanted.results).expanduser() / run.suite / CLIPS_FOLDER
         clips.mkdir(parents=True, exist_ok=True)
         files += [clips / f"{run.family}{kind}" for kind in video.KINDS]
     files = files or [(source if source.is_dir() else source.parent) / "clip.gif"]

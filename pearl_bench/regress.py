@@ -38,7 +38,7 @@ from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import KNOWN, OF_METHODS, BenchConfig, ConfigError
 from pearl_bench.config.words import show
-from pearl_bench.execution.console import Board
+from pearl_bench.execution.console import Board, tell_failures
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
@@ -150,8 +150,7 @@ def _regress(words: Sequence[str]) -> int:
                 board,
                 ["python", "-m", "pearl_bench.regress", *words],
             )
-        for folder, reason in failures.items():
-            print(f"failed: {folder}: {reason}", file=sys.stderr)
+        tell_failures(failures)
         if failures and wanted.out is None:
             print("out=FOLDER would keep their logs", file=sys.stderr)
         if stopped is not None:

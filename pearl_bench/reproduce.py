@@ -27,7 +27,7 @@ from pearl_bench.config.types import (
     RunConfig,
 )
 from pearl_bench.config.words import build, suggest
-from pearl_bench.execution.console import Board
+from pearl_bench.execution.console import Board, tell_failures
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import look_up, resolve_device
 from pearl_bench.execution.work import meta_tested
@@ -258,8 +258,7 @@ def _reproduce(words: Sequence[str]) -> int:
         command = ["python", "-m", "pearl_bench.reproduce", *words]
         with board:
             failures, stopped = launch([again], 1, board, command)
-        for folder, reason in failures.items():
-            print(f"failed: {folder}: {reason}", file=sys.stderr)
+        tell_failures(failures)
         if stopped is not None:
             return 128 + stopped
         if failures:

@@ -7,14 +7,14 @@ line typed again goes on where it stopped, or finds nothing to do.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import BenchConfig, ConfigError
 from pearl_bench.execution import follow, local, trial
-from pearl_bench.execution.console import Board
+from pearl_bench.execution.console import Board, tell_failures
 from pearl_bench.execution.outputs import enduring_outputs
 from pearl_bench.execution.pace import recall
 from pearl_bench.execution.plan import (
@@ -27,9 +27,6 @@ from pearl_bench.execution.plan import (
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
 from pearl_bench.records.files import require_writable
-
-NAMED = 10
-"""Runs that are named of those that fail for one reason."""
 
 COMMAND = Command(
     "run",
@@ -90,23 +87,13 @@ def _run(words: Sequence[str]) -> int:
             failures, stopped = follow.launch(
                 runs, cluster, board, command, bench.on_stop
             )
-    _tell(failures)
+    tell_failures(failures)
     if stopped is not None:
         if cluster is None:
             board.say("stopped; repeat the command to resume")
         return 128 + stopped
     _publish(bench, board)
     return 1 if failures else 0
-
-
-def _tell(failures: Mapping[Path, str]) -> None:
-    """Name the runs that failed with their reasons; of one reason not hundreds."""
-    for reason in dict.fromkeys(failures.values()):
-        folders = [folder for folder, why in failures.items() if why == reason]
-        for folder in folders[:NAMED]:
-            print(f"failed: {folder}: {reason}", file=sys.stderr)
-        if len(folders) > NAMED:
-            print(f"failed: {len(folders) - NAMED} more: {reason}", file=sys.stderr)
 
 
 def _publish(bench: BenchConfig, board: Board) -> None:

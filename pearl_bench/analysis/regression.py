@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations
 from math import comb
 from typing import NamedTuple
 
@@ -201,9 +201,8 @@ def permutation(reference: np.ndarray, current: np.ndarray) -> tuple[float, int]
 
 def _deals(runs: int, size: int) -> np.ndarray:
     """Return ``[D, runs]`` which runs are in the second sample, a row per deal."""
-    ways = comb(runs, size)
-    if ways <= RESAMPLES:
-        chosen = np.array([*islice(combinations(range(runs), size), ways)])
+    if comb(runs, size) <= RESAMPLES:
+        chosen = np.array([*combinations(range(runs), size)])
     else:
         rng = np.random.default_rng(0)
         keys = rng.random((RESAMPLES, runs))

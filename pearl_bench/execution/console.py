@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -24,6 +26,8 @@ FIRST_SECONDS = 60.0
 """Seconds from the first update on after which a run's own speed is taken as it is."""
 STATUS_EVERY = 60.0
 """Seconds between two lines about the whole command."""
+NAMED = 10
+"""Runs that are named of those that fail for one reason."""
 
 
 class Tee:
@@ -345,6 +349,16 @@ def _outlook(runs: Sequence[Run], seconds: float) -> str:
     if known < len(pending):
         about += f", for {known} of {len(pending)} runs; the others say after a minute"
     return about
+
+
+def tell_failures(failures: Mapping[Path, str]) -> None:
+    """Name the runs that failed with their reasons; of one reason not hundreds."""
+    for reason in dict.fromkeys(failures.values()):
+        folders = [folder for folder, why in failures.items() if why == reason]
+        for folder in folders[:NAMED]:
+            print(f"failed: {folder}: {reason}", file=sys.stderr)
+        if len(folders) > NAMED:
+            print(f"failed: {len(folders) - NAMED} more: {reason}", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:

@@ -423,6 +423,8 @@ LATE = Table(
 """``<suite>/late/<learner>.csv``"""
 
 LATE_FOLDER = "late"
+CLIPS_FOLDER = "clips"
+"""``<suite>/clips/<family>.mp4`` and ``.gif``"""
 
 TRAIN = Table((ENV_STEPS,), key=("env_steps",), others=REAL)
 """``train.csv`` of a raw run folder; the metrics are the method's."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pearl_bench import run
+from pearl_bench.execution.console import tell_failures
 from pearl_bench.records.run_folder import RunRecord, read_run, status
 
 STEPS = 6000
@@ -200,7 +200,7 @@ def test_a_run_that_fails_stops_no_other(tmp_path):
 
 def test_of_hundreds_that_fail_for_one_reason_some_are_named(capsys):
     many = {Path(f"seed={seed}"): "no GPU" for seed in range(300)}
-    run._tell({Path("seed=7000"): "a loss is NaN"} | many)
+    tell_failures({Path("seed=7000"): "a loss is NaN"} | many)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "failed: seed=7000: a loss is NaN"
     assert lines[1] == "failed: seed=0: no GPU"

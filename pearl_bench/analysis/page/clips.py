@@ -7,9 +7,7 @@ from pathlib import Path
 
 from pearl_bench.analysis.page.links import address
 from pearl_bench.analysis.scores import Published
-
-CLIPS = "clips"
-"""Folder in ``results/<suite>`` that has ``<family>.mp4`` or ``.gif``."""
+from pearl_bench.records.schema import CLIPS_FOLDER
 
 
 def clips(published: Published, folder: Path) -> str:
@@ -32,7 +30,9 @@ def _film(published: Published, family: str, folder: Path) -> str:
     """Return a family's clip from the first folder that has one; the GIF if alone."""
     title = escape(f"adapting on {family}")
     for published_in in published.folders:
-        found = [published_in / CLIPS / f"{family}.{kind}" for kind in ("mp4", "gif")]
+        found = [
+            published_in / CLIPS_FOLDER / f"{family}.{kind}" for kind in ("mp4", "gif")
+        ]
         film, picture = (
             escape(address(folder, path)) if path.is_file() else "" for path in found
         )
