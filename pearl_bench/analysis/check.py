@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 from pearl_bench import registry
 from pearl_bench.analysis.arms import arm_key
+from pearl_bench.analysis.check_late import check_late
 from pearl_bench.analysis.check_run import check_run
 from pearl_bench.analysis.files import curve_files
+from pearl_bench.analysis.origins import lacking, several_commits
 from pearl_bench.records import schema
 from pearl_bench.records.published import drawn
 from pearl_bench.records.published.curves import order
+from pearl_bench.records.published.identity import is_identity
 from pearl_bench.records.published.late import late_order
 from pearl_bench.records.published.publish import run_order
 from pearl_bench.records.published.trajectories import trajectory_order
@@ -121,6 +124,12 @@ def check_suite(folder: Path) -> list[Problem]:
                 Problem(path if number else runs.path, number or line.number, what)
                 for number, what in check_run(line, rows, tasks, family)
             ]
+            single = folder / schema.LATE_FOLDER / path.name
+            problems += [
+                Problem(single, number, what)
+                for number, what in check_late(line, rows, tasks, family)
+            ]
+            problems += _stranger_to_itself(runs, line, rows)
         elif not found and line.text["steps"] != "0":
             what = f"the run {name} has no curve in any file"
             problems.append(Problem(runs.path, line.number, what))
@@ -128,6 +137,7 @@ def check_suite(folder: Path) -> list[Problem]:
         path = folder / schema.TRAJECTORIES_FILE
         traced = _File(path, schema.TRAJECTORIES, trajectory_order)
         problems += [*traced.problems, *_strangers(traced, known, None)]
+        problems += _untraced(traced, known)
     places = {path: i for i, path in enumerate(dict.fromkeys(p.path for p in problems))}
     return sorted(problems, key=lambda p: (places[p.path], p.line))
 
@@ -149,27 +159,15 @@ def _remarks(folder: Path) -> Iterator[str]:
     path = folder / schema.RUNS_FILE
     lines = [x for x in _File(path, schema.RUNS, run_order).lines if not x.flaws]
     for arm in _arms(lines):
-        commits: dict[str, list[str]] = {}
-        for line in arm:
-            commit = line.text["commit"] or "an unknown commit"
-            commits.setdefault(commit, []).append(line.text["seed"])
-        if len(commits) > 1:
-            each = (
-                f"seed {', '.join(seeds)} of {'; '.join(c[:10] for c in x.split('; '))}"
-                for x, seeds in commits.items()
-            )
+        if said := several_commits(line.text for line in arm):
             row = arm[0].text
             yield (
                 f"{path}: {row['family']} {row['learner']} ({row['budget']}, "
-                f"{row['precision']}): its seeds ran on several commits: "
-                f"{', '.join(each)}"
+                f"{row['precision']}): {said}"
             )
     older: dict[tuple[str, str], list[str]] = {}
     for line in lines:
-        usual = registry.default_settings(line.text["learner"])
-        lacking = (k for k in usual if k not in line.values["settings"])
-        said = ", ".join(f"{key}={usual[key]}" for key in lacking)
-        if said:
+        if said := lacking(line.text):
             older.setdefault((line.text["learner"], said), []).append(line.text["run"])
     for (learner, said), runs in older.items():
         yield (
@@ -278,6 +276,33 @@ def _strangers(
             said.add(row["run"])
             what = f"{row['run']} is a run of {wanted['learner']}, not of {learner}"
             yield Problem(file.path, line.number, what)
+
+
+def _untraced(file: _File, known: dict[str, Line]) -> Iterator[Problem]:
+    """Find traced runs of which a task lacks an episode."""
+    played: dict[str, set[tuple[str, str]]] = {}
+    for line in file.lines:
+        row = line.text
+        played.setdefault(row["run"], set()).add((row["task"], row["episode"]))
+    for run, found in played.items():
+        if run in known and not known[run].flaws:
+            of = known[run].values
+            due = of["test_tasks"] * (of["exploration_episodes"] + of["test_episodes"])
+            if len(found) != due:
+                what = f"{run} has {len(found)} episodes of tasks; due are {due}"
+                yield Problem(file.path, 0, what)
+
+
+def _stranger_to_itself(runs: _File, line: Line, rows: list[Line]) -> Iterator[Problem]:
+    """Find a run whose row has been altered in what its id is of."""
+    protocols = {row.text["protocol"] for row in rows}
+    if not is_identity(line.text, runs.path.parent.name, protocols):
+        what = (
+            f"{line.text['run']} is the id of another row: its method, budget, "
+            "precision, settings, interval of evaluations or words about the meta-test "
+            "are not those that it was published with"
+        )
+        yield Problem(runs.path, line.number, what)
 
 
 def _mixed_success(file: _File) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pearl_bench.records.published.curves import ALL, digest
 from pearl_bench.records.published.late import LEVEL_EVALUATIONS
@@ -18,9 +18,15 @@ Found = Iterator[tuple[int, str]]
 
 RANGES = 1000
 """Score ranges from which on a return is none of the family."""
+SPEEDS = 0.1, 1e6
+"""Environment steps a second that a run may have been trained at."""
+MEMORY = 50.0, 2.0**24
+"""Mebibytes that a process may take that trains: Python and numpy alone take more."""
 SKIPPED = 1.5
 """Usual distances between evaluations from which on one is missing."""
 ROUNDING = 1e-9
+HOURS_ROUNDING = 0.18
+"""Seconds that ``training_hours`` may be off, with its four decimals."""
 
 
 class _Part(NamedTuple):
@@ -50,6 +56,7 @@ def check_run(
     yield from whole(run, rows)
     yield from _steps(run, [(steps, some[0].number) for steps, some in blocks])
     yield from _times(run, rows)
+    yield from _costs(run)
     yield from _values(run, rows, family)
     yield from _as_recorded(run, rows, len(blocks))
     yield from _means(rows, tasks)
@@ -189,6 +196,29 @@ def _times(run: Line, rows: Sequence[Line]) -> Found:
             )
 
 
+def _costs(run: Line) -> Found:
+    """A run took time and memory of an order of magnitude that there is."""
+    steps = run.values["steps"]
+    if not steps:
+        return
+    hours, memory = run.values["training_hours"], run.values["peak_memory_mib"]
+    slowest, fastest = SPEEDS
+    seconds = 3600 * hours
+    if not slowest * seconds <= steps <= fastest * (seconds + HOURS_ROUNDING):
+        yield (
+            0,
+            f"training_hours is {hours} for {steps} steps; runs have {slowest} to "
+            f"{fastest:.0f} steps a second",
+        )
+    least, most = MEMORY
+    if not least <= memory <= most:
+        yield (
+            0,
+            f"peak_memory_mib is {memory}; a process that trains takes {least:.0f} to "
+            f"{most:.0f}",
+        )
+
+
 def _values(run: Line, rows: Sequence[Line], family: TaskFamily) -> Found:
     """Returns are of the family's order of magnitude."""
     del run
@@ -206,6 +236,8 @@ def _values(run: Line, rows: Sequence[Line], family: TaskFamily) -> Found:
 def _as_recorded(run: Line, rows: Sequence[Line], evaluations: int) -> Found:
     """The rows are those that runs.csv was written with."""
     known = run.values["evaluations"]
+    if run.values["target_steps"] is not None and run.values["curve"] is None:
+        yield 0, "curve is empty; runs that have target_steps have it"
     if known not in (None, evaluations):
         yield rows[0].number, f"{evaluations} evaluations; runs.csv has {known}"
     digested = run.values["curve"]
@@ -218,17 +250,29 @@ def _as_recorded(run: Line, rows: Sequence[Line], evaluations: int) -> Found:
 
 
 def _means(rows: Sequence[Line], tasks: Sequence[Line]) -> Found:
-    """The rows of single tasks have the means that the curve has."""
-    found: dict[tuple[object, ...], list[float]] = {}
+    """The rows of single tasks have the means and the sums that the curve has."""
+    found: dict[tuple[object, ...], list[dict[str, Any]]] = {}
     for line in tasks:
         v = line.values
         key = v["env_steps"], v["protocol"], v["split"], v["episode"]
-        found.setdefault(key, []).append(v["return"])
+        found.setdefault(key, []).append(v)
     for row in rows:
         v = row.values
         key = v["env_steps"], v["protocol"], v["split"], v["episode"]
         if v["group"] != ALL or key not in found:
             continue
-        mean = math.fsum(found[key]) / len(found[key])
-        if not math.isclose(mean, v["return"], rel_tol=ROUNDING, abs_tol=ROUNDING):
-            yield row.number, f"return is {v['return']!r}; its single tasks have {mean}"
+        single = found[key]
+        for name, divisor in (
+            ("return", len(single)),
+            ("success", len(single)),
+            ("unstable", 1),
+        ):
+            values = [of[name] for of in single]
+            if v[name] is None or None in values:
+                continue
+            expected = math.fsum(values) / divisor
+            if not math.isclose(v[name], expected, rel_tol=ROUNDING, abs_tol=ROUNDING):
+                yield (
+                    row.number,
+                    f"{name} is {v[name]!r}; its single tasks have {expected}",
+                )

@@ -291,8 +291,9 @@ RUNS = Table(
             "settings",
             OBJECT,
             "JSON",
-            "every setting that the method had when the run was last begun or "
-            "resumed; what has become a setting since had its default",
+            "every setting that the method had when the run was last begun or resumed "
+            "before it was published first; what has become a setting since had its "
+            "default",
         ),
         Column(
             "target_steps",

@@ -21,6 +21,7 @@ from pearl_bench.records.published.publish import publish
 README = Path(__file__).parents[2] / "results" / "README.md"
 FAMILY = registry.family("locomotion", "half-cheetah-vel")
 CURVES, RUNS = "locomotion/pearl.csv", "locomotion/runs.csv"
+LATE = "locomotion/late/pearl.csv"
 
 
 @pytest.fixture
@@ -95,6 +96,32 @@ def test_what_is_published_here_is_sound():
         (RUNS, 3, ",1,quick", ",1,quack", "budget is 'quack'"),
         (RUNS, 2, ",3000,done", ",2000,done", "status is done at 2000 of 3000 steps"),
         (RUNS, 3, ",pearl,1,", ",pearl,0,", "stands after line 2, and belongs before"),
+        (
+            RUNS,
+            2,
+            ",done,0.5,",
+            ",done,9000.0,",
+            "training_hours is 9000.0 for 3000 st",
+        ),
+        (RUNS, 2, ",0.5,100.0,", ",0.5,0.0,", "peak_memory_mib is 0.0; a process that"),
+        (RUNS, 2, 'dim"": 5', 'dim"": 6', "is the id of another row: its method"),
+        (RUNS, 2, ",quick,", ",paper,", "is the id of another row: its method, budget"),
+        (RUNS, 2, ',1000,"{', ',2000,"{', "is the id of another row: its method, bu"),
+        (
+            LATE,
+            4,
+            ",200,",
+            ",201,",
+            "length is 201; episodes of half-cheetah-vel have 1",
+        ),
+        (
+            LATE,
+            4,
+            ",200,",
+            ",0,",
+            "length is 0; episodes of half-cheetah-vel have 1 to",
+        ),
+        (LATE, 20, ",100,,", ",7,,", "task 7 of group none is none of the test tasks"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_line(results, file, line, old, new, message):
@@ -140,6 +167,47 @@ def test_what_is_missing_or_moved_is_noticed(results, change, message):
     assert message in found, found
 
 
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        (lambda line: True, "late/pearl.csv: r"),
+        (
+            lambda line: ",2000," in line,
+            "has 0 rows at 2000 steps; due is one of each ",
+        ),
+        (
+            lambda line: ",2000,suite,test,101," in line,
+            "3 rows at 2000 steps; due is on",
+        ),
+        (
+            lambda line: ",1,3," in line,
+            "4 rows at 1000 steps; due is one of each task,",
+        ),
+    ],
+)
+def test_single_tasks_that_are_missing_are_noticed(results, gone, message):
+    path = results / LATE
+    header, *lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not gone(line)]
+    assert len(kept) < len(lines)
+    path.write_text("".join([header, *kept]))
+    found = "\n".join(map(str, check(results)))
+    assert message in found, found
+    path.unlink()
+    assert len(check(results)) == 6  # one for each evaluation of each run
+
+
+def test_runs_of_before_there_were_single_tasks_need_none(results):
+    """As those of the regression check, which are published without."""
+    shutil.rmtree(results / "locomotion" / "late")
+    table = results / RUNS
+    header, *lines = table.read_text().splitlines(keepends=True)
+    older = [re.sub(r'",3000,1,2,run,avx2 fma,', '",,,,,,', line) for line in lines]
+    assert older != lines
+    table.write_text(header + "".join(older))
+    assert check(results) == []
+
+
 def test_an_evaluation_in_the_middle_is_missed_without_a_digest(tmp_path):
     steps = tuple(range(1000, 9000, 1000))
     family = FAMILY.fingerprint()
@@ -149,10 +217,10 @@ def test_an_evaluation_in_the_middle_is_missed_without_a_digest(tmp_path):
     path.write_text("".join(line for line in lines if ",4000," not in line))
     runs = tmp_path / "results" / RUNS
     runs.write_text(re.sub(r",8,[0-9a-f]{16}\n", ",,\n", runs.read_text()))
-    (problem,) = check(tmp_path / "results")
-    assert "there is no evaluation between 3000 and 5000 steps; every 1000" in str(
-        problem
-    )
+    said = "\n".join(map(str, check(tmp_path / "results")))
+    assert "there is no evaluation between 3000 and 5000 steps; every 1000" in said
+    assert "curve is empty; runs that have target_steps have it" in said
+    assert "has rows at 4000 steps, none of its level's evaluations" in said
 
 
 def test_a_second_file_of_the_same_runs(results):
@@ -193,7 +261,7 @@ def test_seeds_of_several_commits_are_listed(results, capsys):
     path.write_text(lines[0] + lines[1] + lines[2].replace("a" * 40, "b" * 40))
     assert check(results) == []
     (remark, *settings) = remarks(results)
-    assert "seed 0 of aaaaaaaaaa, seed 1 of bbbbbbbbbb" in remark
+    assert "seed 0 of aaaaaaa, seed 1 of bbbbbbb" in remark
     assert all("ran before there were the settings" in text for text in settings)
     assert main(["check", f"results={results}"]) == 0
     assert f"note: {remark}" in capsys.readouterr().out
@@ -247,9 +315,12 @@ def test_other_tasks_are_unknown(results):
     for file in (RUNS, CURVES):
         text = (results / file).read_text()
         (results / file).write_text(text.replace(FAMILY.fingerprint(), "f" * 16))
-    found = [problem for problem in check(results) if problem.path == results / RUNS]
-    assert [p.line for p in found] == [2, 3]
-    assert "fingerprint ffffffffffffffff is unknown" in check(results)[0].what
+    said = "fingerprint ffffffffffffffff is unknown"
+    found = [problem for problem in check(results) if said in problem.what]
+    assert [(p.path, p.line) for p in found] == [
+        (results / RUNS, 2),
+        (results / RUNS, 3),
+    ]
 
 
 def test_a_success_in_some_rows_only(results):

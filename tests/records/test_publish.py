@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from raw_runs import always, make_run, some_return
 
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.records import schema
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.migrate import main as migrate_main
-from pearl_bench.records.published.identity import _digest, identity
+from pearl_bench.records.published.identity import _digest, identity, is_identity
 from pearl_bench.records.published.publish import (
     CURVE_COLUMNS,
     RUN_COLUMNS,
@@ -455,6 +456,46 @@ def test_a_run_published_under_the_id_of_before_keeps_it(tmp_path, results):
     assert identity(config, "f" * 16, "cpu", [row]) == old
     assert identity(filled | {"seed": 1}, "f" * 16, "cpu", [row]) != old
     assert identity(filled, "e" * 16, "cpu", [row]) != old
+
+
+def test_a_run_that_gets_settings_keeps_its_id_however_often_it_is_published(
+    tmp_path, results
+):
+    """Its id is of the settings that it began with, and they stay in its row."""
+    few = {"latent_dim": 5}
+    every = default_settings("pearl") | few
+
+    def publish_up_to(step, settings):
+        out = tmp_path / str(step)
+        make_run(out, steps=(1000, 2000, 3000, 4000)[: step // 1000], settings=settings)
+        publish(out, results, "locomotion", silent)
+        return rows_of(results / "locomotion" / "runs.csv")
+
+    (row,) = publish_up_to(1000, few)
+    config = yaml.safe_load(next((tmp_path / "1000").rglob("config.yaml")).read_text())
+    before = _digest(config, row["fingerprint"], "cpu")
+    assert before != row["run"]
+    for path in results.rglob("*.csv"):  # as the version did that had these alone
+        path.write_text(path.read_text().replace(row["run"], before))
+    for step in (2000, 3000, 4000):
+        (row,) = publish_up_to(step, every)
+        assert (row["run"], row["steps"]) == (before, str(step))
+        assert json.loads(row["settings"]) == few
+        assert is_identity(row, "locomotion", {"suite"})
+
+
+def test_an_id_is_of_what_its_row_says(out, results):
+    make_run(out, tasks=4, meta_test={"goals": 2, "repetitions": 1})
+    publish(out, results, "locomotion", silent)
+    (row,) = rows_of(results / "locomotion" / "runs.csv")
+    assert is_identity(row, "locomotion", {"suite"})
+    for key, value in {
+        **{"family": "ant-fwd-back", "learner": "rl2", "seed": "7", "budget": "paper"},
+        **{"device": "cuda", "precision": "bf16", "eval_every": "7"},
+        **{"fingerprint": "a" * 16, "settings": "{}"},
+    }.items():
+        assert not is_identity(row | {key: value}, "locomotion", {"suite"}), key
+    assert not is_identity(row, "navigation", {"suite"})
 
 
 def test_a_published_command_tells_no_absolute_path(out, results):

@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import product
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -45,12 +46,13 @@ def run_folders(out: Path, suite: str) -> list[Path]:
     )
 
 
-def describe(folder: Path, published: Iterable[Row] = ()) -> Row:
+def describe(folder: Path, published: Collection[Row] = ()) -> Row:
     """Return a run folder's row of runs.csv, without what its curve says.
 
     Args:
         folder: a raw run folder.
-        published: the rows of runs.csv; a run that stands there keeps its id.
+        published: the rows of runs.csv; a run that stands there keeps its id, and the
+            settings that its id is of.
 
     Raises:
         RecordError: it does not hold a run, or not a whole one, or one of a method
@@ -110,7 +112,7 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 
 
 def _row(
-    config: Mapping[str, Any], run: Mapping[str, Any], published: Iterable[Row]
+    config: Mapping[str, Any], run: Mapping[str, Any], published: Collection[Row]
 ) -> Row:
     sessions = run["sessions"]
     parts = {(p["protocol"], p["split"]): p for p in run["meta_test"]}
@@ -123,8 +125,10 @@ def _row(
     def over_sessions(key: str) -> str:
         return joined(session[key] for session in sessions)
 
+    name = identity(config, run["fingerprint"], sessions[0]["device"], published)
+    settings = json.dumps(config["config"], sort_keys=True, allow_nan=False)
     return {
-        "run": identity(config, run["fingerprint"], sessions[0]["device"], published),
+        "run": name,
         "family": config["family"],
         "learner": config["learner"],
         "seed": as_text(config["seed"]),
@@ -151,7 +155,9 @@ def _row(
         "test_tasks": as_text(meta_test["tasks"]),
         "own_exploration_episodes": as_text(own.get("exploration_episodes")),
         "eval_every": as_text(config["eval_every"]),
-        "settings": json.dumps(config["config"], sort_keys=True, allow_nan=False),
+        "settings": next(
+            (row["settings"] for row in published if row["run"] == name), settings
+        ),
         "target_steps": as_text(config["steps"]),
         "repetitions": as_text(meta_test.get("repetitions", 1)),
         "threads": over_sessions("threads"),
@@ -203,6 +209,37 @@ def identity(
         ):
             return row["run"]
     return _digest({**config, "config": filled}, fingerprint, device)
+
+
+def is_identity(row: Row, suite: str, protocols: Collection[str]) -> bool:
+    """Whether the id of a row of runs.csv is of what the row says.
+
+    An id is also of the words about the meta-test, which are no column: it is one of
+    any that have as many repetitions, and no more goals than there are test tasks.
+
+    Args:
+        row: of runs.csv.
+        suite: the suite's name.
+        protocols: of the run's curve.
+    """
+    config = {key: row[key] for key in ("family", "learner", "budget", "precision")}
+    config |= {key: int(row[key]) for key in ("seed", "eval_every")}
+    settings = json.loads(row["settings"])
+    usual = registry.default_settings(row["learner"])
+    device = row["device"].partition(SEPARATOR)[0]
+    for had, goals, repetitions, protocol in product(
+        (settings, usual | settings),
+        (None, *range(1, int(row["test_tasks"]) + 1)),
+        (None, int(row["repetitions"] or 1)),
+        (None, *sorted(protocols)),
+    ):
+        words = {"goals": goals, "repetitions": repetitions, "protocol": protocol}
+        said = {key: word for key, word in words.items() if word is not None}
+        meant = config | {"suite": suite, "config": had}
+        meant |= {"meta_test": said} if said else {}
+        if row["run"] == _digest(meant, row["fingerprint"], device):
+            return True
+    return False
 
 
 def _digest(config: Mapping[str, Any], fingerprint: str, device: str) -> str:
