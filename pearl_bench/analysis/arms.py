@@ -28,7 +28,7 @@ Measure = Literal["return", "success"]
 
 LEVEL_IS = (
     "A run's level at N steps, N its last evaluation, is its mean over the evaluations "
-    "of the last tenth of its steps, and at least over the last five"
+    "of the last tenth of its steps, at least over the last five, or over all if fewer"
 )
 """The one rule for levels: chosen before its effect on any number was looked at."""
 PAPER = "paper"

@@ -86,10 +86,10 @@ def markdown(published: Published, title: str, sheet: Sheet) -> str:
     """Return the text of the file that stands beside a figure."""
     origin = [
         f"{label}: {text}." if called == label else f"{called} ({label}): {text}."
-        for label, text in notes.provenance(published, sheet.called).items()
+        for label, text in notes.provenance(published, sheet.arms).items()
         for called in [sheet.called[label]]
     ]
-    said = notes.uneven(published, sheet.called)
+    said = notes.uneven(published, sheet.arms)
     parts = [f"# {plain(title)}: {plain(published.suite)}"]
     parts += [plain(text) for text in sheet.about]
     for heading, lines in (("Runs", origin), ("Notes", said)):

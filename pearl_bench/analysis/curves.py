@@ -67,7 +67,7 @@ def learning_curves(
         [family.name for family in families],
         [
             captions.counts(family.headline, called)
-            + (f", {' and '.join(_budgets(family))}" if len(budgets) > 1 else "")
+            + (f", {' and '.join(family.budgets)}" if len(budgets) > 1 else "")
             for family in families
         ],
         columns=columns,
@@ -118,11 +118,6 @@ def draw_arm(
         title = f"curve {arm.family} {arm.label} {part}"
         x, *ends = style.with_breaks(steps, *stats.mean_curve(title, values))
         panels.curve(ax, x, stats.Estimate(*ends), look, name, own=part == OWN)
-
-
-def _budgets(family: Family) -> list[str]:
-    """Return the budgets of a panel's curves, each once."""
-    return list(dict.fromkeys(arm.budget for arm in family.headline))
 
 
 def first_step(arm: Arm, part: Part = REPORTED) -> int:

@@ -8,7 +8,9 @@ from matplotlib.ticker import EngFormatter
 
 from pearl_bench import registry
 from pearl_bench.analysis.arms import OWN, REPORTED, Arm, RunCurve
+from pearl_bench.analysis.origins import lacking, several_commits, short_commits
 from pearl_bench.analysis.scores import Family, Published
+from pearl_bench.records.published.late import LEVEL_EVALUATIONS
 
 OF_PAPER_IS = "In brackets: share of the paper's budget"
 UNEVEN = 0.02
@@ -28,14 +30,27 @@ def share_in_words(shares: tuple[float, float] | None) -> str:
     return f"{most} %" if fewest == most else f"{fewest} to {most} %"
 
 
-def of_paper(published: Published, label: str) -> str:
-    """Return what stands behind a label: its share of the paper's budget."""
-    return in_brackets(share_in_words(published.shares(label)))
+def of_paper(
+    published: Published, label: str, families: Collection[str] | None = None
+) -> str:
+    """Return what stands behind a label: its share of the paper's budget.
+
+    Args:
+        published: the data.
+        label: the label.
+        families: those that it is about; all if None.
+    """
+    return in_brackets(share_in_words(published.shares(label, families)))
 
 
 def in_brackets(share: str) -> str:
     """Return a share as it stands behind a name; nothing if it is not known."""
     return f" ({share})" if share else ""
+
+
+def evaluations_in_words(number: int) -> str:
+    """Return a number of evaluations as in ``1 evaluation``."""
+    return f"{number} evaluation{'' if number == 1 else 's'}"
 
 
 def steps_of(arm: Arm) -> str:
@@ -52,11 +67,11 @@ def at_steps(arm: Arm) -> str:
     )
 
 
-def provenance(published: Published, labels: Collection[str]) -> dict[str, str]:
-    """Say of labels which runs, tasks and commits they stand for."""
+def provenance(published: Published, arms: Sequence[Arm]) -> dict[str, str]:
+    """Say of the labels of arms which runs, tasks and commits they stand for."""
     return {
-        label: _origin([arm for arm in published.arms if arm.label == label])
-        for label in published.ordered(labels)
+        label: _origin([arm for arm in arms if arm.label == label])
+        for label in published.ordered(arm.label for arm in arms)
     }
 
 
@@ -97,13 +112,9 @@ def _aspects(arm: Arm) -> dict[str, str]:
 
 
 def commits(runs: Sequence[RunCurve]) -> str:
-    """Return the short commits; ``+``: a session's code differed from its commit."""
-    names: dict[str, None] = {}
-    for run in runs:
-        changed = "+" if "True" in run.row["dirty"] else ""
-        for commit in run.row["commit"].split("; "):
-            names[commit[:7] + changed if commit else "unknown"] = None
-    return ", ".join(names)
+    """Return the short commits of runs, each once."""
+    every = (commit for run in runs for commit in short_commits(run.row))
+    return ", ".join(dict.fromkeys(every))
 
 
 def missing_learners(family: Family) -> list[str]:
@@ -127,11 +138,16 @@ def notes(published: Published) -> list[str]:
     return [*found, *uneven(published)]
 
 
-def uneven(published: Published, labels: Collection[str] | None = None) -> list[str]:
-    """Say of every run, or of some labels' runs, what makes it uneven with others."""
+def uneven(published: Published, shown: Sequence[Arm] | None = None) -> list[str]:
+    """Say of every run, or of some arms' runs, what makes it uneven with others."""
     found: list[str] = []
+    of_figure = {(arm.family, arm.label) for arm in shown or ()}
     for family in published.families:
-        arms = [arm for arm in family.arms if labels is None or arm.label in labels]
+        arms = [
+            arm
+            for arm in family.arms
+            if shown is None or (arm.family, arm.label) in of_figure
+        ]
         found += _seeds(published, family, arms)
         for arm in arms:
             found += [f"{family.name}, {arm.label}: {text}" for text in _runs(arm)]
@@ -167,6 +183,17 @@ def _runs(arm: Arm) -> list[str]:
     seeds = [run.seed for run in arm.runs]
     if len(set(seeds)) < len(seeds):
         found.append("several runs of the same seed count as different ones.")
+    if said := several_commits(run.row for run in arm.runs):
+        found.append(f"{said}.")
+    older: dict[str, list[str]] = {}
+    for run in arm.runs:
+        older.setdefault(lacking(run.row), []).append(str(run.seed))
+    found += [
+        f"seed {', '.join(some)}: older than the settings {said}, which count as set "
+        "so."
+        for said, some in older.items()
+        if said
+    ]
     for part in (REPORTED, OWN):
         runs = arm.having(part)
         if not runs:
@@ -190,6 +217,9 @@ def _run(family: Family, arm: Arm, run: RunCurve) -> list[str]:
             f"its tasks (fingerprint {run.row['fingerprint']}) are not those of this "
             f"version ({family.row.fingerprint()})"
         )
+    evaluations = len(run.level_points(REPORTED, -1))
+    if 0 < evaluations < LEVEL_EVALUATIONS:
+        found.append(f"its level is the mean of {evaluations_in_words(evaluations)}")
     longest = max(other.last_step for other in arm.runs)
     if run.last_step < (1 - UNEVEN) * longest:
         found.append(

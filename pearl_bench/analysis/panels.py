@@ -52,11 +52,13 @@ class Sheet:
         figure: as it is saved.
         about: paragraphs that say what it shows.
         called: what the arms that it shows are called in it, by label.
+        arms: these arms, and no other of their labels.
     """
 
     figure: Figure
     about: tuple[str, ...]
     called: Mapping[str, str]
+    arms: tuple[Arm, ...]
 
 
 class Panels:
@@ -177,7 +179,7 @@ class Panels:
         (line,) = ax.plot(
             x,
             of.value,
-            **line_properties(look, own=own, marks=marks),
+            **line_properties(look, own=own, marks=marks or _is_point(of.value)),
             drawstyle="steps-post" if steps else "default",
         )
         self._drawn += [(ax, x, y) for y in of]
@@ -267,14 +269,15 @@ class Panels:
         self._height = max(self._height, lines * most * LINE * self._small / 72)
 
     def finish(
-        self, about: Sequence[str], called: Mapping[str, str], arms: Sequence[Arm] = ()
+        self, about: Sequence[str], called: Mapping[str, str], arms: Sequence[Arm]
     ) -> Sheet:
         """Add the legend and the labels of levels, and settle the layout.
 
         Args:
             about: paragraphs that say what the figure shows.
             called: what the arms that it shows are called in it, by label.
-            arms: those of whose budget the legend says how much it is of the paper's.
+            arms: what it shows; the legend says how much of the paper's budget their
+                runs have had.
         """
         for ax in self.axes:
             if type(ax.yaxis.get_major_locator()).__name__ == "AutoLocator":
@@ -312,7 +315,7 @@ class Panels:
                 linespacing=SPACING,
                 va="bottom",
             )
-        return Sheet(self.figure, tuple(filter(None, about)), called)
+        return Sheet(self.figure, tuple(filter(None, about)), called, tuple(arms))
 
     def _fit_height(self, ax: Axes) -> None:
         """Let a panel be as high as what can be seen on it, not what was cut off."""
@@ -355,3 +358,8 @@ class Panels:
             self._x_label.set_position((round(x, PLACES), round(y, PLACES)))
         if self._y_label:
             self._y_label.set_y(round(middle[1], PLACES))
+
+
+def _is_point(values: np.ndarray) -> bool:
+    """Whether a curve is a single point, of which a line shows nothing."""
+    return np.isfinite(values).sum() == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +78,11 @@ class Family:
         return tuple(chosen.values())
 
     @property
+    def budgets(self) -> list[str]:
+        """The budgets of the headline, each once."""
+        return list(dict.fromkeys(arm.budget for arm in self.headline))
+
+    @property
     def bounds(self) -> tuple[Arm, ...]:
         """What bounds the headline's methods: the same told the task, and not told."""
         alike = {(a.learner, a.budget, a.source, a.fingerprint) for a in self.headline}
@@ -141,9 +146,26 @@ class Published:
             key=lambda label: (ranks.get(learners[label], len(known)), label),
         )
 
-    def shares(self, label: str) -> tuple[float, float] | None:
-        """Return fewest and most of the paper's budget that a label's runs have had."""
-        return shares_of(arm for arm in self.arms if arm.label == label)
+    def shares(
+        self, label: str, families: Collection[str] | None = None
+    ) -> tuple[float, float] | None:
+        """Return fewest and most of the paper's budget that a label's runs have had.
+
+        Args:
+            label: the label.
+            families: those that it is about; all if None.
+        """
+        return shares_of(self.labelled([label], families))
+
+    def labelled(
+        self, labels: Collection[str], families: Collection[str] | None = None
+    ) -> list[Arm]:
+        """Return the arms of some labels, in some families or in all."""
+        return [
+            arm
+            for arm in self.arms
+            if arm.label in labels and (families is None or arm.family in families)
+        ]
 
     def ordered(self, labels: Iterable[str]) -> list[str]:
         """Return some labels, each once, in the order of ``labels``."""

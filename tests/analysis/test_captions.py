@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from pearl_bench.analysis import captions
 from pearl_bench.analysis.figures import learning_curves
 from pearl_bench.analysis.markdown import cell, plain
+from pearl_bench.registry import default_settings
 
 
 def rendered(text):
@@ -113,3 +114,50 @@ def test_runs_of_other_tasks_are_said_to_be_left_out():
     label = "RL² · paper · float32 · tasks ffffff"
     assert f"Left out, because of other tasks: {label} on half-cheetah-vel." in said
     assert label not in sheet.called
+
+
+def test_runs_that_a_figure_does_not_show_are_not_beside_it():
+    """An arm may be the one of its method in one family, and not in another."""
+    few = {"budget": "lean", "steps": (1000, 2000), "commit": "c" * 40}
+    found = published(
+        *seeds(2),
+        run_of(**few, timed=False),
+        run_of(family="ant-fwd-back", **few),
+        run_of(family="ant-fwd-back", learner="rl2", budget="lean"),
+        run_of(learner="rl2", timed=False),
+    )
+    for name in ("learning-curves", "adaptation", "score-over-time", "improvement"):
+        text = captions.markdown(found, name, draw(found, name))
+        (of_lean,) = (
+            line
+            for line in text.splitlines()
+            if line.startswith("- PEARL") and "PEARL · lean" in line
+        )
+        assert "ant-fwd-back; seeds 0; 20 test tasks" in of_lean
+        assert "half-cheetah-vel, PEARL · lean" not in text
+    whole = captions.markdown(found, "aggregates", draw(found, "aggregates"))
+    assert "(PEARL · lean · float32): half-cheetah-vel, ant-fwd-back;" in whole
+
+
+def test_what_a_reader_of_the_numbers_should_know_stands_beside_a_figure():
+    known = default_settings("pearl")
+    older = {key: known[key] for key in known if key not in ("inference", "recurrent")}
+    found = published(
+        run_of(settings=known),
+        run_of(seed=1, settings=older, commit="b" * 40),
+        run_of(learner="rl2", settings=default_settings("rl2"), steps=(9000,)),
+    )
+    text = plain_text(captions.markdown(found, "Title", draw(found)))
+    label = f"half-cheetah-vel, {found.labels[0]}: "
+    each = "seed 0 of aaaaaaa, seed 1 of bbbbbbb"
+    assert f"{label}its seeds ran on several commits: {each}." in text
+    assert (
+        f"{label}seed 1: older than the settings recurrent=False, inference=posterior, "
+        "which count as set so."
+    ) in text
+    assert text.count("older than") == 1
+    assert "its level is the mean of 1 evaluation." in text
+
+
+def plain_text(markdown):
+    return markdown.replace("\\", "")

@@ -286,7 +286,10 @@ def test_profiles_are_of_five_runs_and_more():
 
 def test_score_over_time_is_drawn_at_measured_times():
     found = published(
-        *seeds(2), *seeds(1, learner="rl2"), *seeds(1, learner="promp", timed=False)
+        *seeds(2),
+        *seeds(1, learner="rl2"),
+        *seeds(1, learner="promp", timed=False),
+        *seeds(1, family="ant-fwd-back", timed=False),
     )
     sheet = draw(found, "score-over-time")
     (ax,) = sheet.figure.axes
@@ -294,6 +297,14 @@ def test_score_over_time_is_drawn_at_measured_times():
     assert x_of(bold) == pytest.approx([i / 360 for i in range(1, 11)], abs=1e-9)
     assert "ProMP" not in sheet.called.values()
     assert "Without the times of their evaluations: ProMP" in about(sheet)
+    assert "PEARL · paper · float32 on ant-fwd-back." in about(sheet)
+
+
+def test_a_curve_of_one_evaluation_can_be_seen():
+    found = published(*seeds(1), *seeds(1, learner="rl2", steps=(5000,)))
+    (ax,) = draw(found, "score-over-time").figure.axes
+    (curve,), (point,) = lines_of(ax, BLUE), lines_of(ax, BLACK)
+    assert (curve.get_marker(), point.get_marker()) == ("None", "D")
     assert drawn(published(*seeds(2, timed=False)), "score-over-time") is None
 
 

@@ -40,7 +40,7 @@ def test_provenance(tmp_path):
     )
     found = load(results, SUITE)
     label = "PEARL · quick · float32"
-    assert notes.provenance(found, [label]) == {
+    assert notes.provenance(found, found.labelled([label])) == {
         label: "half-cheetah-vel, ant-fwd-back; seeds 0, 3 "
         "(half-cheetah-vel), 0 (ant-fwd-back); 4 (half-cheetah-vel), 2 (ant-fwd-back) "
         "test tasks; exploration episodes: 2; 3k steps, 0.1 % of the paper's budget "
@@ -91,6 +91,8 @@ def test_what_is_missing_or_uneven_is_said_by_run(tmp_path):
         "steps; the curve is open there.",
         f"{rl2}, seed 0 (run {runs['rl2', 0]}): the simulation broke down in 18 "
         "meta-test episodes.",
+        f"{rl2}, seed 0 (run {runs['rl2', 0]}): its level is the mean of 3 "
+        "evaluations.",
         f"{label}, seed 0 (run {runs['pearl', 0]}): its tasks (fingerprint "
         "0123456789abcdef) are not those of this version (2d641220ea2083c7).",
     ):
@@ -98,7 +100,7 @@ def test_what_is_missing_or_uneven_is_said_by_run(tmp_path):
     assert len(said) == len(set(said))
     assert f"- {said[0]}\n" in tables.notes_in_markdown(found)
     # A caption has those of what its figure shows.
-    ours = notes.uneven(found, ["PEARL · quick · float32"])
+    ours = notes.uneven(found, found.labelled(["PEARL · quick · float32"]))
     assert ours == [text for text in notes.uneven(found) if text.startswith(label)]
     assert 0 < len(ours) < len(notes.uneven(found))
 

@@ -154,6 +154,26 @@ def test_an_improvement_has_its_runs_and_its_p(tmp_path):
     assert not any(name.endswith(("_low", "_high")) for name in row)
 
 
+def test_an_improvement_has_the_budgets_share_of_its_own_families(tmp_path):
+    results = published(
+        tmp_path,
+        {"steps": (270_000,)},
+        {"family": "ant-fwd-back", "steps": (25_000,)},
+        {"family": "walker-2d-params", "steps": (2_580_000,)},
+        {"learner": "rl2", "steps": (200_000,)},
+        {"family": "ant-fwd-back", "learner": "rl2", "steps": (2_000_000,)},
+    )
+    found = [
+        (row["of paper"], row["baseline of paper"])
+        for row in shown(results, "improvement")
+    ]
+    assert found == [
+        ("10 %", "1.0 %"),
+        ("1.0 %", "10 %"),
+        ("1.0 to 10 %", "1.0 to 10 %"),
+    ]
+
+
 def test_success_has_a_wilson_interval_over_goals(tmp_path):
     run = {
         "family": "ml10",
@@ -196,6 +216,7 @@ def test_the_summary_has_a_line_per_family(tmp_path):
     found = {row["family"]: row for row in shown(results, "summary")}
     assert len(found) == 6
     line = found["half-cheetah-vel"]
+    assert line["budget"] == "quick"
     assert line["PEARL"] == "53 (53; 53) at 27k, 1.0 %"
     assert line["RL²"] == "-140 (-140; -140) at 60k, 0.3 %"
     assert line["PEARL needs for RL²'s"] == "7000"
@@ -203,7 +224,8 @@ def test_the_summary_has_a_line_per_family(tmp_path):
     assert line["ProMP"].startswith("-195 (one run)")
     assert line["PEARL needs for ProMP's"] == "fewer than 10 evaluations"
     assert line["ProMP ratio"] == ""
-    assert found["ant-fwd-back"]["PEARL"].endswith("(one run) at 3k, 0.1 %")
+    few = "(one run) at 3k, 0.1 %, of 3 evaluations"
+    assert found["ant-fwd-back"]["PEARL"].endswith(few)
     assert found["ant-fwd-back"]["RL²"] == "no runs yet"
     assert found["walker-2d-params"]["PEARL"] == "no runs yet"
     assert next(iter(named(results))) == "summary"

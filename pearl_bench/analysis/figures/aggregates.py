@@ -49,12 +49,14 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     panels.label("normalised score")
     families = [family for family in published.families if family.headline]
     about = (
-        f"{captions.score_of(families)} {LEVEL_IS}. All families weigh the same. IQM: "
+        f"{captions.score_of(families)} {LEVEL_IS}. All families weigh the same; "
+        "methods compare where their families, which stand below, are the same. IQM: "
         "mean of the middle half, where every family has enough runs; optimality gap: "
         "mean distance below 1; what says no more than the mean is left out. "
         f"{captions.WHISKERS_ARE}. {notes.OF_PAPER_IS}."
     )
-    return panels.finish([about, captions.shown(published, families)], called)
+    shown = published.labelled(labels)
+    return panels.finish([about, captions.shown(published, families)], called, shown)
 
 
 def _telling(values: list[np.ndarray]) -> list[int]:

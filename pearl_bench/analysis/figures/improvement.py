@@ -45,7 +45,14 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         "over the families that both have; right of the line at 0.5 it is ahead. "
         f"{ranks.TEST_IS}. {notes.OF_PAPER_IS}."
     )
-    return panels.finish([about], called)
+    compared = {
+        (label, family)
+        for pair in pairs
+        for label in (pair.method, pair.baseline)
+        for family in pair.families
+    }
+    shown = [arm for arm in published.arms if (arm.label, arm.family) in compared]
+    return panels.finish([about], called, shown)
 
 
 def _widest(pairs: list[Improvement]) -> list[Improvement]:
@@ -60,7 +67,7 @@ def _widest(pairs: list[Improvement]) -> list[Improvement]:
 
 def _name(published: Published, pair: Improvement, called: dict[str, str]) -> str:
     mine, theirs = (
-        called[label] + notes.of_paper(published, label)
+        called[label] + notes.of_paper(published, label, pair.families)
         for label in (pair.method, pair.baseline)
     )
     own = ", own exploration" if pair.part == OWN else ""

@@ -59,4 +59,4 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         f"{stats.FEW} runs of a family there is no profile. {captions.BANDS_ARE}. "
         f"{notes.OF_PAPER_IS}."
     )
-    return panels.finish([about], called)
+    return panels.finish([about], called, published.labelled(shown))

@@ -47,7 +47,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         f"Hardware: {'; '.join(_hardware(arms))}."
     )
     return panels.finish(
-        [about, captions.shown(published, families), *_untimed(families)],
+        [about, captions.shown(published, families), *_untimed(published.families)],
         called,
         arms,
     )

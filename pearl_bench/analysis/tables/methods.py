@@ -96,8 +96,11 @@ def improvements(published: Published) -> PrintedTable:
         mine, theirs = zip(*pair.runs, strict=True)
         rows.append(
             (
-                *(pair.method, share(published.shares(pair.method))),
-                *(pair.baseline, share(published.shares(pair.baseline))),
+                *(
+                    cell
+                    for label in (pair.method, pair.baseline)
+                    for cell in (label, share(published.shares(label, pair.families)))
+                ),
                 *(pair.part.protocol, ", ".join(pair.families)),
                 *(_per_family(mine), _per_family(theirs)),
                 *(pair.found.probability, pair.found.p),

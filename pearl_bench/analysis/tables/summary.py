@@ -11,6 +11,10 @@ from pearl_bench.analysis.comparison import Efficiency
 from pearl_bench.analysis.looks import method_name
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.tables.table import Cell, PrintedTable, each, in_words
+from pearl_bench.records.published.late import LEVEL_EVALUATIONS
+
+USUAL_PRECISION = "float32"
+"""What goes without saying."""
 
 
 def summary(published: Published) -> PrintedTable:
@@ -23,7 +27,7 @@ def summary(published: Published) -> PrintedTable:
         if e.part == REPORTED and e.method.learner == reference
     }
     name = method_name(published, reference)
-    columns = ["family", name]
+    columns = ["family", "budget", name]
     for baseline in baselines:
         other = method_name(published, baseline)
         columns += [other, f"{name} needs for {other}'s", f"{other} ratio"]
@@ -31,7 +35,8 @@ def summary(published: Published) -> PrintedTable:
         "summary",
         "Summary",
         "Level of each method (each run in brackets) at its steps and their share of "
-        f"those of budget=paper, its longest runs; steps that {name} needs for that "
+        "those of budget=paper, its longest runs, with what they have other than the "
+        f"settings of their budget and float32; steps that {name} needs for that "
         "level; and how many times as many the other method needs itself, in brackets "
         f"by the rule of the first evaluation. {LEVEL_IS}. The other tables give "
         "ranges, protocols and rules.",
@@ -59,6 +64,7 @@ def _row(
     arms = {arm.learner: arm for arm in reversed(family.headline)}
     method = arms.get(reference)
     yield family.name
+    yield " and ".join(family.budgets)
     yield _level(family, method)
     for name in baselines:
         baseline = arms.get(name)
@@ -82,7 +88,10 @@ def _level(family: Family, arm: Arm | None) -> str:
     levels = arm.levels(REPORTED, family.measure)
     runs = f" ({each(levels.tolist())})" if len(levels) > 1 else " (one run)"
     share = notes.share_in_words(arm.shares)
-    at = notes.steps_of(arm) + (f", {share}" if share else "")
+    fewest = min(len(run.level_points(REPORTED, -1)) for run in arm.having(REPORTED))
+    few = [f"of {notes.evaluations_in_words(fewest)}"] * (fewest < LEVEL_EVALUATIONS)
+    other = [part for part in arm.parts[2:] if part != USUAL_PRECISION]
+    at = ", ".join(filter(None, [notes.steps_of(arm), share, *few, *other]))
     return f"{in_words(float(levels.mean()))}{runs} at {at}"
 
 
