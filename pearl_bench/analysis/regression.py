@@ -24,7 +24,7 @@ LAST_SHARE = 1 / 3
 """Returns and metrics of the end of a run are those of this last share of its steps."""
 FAR = 4.0
 """A gate's alarm: this many of the reference's standard deviations below its mean. Of
-normal values, sixteen against six, that happens by chance once in two million."""
+normal values, twelve against six, that happens by chance once in 300,000."""
 RESAMPLES = 200_000
 RETURN, GAIN, TRAINING = "adapted return", "gain", "training"
 
