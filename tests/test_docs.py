@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from raw_runs import published
 
 from pearl_bench.__main__ import DOORS
+from pearl_bench.analysis import tables
 from pearl_bench.analysis.arms import METHODS
+from pearl_bench.analysis.scores import load
 from pearl_bench.config.types import OF_METHODS, BenchConfig
 from pearl_bench.pearl.update import METRICS
 from pearl_bench.registry import LEARNERS, method
@@ -122,6 +125,18 @@ def test_levels_are_those_of_the_published_tables(learner):
         family, level, each = (line.split(" | ")[i].strip("| ") for i in (0, 8, 9))
         told = [row for row in rows if row.startswith(f"| {family} |")]
         assert any(row.endswith(f"| {each or level.split()[0]} |") for row in told)
+
+
+def test_a_page_has_levels_of_runs_that_ended_at_unequal_steps(tmp_path, monkeypatch):
+    results = published(
+        tmp_path, {"steps": (270_000,)}, {"seed": 1, "steps": (27_000,)}
+    )
+    found = load(results, "locomotion")
+    tables.write(found, tables.tables(found), results / "locomotion" / "tables")
+    pages = hook("levels")
+    monkeypatch.setattr(pages, "RESULTS", results)
+    (row,) = pages.levels("pearl").splitlines()[2:]
+    assert "| quick, float32 | 270k | 1.0 to 10 % | 1 | return | " in row
 
 
 def test_equations_become_mathml_without_a_script():

@@ -18,7 +18,10 @@ from pearl_bench.analysis.notes import share_in_words, steps_in_words
 
 RESULTS = Path(__file__).parents[2] / "results"
 MARK = re.compile(r"<!-- levels: (\w+) -->")
-HEADER = ("family", "runs of", "steps", "of the paper's", "measure", "level, each run")
+HEADER = (
+    *("family", "runs of", "steps", "of the paper's", "mean of evaluations"),
+    *("measure", "level, each run"),
+)
 
 
 def levels(learner: str) -> str:
@@ -34,12 +37,15 @@ def _rows(method: str) -> Iterator[list[str]]:
                 name, *rest = row["method"].split(" · ")
                 if name.partition(",")[0] != method or row["protocol"] != "suite":
                     continue
-                share = row["of_paper"]
+                share = row["of_paper"]  # words where runs ended at unequal steps
+                if share and not share.endswith("%"):
+                    share = share_in_words((float(share), float(share)))
                 yield [
                     cell(row["family"]),
                     cell(", ".join([*name.split(", ")[1:], *rest])),
                     steps_in_words(float(row["steps"])),
-                    share_in_words((float(share), float(share))) if share else "",
+                    share,
+                    row["evaluations"],
                     row["measure"],
                     row["each_run"] or f"{float(row['level']):.3g}",
                 ]

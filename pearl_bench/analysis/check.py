@@ -19,6 +19,7 @@ from pearl_bench.records.published.curves import order
 from pearl_bench.records.published.identity import is_identity
 from pearl_bench.records.published.late import late_order
 from pearl_bench.records.published.publish import run_order
+from pearl_bench.records.published.training import training_order
 from pearl_bench.records.published.trajectories import trajectory_order
 from pearl_bench.records.table import Flaw, Line, Row, Table
 from suites.base import TaskFamily
@@ -86,7 +87,8 @@ def _curve_order(row: Row) -> tuple[str, int]:
 
 def suite_folders(results: Path) -> list[Path]:
     """Return the folders below ``results`` that hold published files."""
-    found = (path.parent for path in results.glob("*/*.csv"))
+    patterns = ("*/*.csv", f"{schema.REGRESS}/*/*.csv")
+    found = (path.parent for pattern in patterns for path in results.glob(pattern))
     names = (folder for folder in found if not folder.name.startswith("."))
     return sorted({folder for folder in names if folder.name != schema.LATE_FOLDER})
 
@@ -138,6 +140,10 @@ def check_suite(folder: Path) -> list[Problem]:
         traced = _File(path, schema.TRAJECTORIES, trajectory_order)
         problems += [*traced.problems, *_strangers(traced, known, None)]
         problems += _untraced(traced, known)
+    for path in sorted((folder / schema.TRAINING_FOLDER).glob("*.csv")):
+        training = _File(path, schema.TRAINING, training_order)
+        problems += [*training.problems, *_strangers(training, known, path.stem)]
+        problems += _unmeasured(training, runs)
     places = {path: i for i, path in enumerate(dict.fromkeys(p.path for p in problems))}
     return sorted(problems, key=lambda p: (places[p.path], p.line))
 
@@ -291,6 +297,23 @@ def _untraced(file: _File, known: dict[str, Line]) -> Iterator[Problem]:
             if len(found) != due:
                 what = f"{run} has {len(found)} episodes of tasks; due are {due}"
                 yield Problem(file.path, 0, what)
+
+
+def _unmeasured(file: _File, runs: _File) -> Iterator[Problem]:
+    """Find runs that lack training metrics which others of their family have."""
+    metrics: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}
+    for line in file.lines:
+        row = line.text
+        metrics.setdefault(row["family"], set()).add(row["metric"])
+        found.setdefault(row["run"], set()).add(row["metric"])
+    for line in runs.lines:
+        row = line.text
+        due = metrics.get(row["family"], set())
+        lacking = due - found.get(row["run"], set())
+        if row["learner"] == file.path.stem and lacking:
+            what = f"{row['run']} lacks {', '.join(sorted(lacking))}"
+            yield Problem(file.path, 0, what)
 
 
 def _stranger_to_itself(runs: _File, line: Line, rows: list[Line]) -> Iterator[Problem]:

@@ -444,6 +444,9 @@ TRAINING = Table(
 """``regress/<suite>/training/<learner>.csv``"""
 TRAINING_FOLDER = "training"
 
+REGRESS = "regress"
+"""The folder of results that holds the regression check's reference, by suite."""
+
 REFERENCE = "reference"
 """The folder of results that holds others' published curves."""
 CURVE = Column("curve", NAME, "", "name of the curve")

@@ -372,6 +372,35 @@ def test_schema_describes_a_runs_record(tmp_path):
     assert run["sessions"][0].keys() == session.keys()
 
 
+def test_the_regression_checks_reference_is_checked_too(tmp_path):
+    shutil.copytree(README.parent / "regress", tmp_path / "regress")
+    assert check(tmp_path) == []
+    training = tmp_path / "regress" / "navigation" / "training" / "promp.csv"
+    header, *lines = training.read_text().splitlines(keepends=True)
+    gone = lines[0].split(",")
+    training.write_text("".join([header, *lines[1:]]))
+    (problem,) = check(tmp_path)
+    assert problem == (training, 0, f"{gone[0]} lacks {gone[3]}")
+    rest = [line for line in lines if not line.startswith(gone[0])]
+    training.write_text("".join([header, *rest]))
+    (problem,) = check(tmp_path)
+    assert problem.what.startswith(f"{gone[0]} lacks ")
+    training.write_text("".join([header, *lines]))
+    curves = tmp_path / "regress" / "locomotion" / "rl2.csv"
+    curves.write_text("".join(curves.read_text().splitlines(keepends=True)[:-3]))
+    assert {problem.path for problem in check(tmp_path)} == {curves}
+
+
+def test_a_task_without_its_traced_episode_is_noticed(tmp_path):
+    folder = tmp_path / "navigation"
+    shutil.copytree(README.parent / "navigation", folder)
+    path = folder / "trajectories.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+    (problem,) = check(tmp_path)
+    assert problem.what.endswith("has 399 episodes of tasks; due are 400")
+
+
 def test_others_curves_are_checked_too(tmp_path):
     shutil.copytree(README.parent / "reference", tmp_path / "reference")
     assert check(tmp_path) == []
