@@ -230,7 +230,9 @@ def _from_file(path: Path) -> Trained:
             raise
         raise RecordError(f"{path} has a damaged description: {error!r}") from error
     trained = _untrained(run)
-    if trained.family.fingerprint() != fingerprint:
+    family = trained.family
+    # in files of before it is of the tasks that the run was tested on, some or all
+    if fingerprint not in (f.fingerprint() for f in (family, meta_tested(family, run))):
         raise RecordError(
             f"{path} was trained on other tasks of {run.family} than this version's; "
             "use the version that wrote it"

@@ -86,18 +86,18 @@ def train_run(
     ):
         known = pace.recall(run, folder)
         expected = known and known.seconds_per_step
-        family = meta_tested(family, run)
-        learner = build_learner(run, family)
+        tested = meta_tested(family, run)
+        learner = build_learner(run, tested)
         origin["meta_test"] = [
-            description(protocol, family) for protocol in protocols(learner, family)
+            description(protocol, tested) for protocol in protocols(learner, tested)
         ]
         record.begin(configuration.to_yaml(run), origin)
-        test_steps = episodes_due(learner, family) * family.horizon
+        test_steps = episodes_due(learner, tested) * family.horizon
         stopwatch = pace.Stopwatch(run, folder, test_steps)
         lines = Lines(enduring(log), run.steps, expected=expected)
         progress = Tee(progress, lines, stopwatch)
         try:
-            done = train(learner, family, run, record, progress, stop)
+            done = train(learner, tested, run, record, progress, stop)
         except Exception as error:
             record.finish("failed", reason_of(error))
             log.write(traceback.format_exc())

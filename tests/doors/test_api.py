@@ -22,6 +22,7 @@ import suites.gym
 from pearl_bench import registry
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.console import Tee
+from pearl_bench.execution.work import meta_tested
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import read_run
 
@@ -53,6 +54,20 @@ def test_a_policy_file_acts_as_the_run_does(folder):
     env = gymnasium.make(suites.gym.id_of(policy.family), task=3)
     returns = [trained.adapt(env).play(env, seed=1) for trained in (run, policy)]
     assert returns[0] == returns[1]
+
+
+def test_a_policy_tested_on_some_of_its_tasks_is_read(tmp_path):
+    words = [*SMALL, "learners=rl2", "meta_test.goals=1"]
+    path = train_small(tmp_path / "raw", *words) / "policy.safetensors"
+    policy = pearl_bench.load(path)
+    policy.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+    # as runs wrote it once, of the tasks that they had been tested on
+    tested = meta_tested(policy.family, policy.run)
+    assert tested.fingerprint() != policy.family.fingerprint()
+    policy._replace(family=tested).save(tmp_path / "before.safetensors")
+    before = pearl_bench.load(tmp_path / "before.safetensors")
+    assert before.evaluate() == policy.evaluate()
 
 
 def test_a_policy_file_is_small_and_saved_again_the_same(folder, tmp_path):
