@@ -20,6 +20,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pearl_bench.analysis.arms import METHODS
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import Trained, load
@@ -213,10 +214,7 @@ def film(
     filmed = replace(tested, make_batch=filming)
     run = trained.run
     rows = evaluate(trained.learner, filmed, seed=run.seed, threads=run.threads)
-    caption = (
-        f"{run.family}: {run.learner}, seed {run.seed}, "
-        f"{trained.learner.env_steps:,} steps; {filming.speed:.2g} times real time"
-    )
+    caption = f"{_origin(trained)}; {filming.speed:.2g} times real time"
     frames = _frames(filming, tasks, caption)
     return frames, filming.fps, [row for row in rows if row.protocol == "suite"]
 
@@ -290,6 +288,12 @@ def _frames(filming: Filming, tasks: Sequence[Task], caption: str) -> list[Image
             ink.rectangle(corners, outline="white")
         frames.append(frame)
     return frames + [frames[-1]] * round(PAUSE * filming.fps)
+
+
+def _origin(trained: Trained) -> str:
+    run, steps = trained.run, trained.learner.env_steps
+    method = METHODS.get(run.learner, run.learner)
+    return f"{run.family}: {method}, seed {run.seed}, {steps:,} steps"
 
 
 def _kind(episode: int, meta_test: MetaTest) -> str:

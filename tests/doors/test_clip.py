@@ -146,6 +146,13 @@ def test_the_task_and_the_return_stand_on_every_frame():
     assert clip.TITLE < changed[1] < changed[3] <= clip.TITLE + clip.LABEL
 
 
+def test_the_method_is_called_as_people_write_it(folder):
+    trained = load(folder)
+    steps = f"{trained.learner.env_steps:,}"
+    said = f"half-cheetah-fwd-back: ProMP, seed 0, {steps} steps"
+    assert clip._origin(trained) == said
+
+
 def test_every_family_tells_its_tasks_apart():
     for family in FAMILIES:
         told = [family.tell(task) for task in family.test]
