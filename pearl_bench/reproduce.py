@@ -139,7 +139,8 @@ def find(results: Path, name: str) -> Published:
     names = [run for _, run in found]
     chosen = [key for key in found if name and key[1].startswith(name)]
     if not chosen:
-        raise ConfigError(f"run={name} is not in {results}{suggest(name, names[:8])}")
+        hint = suggest(name, names, f"{results}/*/{schema.RUNS_FILE}")
+        raise ConfigError(f"run={name} is not in {results}{hint}")
     if len(chosen) > 1:
         alike = ", ".join(f"{run} ({suite})" for suite, run in chosen[:8])
         raise ConfigError(f"run={name} may be any of {alike}; give more of it")

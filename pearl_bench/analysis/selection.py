@@ -15,6 +15,7 @@ from pearl_bench.analysis.reference import load_reference
 from pearl_bench.analysis.scores import Family, Published, load
 from pearl_bench.config.types import ConfigError
 from pearl_bench.config.words import check_names, suggest
+from pearl_bench.records.schema import RUNS_FILE
 
 
 def select(config: AnalysisConfig) -> Published:
@@ -114,12 +115,14 @@ def _narrowed(
 ) -> Published:
     """Keep the families, methods and runs that are named."""
     suite = [family.name for family in registry.suite(published.suite).families]
-    check_names("families", config.families, suite)
+    listed = f"pearl-bench ls suite={published.suite}"
+    check_names("families", config.families, suite, listed)
     check_names("learners", config.learners, learners)
     names = [run.row["run"] for arm in published.arms for run in arm.runs]
     for start in config.runs:
         if not any(name.startswith(start) for name in names):
-            raise ConfigError(f"runs={start} is unknown{suggest(start, names)}")
+            listed = " or ".join(str(at / RUNS_FILE) for at in published.folders)
+            raise ConfigError(f"runs={start} is unknown{suggest(start, names, listed)}")
     families = []
     for family in published.families:
         if config.families and family.name not in config.families:

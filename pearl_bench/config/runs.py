@@ -263,14 +263,14 @@ def _families(bench: BenchConfig) -> list[TaskFamily]:
     known = list(families)
     if bench.task and bench.families:
         raise ConfigError("task= is another word for families=; give one of them")
-    check_names("task", bench.task, known)
-    check_names("families", bench.families, known)
+    listed = f"pearl-bench ls suite={bench.suite}"
+    check_names("task", bench.task, known, listed)
+    check_names("families", bench.families, known, listed)
     named = bench.task or bench.families
     if not named and suite.default == ():
         raise ConfigError(
-            f"suite={bench.suite} has a family for each of {len(known)} tasks; name "
-            f"some, such as task={known[0]}; pearl-bench ls suite={bench.suite} lists "
-            "them"
+            f"suite={bench.suite} has {len(known)} families and trains those that are "
+            f"named, such as task={known[0]}; {listed} lists them all"
         )
     chosen = [families[name] for name in named or suite.default or known]
     wanted = bench.meta_test.protocol

@@ -184,28 +184,42 @@ def build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     return result
 
 
-def check_names(key: str, names: Sequence[str], known: Sequence[str]) -> None:
+def check_names(
+    key: str, names: Sequence[str], known: Sequence[str], listed: str = "--help"
+) -> None:
     """Refuse names that are unknown or given twice.
+
+    Args:
+        key: the word that has them.
+        names: what it has.
+        known: those that there are.
+        listed: where these stand, if they are many.
 
     Raises:
         ConfigError: says which, and what is known.
     """
     for name in names:
         if name not in known:
-            raise ConfigError(f"{key}={name} is unknown{suggest(name, known)}")
+            raise ConfigError(f"{key}={name} is unknown{suggest(name, known, listed)}")
     if len(set(names)) < len(names):
         raise ConfigError(f"{key}={show(names)} names something twice")
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence: what may have been meant by an unknown name."""
+def suggest(name: str, known: Iterable[str], listed: str = "--help") -> str:
+    """Return the end of a sentence: what may have been meant by an unknown name.
+
+    Args:
+        name: the unknown one.
+        known: those that there are.
+        listed: where these stand, if they are many.
+    """
     known = sorted(known)
     close = [k for k in known if k.rpartition(".")[2] == name]
     close = close or difflib.get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean {' or '.join(close)}?"
     if len(known) > 12:
-        return "; --help lists them all"
+        return f"; {listed} lists them all"
     return f"; known are: {', '.join(known)}"
 
 
@@ -218,7 +232,7 @@ def types_of(cls: type) -> dict[str, Any]:
 def default_of(cls: type, key: str) -> str:
     """Return a field's default in words; empty if it has none."""
     default = _default(_fields(cls)[key])
-    if default in (MISSING, [], {}):
+    if default in (MISSING, [], {}, ""):
         return ""
     return f" (default: {none_of(cls, key) if default is None else show(default)})"
 

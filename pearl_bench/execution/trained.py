@@ -196,7 +196,7 @@ def _suite_of(family: str) -> str:
         for name in reversed(registry.suite_names())
         for row in registry.suite(name).families
     }
-    check_names("family", [family], list(known))
+    check_names("family", [family], list(known), "pearl-bench ls")
     return known[family]
 
 

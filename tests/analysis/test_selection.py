@@ -19,6 +19,7 @@ from pearl_bench.records.published.publish import publish
 
 SUITE = "locomotion"
 LONG = (40_000, 80_000)
+PUBLISHED = Path(__file__).parents[2] / "results"
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,16 @@ def test_the_same_run_stays_where_it_is_longer(tmp_path):
 def test_what_is_not_understood_is_said(results, capsys, word, said):
     assert main(words(results, word)) == 2
     assert said in capsys.readouterr().err
+
+
+def test_where_names_are_listed_that_are_many_is_said(capsys):
+    for suite, word, listed in (
+        (SUITE, "runs=mine", PUBLISHED / SUITE / "runs.csv"),
+        ("ml1", "families=mine", "pearl-bench ls suite=ml1"),
+    ):
+        assert main([f"suite={suite}", f"results={PUBLISHED}", word]) == 2
+        said = f"{word} is unknown; {listed} lists them all"
+        assert said in capsys.readouterr().err
 
 
 def test_help_names_every_word(capsys):

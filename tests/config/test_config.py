@@ -295,11 +295,12 @@ class TestMetaWorldWords:
         [
             (
                 [],
-                "suite=ml1 has a family for each of 100 tasks; name some, such as "
-                "task=assembly; pearl-bench ls suite=ml1 lists them",
+                "suite=ml1 has 100 families and trains those that are named, such as "
+                "task=assembly; pearl-bench ls suite=ml1 lists them all",
             ),
             (["task=pushh"], "task=pushh is unknown; did you mean push?"),
             (["task=push-v3"], "did you mean push"),
+            (["task=x"], "task=x is unknown; pearl-bench ls suite=ml1 lists them all"),
             (["task=push", "families=reach"], "give one of them"),
             (["task=push", "meta_test.goals=0"], "meta_test.goals must be positive"),
             (["task=push", "meta_test.repetitions=0"], "repetitions must be positive"),
