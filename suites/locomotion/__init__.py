@@ -1,6 +1,6 @@
 """The six locomotion families of PEARL's comparison (Rakelly et al. 2019, fig. 3).
 
-A family is one row below plus the functions observe, reward and terminated.
+A family is a row below, the functions that it names, and a list of tasks.
 Scores run from 0 for zero actions (mean return over the test tasks, measured on MuJoCo
 3.3.0) to 1 for the best evaluation that is public, or for a bound where there is one.
 A reward per step survived makes a robot that just stands score well: 200 on the ant and
