@@ -331,6 +331,11 @@ def shares_of(arms: Iterable[Arm]) -> tuple[float, float] | None:
     return min(fewest for fewest, _ in known), max(most for _, most in known)
 
 
+def budgets_of(arms: Iterable[Arm]) -> list[str]:
+    """Return the budgets of arms, each once."""
+    return list(dict.fromkeys(arm.budget for arm in arms))
+
+
 def _mean(points: Sequence[Point]) -> Point:
     """Return the mean of episodes of the same tasks, under the last one's number."""
     successes = [point.success for point in points if point.success is not None]

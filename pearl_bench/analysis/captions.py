@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pearl_bench.analysis import notes, stats
-from pearl_bench.analysis.arms import REPORTED, Arm, Part
+from pearl_bench.analysis.arms import REPORTED, Arm, Part, budgets_of
 from pearl_bench.analysis.markdown import plain
 from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Family, Published
@@ -40,6 +40,28 @@ def count_in_words(numbers: Mapping[str, int]) -> str:
     common = max(Counter(numbers.values()).items(), key=lambda item: item[::-1])[0]
     others = [f"{name}: {n}" for name, n in numbers.items() if n != common]
     return f"n = {common}" + (f" ({', '.join(others)})" if others else "")
+
+
+def heads(
+    panels: Sequence[Sequence[Arm]],
+    called: Mapping[str, str],
+    parts: Sequence[Part] = (),
+) -> list[str]:
+    """Say of each panel of how many runs it is, and of which budget where these differ.
+
+    Args:
+        panels: the arms of each.
+        called: their names in the figure, by label, which do not tell the budget.
+        parts: of each panel; runs that were evaluated on it count.
+    """
+    budgets = [budgets_of(arms) for arms in panels]
+    several = len({budget for of_panel in budgets for budget in of_panel}) > 1
+    return [
+        counts(arms, called, part) + (f", {' and '.join(of_panel)}" if several else "")
+        for arms, of_panel, part in zip(
+            panels, budgets, parts or [REPORTED] * len(panels), strict=True
+        )
+    ]
 
 
 def shown(published: Published, families: Sequence[Family]) -> str:

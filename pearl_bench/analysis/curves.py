@@ -57,19 +57,15 @@ def learning_curves(
         columns: panels side by side.
     """
     families = [family for family in published.families if family.headline]
-    arms = [arm for family in families for arm in (*family.headline, *family.bounds)]
-    if not families or (own and not any(arm.having(OWN) for arm in arms)):
+    headline = [arm for family in families for arm in family.headline]
+    bounds = [arm for family in families for arm in family.bounds]
+    if not families or (own and not any(arm.having(OWN) for arm in headline)):
         return None
-    called, seen = of_headline(published, families)
-    budgets = {arm.budget for family in families for arm in family.headline}
+    called, seen = of_headline(published, headline, bounds)
     panels = Panels(
         config,
         [family.name for family in families],
-        [
-            captions.counts(family.headline, called)
-            + (f", {' and '.join(family.budgets)}" if len(budgets) > 1 else "")
-            for family in families
-        ],
+        captions.heads([family.headline for family in families], called),
         columns=columns,
         whole=True,
     )
@@ -85,7 +81,8 @@ def learning_curves(
         for arm in published.in_order(family.headline):
             part = OWN if own and arm.having(OWN) else REPORTED
             look, name = seen[arm.label], called[arm.label]
-            if first_step(arm, part) < last:
+            began = first_step(arm, part)
+            if began < last or began == last == arm.steps[1]:  # a single evaluation
                 draw_arm(ax, panels, arm, family.measure, look, name, part)
             if arm.steps[1] * (1 - notes.UNEVEN) > last:
                 level = float(arm.levels(part, family.measure).mean())
@@ -93,8 +90,11 @@ def learning_curves(
                 share = notes.share_in_words(arm.shares)
                 panels.level(ax, level, name, notes.steps_of(arm), look, share)
     panels.label("environment steps", f"test {families[0].measure}")
-    about = _about(published, families, quoted, log=log, own=own, levels=levels)
-    return panels.finish(about, called, arms)
+    compared = not log and config.until is None
+    about = _about(
+        published, families, quoted, compared=compared, own=own, levels=levels
+    )
+    return panels.finish(about, called, [*headline, *bounds])
 
 
 def draw_arm(
@@ -174,10 +174,20 @@ def _about(
     families: Sequence[Family],
     quoted: Sequence[ReferenceCurve],
     *,
-    log: bool,
+    compared: bool,
     own: bool,
     levels: bool,
 ) -> list[str]:
+    """Say what is shown.
+
+    Args:
+        published: the suite.
+        families: of the panels.
+        quoted: others' curves.
+        compared: axes end where the reference does, if it is there.
+        own: curves are of a method's own protocol.
+        levels: some method has a level.
+    """
     about = [
         f"{WHAT[families[0].measure]}; deterministic actions, mean over test tasks.",
         SEEDS_ARE,
@@ -188,9 +198,9 @@ def _about(
             "the suite gives another number."
         )
     learners = {arm.learner for family in families for arm in family.headline}
-    if not log and published.reference in learners:
-        compared = method_name(published, published.reference)
-        about.append(f"Axes end where {compared} does.")
+    if compared and published.reference in learners:
+        reference = method_name(published, published.reference)
+        about.append(f"Axes end where {reference} does.")
     if any(family.bounds for family in families):
         about.append(
             "Thin: told the task's parameters in place of z, and told nothing. Between "

@@ -154,10 +154,13 @@ def _lines_of_columns(widths: Sequence[float], room: float) -> int:
 
 
 def _is_visible(line: Line2D) -> bool:
-    """Whether a part of a curve lies within its panel's axis."""
+    """Whether a part of a curve, or its only point, lies within its panel's axis."""
     ax = line.axes
     assert ax is not None
     x, y = (np.asarray(data, float) for data in line.get_data())
     shown = x[np.isfinite(y)]
     left, right = ax.get_xlim()
-    return bool(len(shown)) and shown.min() < right and shown.max() >= left
+    if not len(shown):
+        return False
+    first, last = shown.min(), shown.max()
+    return bool(left <= last and (first < right or first == last == right))

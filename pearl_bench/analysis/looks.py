@@ -9,7 +9,7 @@ from typing import Any
 
 from pearl_bench import registry
 from pearl_bench.analysis.arms import METHODS, Arm
-from pearl_bench.analysis.scores import Family, Published
+from pearl_bench.analysis.scores import Published
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -145,15 +145,20 @@ def names(published: Published, arms: Iterable[Arm]) -> dict[str, str]:
 
 
 def of_headline(
-    published: Published, families: Sequence[Family]
+    published: Published, headline: Sequence[Arm], bounds: Sequence[Arm] = ()
 ) -> tuple[dict[str, str], dict[str, Look]]:
-    """Return names and looks of learning curves, one of each method if it is clear.
+    """Return names and looks of panels by family, one of each method if it is clear.
 
-    Its curves in different families may be of different budgets, which the panels then
-    tell; of several folders of results a method has several curves in a panel.
+    Its arms in different families may be of different budgets, which the panels then
+    tell (``captions.heads``); of several folders of results a method has several in a
+    panel.
+
+    Args:
+        published: the suite.
+        headline: arms of the families' headlines.
+        bounds: what bounds them.
     """
-    headline = [arm for family in families for arm in family.headline]
-    arms = [*headline, *(arm for family in families for arm in family.bounds)]
+    arms = [*headline, *bounds]
     called, seen = names(published, arms), looks(published, arms)
     if len({arm.source for arm in headline}) == 1:
         one: dict[str, Look] = {}

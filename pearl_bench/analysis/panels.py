@@ -21,7 +21,7 @@ from pearl_bench.analysis.legends import BAND, Entry, Kind, Legend, line_propert
 from pearl_bench.analysis.looks import DARK_GREY, Look
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.stats import Estimate
-from pearl_bench.analysis.style import LINE, SPACING, fitted, text_width
+from pearl_bench.analysis.style import LINE, STEPS, fitted, text_width
 
 LEAST_WIDTH, MOST_WIDTH = 1.6, 3.45
 """Inches, of a panel with its labels, unless a figure asks for a whole row."""
@@ -32,8 +32,6 @@ MARGIN = 0.42
 LEAST_AXES = 1.05
 """Inches of axes that the labels of levels must leave to be written out."""
 LEVEL_DASHES = (0, (4, 2))
-STEPS = [1, 2, 2.5, 5, 10]
-"""Of the numbers at an axis, up to powers of ten."""
 NAMES_ROOM = 0.5
 """Share of a figure's width that the names of whiskers take at most."""
 TICK_ROOM = 0.42
@@ -130,7 +128,7 @@ class Panels:
         heads = [fitted(title, room, self._font) for title in titles]
         for ax, title, of_count in zip(self.axes, heads, below, strict=True):
             # at y=1 it stays where it is put
-            ax.set_title("\n".join(title), pad=pad, y=1.0, linespacing=SPACING)
+            ax.set_title("\n".join(title), pad=pad, y=1.0)
             if of_count:
                 ax.annotate(
                     "\n".join(of_count),
@@ -140,7 +138,6 @@ class Panels:
                     textcoords="offset points",
                     ha="center",
                     va="baseline",
-                    linespacing=SPACING,
                     color=DARK_GREY,
                 )
         return (pad + LINE * self._font * max(map(len, heads))) / 72
@@ -166,6 +163,8 @@ class Panels:
     ) -> None:
         """Draw a curve ``[P]`` with its interval, if any; NaN leave it open.
 
+        A point without neighbours, which no line shows, is marked.
+
         Args:
             ax: the panel.
             x: ``[P]``.
@@ -176,10 +175,12 @@ class Panels:
             marks: mark its points.
             steps: a value holds up to the next point.
         """
+        alone = np.flatnonzero(_alone(of.value)).tolist()
         (line,) = ax.plot(
             x,
             of.value,
-            **line_properties(look, own=own, marks=marks or _is_point(of.value)),
+            **line_properties(look, own=own, marks=marks or bool(alone)),
+            markevery=None if marks else alone,
             drawstyle="steps-post" if steps else "default",
         )
         self._drawn += [(ax, x, y) for y in of]
@@ -198,9 +199,12 @@ class Panels:
             entry.band = True
 
     def seed(self, ax: Axes, x: ArrayLike, y: ArrayLike, look: Look) -> None:
-        """Draw one run of several, thin."""
-        self._drawn.append((ax, np.asarray(x, float), np.asarray(y, float)))
-        ax.plot(x, y, color=look.color, lw=0.4, alpha=0.55, zorder=1.9)
+        """Draw one run of several, thin; of a single point as a dot."""
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        self._drawn.append((ax, x, y))
+        dot = "." if len(x) == 1 else ""
+        line = {"color": look.color, "lw": 0.4, "alpha": 0.55, "zorder": 1.9}
+        ax.plot(x, y, marker=dot, ms=3, **line)
 
     def level(
         self, ax: Axes, y: float, name: str, at: str, look: Look, share: str = ""
@@ -312,7 +316,6 @@ class Panels:
                 "\n".join(text),
                 fontsize=6,
                 color=DARK_GREY,
-                linespacing=SPACING,
                 va="bottom",
             )
         return Sheet(self.figure, tuple(filter(None, about)), called, tuple(arms))
@@ -360,6 +363,7 @@ class Panels:
             self._y_label.set_y(round(middle[1], PLACES))
 
 
-def _is_point(values: np.ndarray) -> bool:
-    """Whether a curve is a single point, of which a line shows nothing."""
-    return np.isfinite(values).sum() == 1
+def _alone(y: np.ndarray) -> np.ndarray:
+    """Return ``[P]`` which values have no neighbour."""
+    known = np.pad(np.isfinite(y), 1)
+    return known[1:-1] & ~known[:-2] & ~known[2:]

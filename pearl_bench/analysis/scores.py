@@ -18,6 +18,7 @@ from pearl_bench.analysis.arms import (
     Place,
     Point,
     RunCurve,
+    budgets_of,
     group,
     shares_of,
 )
@@ -80,7 +81,7 @@ class Family:
     @property
     def budgets(self) -> list[str]:
         """The budgets of the headline, each once."""
-        return list(dict.fromkeys(arm.budget for arm in self.headline))
+        return budgets_of(self.headline)
 
     @property
     def bounds(self) -> tuple[Arm, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,17 +66,20 @@ STYLE: dict[RcKeyType, Any] = {
     "ytick.major.width": 0.6,
 }
 LINE = 1.25
-"""Height of a line of text, in its size."""
-SPACING = LINE / 1.16
-"""The same in heights of a letter with all that it may have, as matplotlib counts."""
+"""Height of a line of text, in its size, at most."""
 METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None},
     "svg": {"Date": None},
 }
 """Without a date: the same input gives the same bytes."""
-DECADES = 1.5
-"""A logarithmic axis of fewer has ticks at 2 and 5 too."""
+STEPS = [1, 2, 2.5, 5, 10]
+"""Of the numbers at a linear axis, up to powers of ten."""
+SERIES = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+"""First digits of the numbers at a logarithmic axis, the densest first."""
+BOUND = re.compile(r" (?=[·%=])|(?<==) ")
+"""Spaces that no line ends at."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @contextmanager
@@ -107,10 +111,10 @@ def text_width(text: str, points: float) -> float:
 
 
 def fitted(text: str, inches: float, points: float) -> list[str]:
-    """Return a text in lines that are no wider, broken at spaces and hyphens.
+    """Return a text in lines that are no wider, broken at spaces.
 
-    The lines of what has to be broken are about equally long; a word that is wider
-    stays whole.
+    A word that is wider is broken at hyphens, and stays whole without. The lines of
+    what has to be broken are about equally long.
     """
     return [
         line for whole in text.split("\n") for line in _broken(whole, inches, points)
@@ -120,18 +124,29 @@ def fitted(text: str, inches: float, points: float) -> list[str]:
 def _broken(text: str, inches: float, points: float) -> list[str]:
     if text_width(text, points) <= inches:
         return [text]
-    lines = textwrap.wrap(text, 1, break_long_words=False)
+    text = BOUND.sub(NO_BREAK, text)
+
+    def lines_of(room: int, *, hyphens: bool) -> list[str]:
+        return textwrap.wrap(
+            text, room, break_long_words=False, break_on_hyphens=hyphens
+        )
+
+    def fits(lines: Sequence[str]) -> bool:
+        return max(text_width(line, points) for line in lines) <= inches
+
+    hyphens = not fits(lines_of(1, hyphens=False))
+    lines = lines_of(1, hyphens=hyphens)
     for room in range(len(text), 0, -1):
-        tried = textwrap.wrap(text, room, break_long_words=False)
-        if max(text_width(line, points) for line in tried) <= inches:
+        tried = lines_of(room, hyphens=hyphens)
+        if fits(tried):
             lines = tried
             break
     for room in range(max(map(len, lines)), 0, -1):
-        tried = textwrap.wrap(text, room, break_long_words=False)
+        tried = lines_of(room, hyphens=hyphens)
         if len(tried) > len(lines):
             break
         lines = tried
-    return lines
+    return [line.replace(NO_BREAK, " ") for line in lines]
 
 
 def spread(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
@@ -173,21 +188,36 @@ def step_axis(ax: Axes, first: float, last: float, ticks: int, *, log: bool) -> 
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     if not log:
         ax.set_xlim(0, last)
-        ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
+        ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=STEPS))
         return
     log_axis(ax, max(1.0, min(first, last / 2)), last, ticks)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def log_axis(ax: Axes, first: float, last: float, ticks: int) -> None:
-    """Set a logarithmic axis up, with numbers at powers of ten or some more."""
+    """Set a logarithmic axis up, with at least two numbers, or what it has room for.
+
+    They are powers of ten and as many between these as have room.
+    """
     ax.set_xscale("log")
     ax.set_xlim(first, last)
-    short = np.log10(last / first) < DECADES
-    subs = (1.0, 2.0, 5.0) if short else (1.0,)
-    ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=ticks + 1))
+    counts = {digits: _count(digits, first, last) for digits in SERIES}
+    several = [digits for digits in SERIES if counts[digits] > 1]
+    if several:
+        roomy = [digits for digits in several if counts[digits] <= ticks]
+        digits = [*roomy, several[-1]][0]
+        ax.xaxis.set_major_locator(LogLocator(subs=digits, numticks=ticks + 1))
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=STEPS))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _count(digits: Sequence[float], first: float, last: float) -> int:
+    """Return how many numbers of these first digits an axis has."""
+    powers = 10.0 ** np.arange(np.floor(np.log10(first)), np.log10(last) + 1)
+    numbers = np.multiply.outer(powers, digits)
+    return int(((first <= numbers) & (numbers <= last)).sum())
 
 
 def save(figure: Figure, stem: Path, formats: Sequence[str]) -> list[Path]:

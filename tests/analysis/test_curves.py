@@ -78,6 +78,8 @@ def test_what_went_on_longer_is_a_level_with_its_steps():
     assert level.get_linestyle() == "--"
     assert y_of(level)[0] == pytest.approx(400 + 3 + 0.5)  # all three, two seeds
     assert [text.get_text() for text in ax.texts] == ["n = 2", "RL² at 600k (3.0 %)"]
+    assert "Axes end where PEARL does." in about(draw(found))
+    assert "Axes end" not in about(draw(found, until=5000))
     uneven = published(
         *seeds(2),
         *seeds(1, learner="rl2", steps=LONG),
@@ -92,6 +94,15 @@ def test_a_method_that_ends_a_little_later_has_no_level():
     ax = draw(found).figure.axes[0]
     assert [text.get_text() for text in ax.texts] == ["n = 2"]
     assert drawn(found, "learning-curves-log") is None
+
+
+def test_what_begins_where_axes_end_is_a_level_alone():
+    late = seeds(2, learner="rl2", steps=(10_000, *LONG), value=lambda s, e: s - 1e6)
+    ax = draw(published(*seeds(2), *late)).figure.axes[0]
+    (level,) = lines_of(ax, BLACK)
+    assert level.get_linestyle() == "--"
+    low, _ = ax.get_ylim()
+    assert low > -8e5  # its first evaluation is at -990,000
 
 
 def test_without_the_reference_axes_end_at_the_last_datum():
@@ -148,14 +159,15 @@ def test_the_task_told_and_not_told_bound_the_curve_of_the_method():
     assert "told the task" not in about(draw(published(*seeds(3))))
 
 
-def test_a_method_looks_the_same_in_panels_of_other_budgets():
+@pytest.mark.parametrize("name", ["learning-curves", "adaptation", "score-over-time"])
+def test_a_method_looks_the_same_in_panels_of_other_budgets(name):
     found = published(
         *seeds(2),
         *seeds(2, learner="rl2"),
         *seeds(1, family="ant-fwd-back", budget="lean"),
         *seeds(1, family="ant-fwd-back", budget="lean", learner="rl2"),
     )
-    sheet = draw(found)
+    sheet = draw(found, name)
     assert set(sheet.called.values()) == {"PEARL", "RL²"}
     styles = {
         line.get_linestyle()
@@ -166,7 +178,7 @@ def test_a_method_looks_the_same_in_panels_of_other_budgets():
     assert styles == {"-"}
     said = {text.get_text() for ax in sheet.figure.axes for text in ax.texts}
     assert {"n = 2, paper", "n = 1, lean"} <= said
-    (ax,) = draw(published(*seeds(2))).figure.axes
+    (ax,) = draw(published(*seeds(2)), name).figure.axes
     assert "n = 2" in {text.get_text() for text in ax.texts}  # of one budget
 
 
@@ -265,9 +277,18 @@ def test_improvement_is_drawn_where_it_is_not_always_the_same():
     )
     (ax,) = draw(mixed, "improvement").figure.axes
     names = [label.get_text().split("\n")[0] for label in ax.get_yticklabels()]
+    assert names == ["ProMP (0.0 %)", "RL² (0.1 %)"]
+    both = published(
+        *seeds(2, value=high),
+        *seeds(2, family="ant-fwd-back", value=high, precision="bf16"),
+        *seeds(2, learner="rl2", value=low),
+        *seeds(2, family="ant-fwd-back", learner="rl2", value=high),
+    )
+    (ax,) = draw(both, "improvement").figure.axes
+    names = [label.get_text().split("\n")[0] for label in ax.get_yticklabels()]
     assert names == [
-        "PEARL (0.4 %) over ProMP (0.0 %)",
-        "PEARL (0.4 %) over RL² (0.1 %)",
+        "PEARL · bf16 over RL² (0.1 %)",
+        "PEARL · float32 over RL² (0.1 %)",
     ]
     turned = replace(mixed, reference="promp")
     assert drawn(turned, "improvement") is None  # above both

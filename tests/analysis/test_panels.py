@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_up import draw, drawn, published, seeds
+from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -155,6 +156,22 @@ def test_titles_do_not_jump():
     assert max(above) - min(above) < 3  # a letter with a descender or none
 
 
+def test_two_lines_of_a_title_do_not_jump():
+    """Whatever letters the second one has."""
+    runs = [
+        run
+        for learner in ("pearl", "promp")  # PEARL has none below the line
+        for budget in ("paper", "quick")
+        for run in seeds(2, learner=learner, budget=budget)
+    ]
+    figure = draw(published(*runs), "variants").figure
+    figure.draw_without_rendering()
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["half-cheetah-vel\nPEARL", "half-cheetah-vel\nProMP"]
+    one, two = (ax.title.get_window_extent() for ax in figure.axes)
+    assert (one.y0, one.y1) == pytest.approx((two.y0, two.y1))
+
+
 @pytest.mark.parametrize("font", [6.0, 8.0, 12.0])
 def test_text_has_the_size_that_was_asked_for(font):
     found = published(*all_methods(FAMILIES[:2]))
@@ -208,6 +225,43 @@ def test_a_band_from_five_runs_on_in_panel_and_legend(count, band):
     assert bool(ax.collections) == band
     (legend,) = figure.figure.findobj(Legend)
     assert bool(legend.get_patches()) == band
+
+
+def test_a_single_evaluation_is_seen():
+    """A line of one point would be nothing."""
+    rl2 = seeds(2, learner="rl2", steps=(200_000,))
+    figure = draw(published(*seeds(2), *rl2), "learning-curves-log").figure
+    assert legend_of(figure) == ["PEARL", "RL²"]
+    marks = [str(line.get_marker()) for line in figure.axes[0].lines]
+    assert sorted(mark for mark in marks if mark not in ("", "None")) == [".", ".", "D"]
+    paused = (1000, 2000, 3000, 9000, 20_000, 21_000)
+    (ax,) = draw(published(*seeds(1, steps=paused))).figure.axes
+    (line,) = (line for line in ax.lines if line.get_marker() == "o")
+    gaps = np.flatnonzero(np.isnan(np.asarray(line.get_ydata())))
+    assert gaps.tolist() == [3, 5]
+    assert line.get_markevery() == [4]
+
+
+@given(st.floats(1e-3, 1e7), st.floats(1.05, 1e6), st.integers(2, 5))
+def test_a_logarithmic_axis_has_numbers_and_room_for_them(first, times, ticks):
+    last = first * times
+    ax = Figure().add_subplot()
+    style.log_axis(ax, first, last, ticks)
+    shown = [at for at in ax.xaxis.get_majorticklocs() if first <= at <= last]
+    assert 2 <= len(shown) <= ticks + 2
+
+
+def test_numbers_of_a_logarithmic_axis():
+    ax = Figure().add_subplot()
+    for ends, ticks, numbers in (
+        ((2e4, 9.6e5), 3, [3e4, 1e5, 3e5]),
+        ((2e4, 9.6e5), 5, [2e4, 5e4, 1e5, 2e5, 5e5]),
+        ((1.4e4, 2e7), 3, [1e5, 1e6, 1e7]),
+        ((0.12, 0.19), 3, [0.125, 0.15, 0.175]),
+    ):
+        style.log_axis(ax, *ends, ticks)
+        shown = [at for at in ax.xaxis.get_majorticklocs() if ends[0] <= at <= ends[1]]
+        assert shown == pytest.approx(numbers)
 
 
 def test_dots_are_explained_once():
@@ -293,6 +347,19 @@ def test_lines_are_broken_at_hyphens_and_about_equally_long():
     ]
     assert style.fitted("one\ntwo", 9, 8) == ["one", "two"]
     assert style.fitted("unbreakable", 0.1, 8) == ["unbreakable"]
+
+
+@pytest.mark.parametrize(
+    ("text", "inches", "lines"),
+    [
+        ("MAML-TRPO over RL²", 1.0, ["MAML-TRPO", "over RL²"]),
+        ("RL² · paper (10 to 11 %)", 1.2, ["RL² · paper", "(10 to 11 %)"]),
+        ("RL² · paper (10 to 11 %)", 0.6, ["RL² ·", "paper (10", "to 11 %)"]),
+        ("of families, n = 3 and 4", 0.9, ["of families,", "n = 3 and 4"]),
+    ],
+)
+def test_what_belongs_together_stays_in_a_line(text, inches, lines):
+    assert style.fitted(text, inches, 8) == lines
 
 
 def test_a_profile_is_drawn_in_steps():

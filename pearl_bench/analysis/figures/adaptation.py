@@ -26,11 +26,11 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     arms = [arm for family in families for arm in family.headline]
     if not families:
         return None
-    called, seen = looks.names(published, arms), looks.looks(published, arms)
+    called, seen = looks.of_headline(published, arms)
     panels = Panels(
         config,
         [family.name for family in families],
-        [captions.counts(family.headline, called) for family in families],
+        captions.heads([family.headline for family in families], called),
     )
     first = 1
     for ax, family in zip(panels.axes, families, strict=True):

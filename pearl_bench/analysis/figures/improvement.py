@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pearl_bench.analysis import looks, notes, ranks
 from pearl_bench.analysis.arms import OWN
 from pearl_bench.analysis.comparison import Improvement, improvements
+from pearl_bench.analysis.legends import OWN_IS
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Published
@@ -32,9 +35,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     for y, pair in enumerate(pairs):
         own = pair.part == OWN
         panels.mark(ax, pair.found.probability, y, seen[pair.baseline], own=own)
-    panels.categories(
-        ax, [_name(published, pair, called) for pair in pairs], len(pairs)
-    )
+    panels.categories(ax, _names(published, pairs, called), len(pairs))
     ax.set_xlim(-0.03, 1.03)
     ax.axvline(0.5, color="0.3", lw=0.8, ls="--")
     compared = looks.method_name(published, published.reference)
@@ -42,7 +43,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     about = (
         f"Probability that a run of {compared} has a higher level (success rate where "
         "the family has one) than a run of the baseline with the same budget, mean "
-        "over the families that both have; right of the line at 0.5 it is ahead. "
+        "over the families that both have; right of the line at 0.5 it is ahead. n: "
+        f"runs of {compared} and of the baseline. "
         f"{ranks.TEST_IS}. {notes.OF_PAPER_IS}."
     )
     compared = {
@@ -65,16 +67,29 @@ def _widest(pairs: list[Improvement]) -> list[Improvement]:
     return list(found.values())
 
 
-def _name(published: Published, pair: Improvement, called: dict[str, str]) -> str:
-    mine, theirs = (
-        called[label] + notes.of_paper(published, label, pair.families)
-        for label in (pair.method, pair.baseline)
-    )
-    own = ", own exploration" if pair.part == OWN else ""
+def _names(
+    published: Published, pairs: list[Improvement], called: dict[str, str]
+) -> list[str]:
+    """Name pairs by their baselines; by both where one baseline has several."""
+    baselines = [
+        called[pair.baseline]
+        + notes.of_paper(published, pair.baseline, pair.families)
+        + (f", {OWN_IS}" if pair.part == OWN else "")
+        for pair in pairs
+    ]
+    often = Counter(baselines)
+    return [
+        (f"{called[pair.method]} over " if often[baseline] > 1 else "")
+        + f"{baseline}\n{_counts(pair)}, p = {pair.found.p:.2g}"
+        for pair, baseline in zip(pairs, baselines, strict=True)
+    ]
+
+
+def _counts(pair: Improvement) -> str:
+    """Say how many families and runs are compared."""
     runs = [sum(of_one) for of_one in zip(*pair.runs, strict=True)]
     families = len(pair.families)
     return (
-        f"{mine} over {theirs}{own}\n"
         f"{families} {'family' if families == 1 else 'families'}, "
-        f"n = {runs[0]} and {runs[1]}, p = {pair.found.p:.2g}"
+        f"n = {runs[0]} and {runs[1]}"
     )

@@ -38,11 +38,15 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     if not any(PARTS[split] != REPORTED or quoted[f.name] for f, split, _ in panes):
         return None
     shown = [arm for *_, arms in panes for arm in arms]
-    called, seen = looks.names(published, shown), looks.looks(published, shown)
+    called, seen = looks.of_headline(published, shown)
     panels = Panels(
         config,
         [f"{family.name}, {split}" for family, split, _ in panes],
-        [captions.counts(arms, called, PARTS[split]) for _, split, arms in panes],
+        captions.heads(
+            [arms for *_, arms in panes],
+            called,
+            [PARTS[split] for _, split, _ in panes],
+        ),
     )
     for ax, (family, split, arms) in zip(panels.axes, panes, strict=True):
         first = min(curves.first_step(arm, PARTS[split]) for arm in arms)

@@ -152,6 +152,7 @@ def _plane(ax: Axes, run: Paths, which: int) -> None:
             )
         )
     ax.set_aspect("equal", adjustable="datalim")
+    ax.set(xlabel="x", ylabel="y")
 
 
 def _colors(episodes: int) -> tuple[LogNorm, Colormap]:

@@ -28,11 +28,11 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     arms = [arm for family in families for arm in timed[family.name]]
     if not families:
         return None
-    called, seen = looks.names(published, arms), looks.looks(published, arms)
+    called, seen = looks.of_headline(published, arms)
     panels = Panels(
         config,
         [family.name for family in families],
-        [captions.counts(timed[family.name], called) for family in families],
+        captions.heads([timed[family.name] for family in families], called),
     )
     for ax, family in zip(panels.axes, families, strict=True):
         shown: list[float] = []
