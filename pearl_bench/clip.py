@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
+from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from pearl_bench.analysis.arms import METHODS
@@ -72,7 +73,7 @@ SIDE = 192
 """Pixels of an episode's view, per side; an even number, as MP4 wants it."""
 TITLE, LABEL = 24, 36
 """Pixels of a line, above a task or below all, and of the two above a view."""
-MARGIN = 6
+MARGIN, POINTS = 6, 12
 FPS, SECONDS, PAUSE = 20, 4, 1.5
 """Pictures per second, at most; length of an episode; seconds that the end stays."""
 
@@ -261,7 +262,7 @@ def _require_camera(family: TaskFamily) -> None:
 
 def _frames(filming: Filming, tasks: Sequence[Task], caption: str) -> list[Image.Image]:
     """Lay all shots out, a line of views per task; who has ended waits for the rest."""
-    font, family = ImageFont.load_default(14), filming.family
+    font, family = _font(), filming.family
     titles = [f"task: {family.tell(task)}" for task in tasks]
     longest = max(font.getlength(text) for text in (caption, *titles))
     width = max(SIDE * len(filming.episodes), math.ceil(longest) + 2 * MARGIN)
@@ -288,6 +289,13 @@ def _frames(filming: Filming, tasks: Sequence[Task], caption: str) -> list[Image
             ink.rectangle(corners, outline="white")
         frames.append(frame)
     return frames + [frames[-1]] * round(PAUSE * filming.fps)
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """Return the type of the figures, which has RL²'s 2 as well; Pillow's has not."""
+    return ImageFont.truetype(
+        Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), POINTS
+    )
 
 
 def _origin(trained: Trained) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageSequence
+from PIL import Image, ImageChops, ImageDraw, ImageSequence
 from raw_runs import train_small
 
 import suites
 from pearl_bench import clip
+from pearl_bench.analysis.arms import METHODS
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import load
 from pearl_bench.records import video
@@ -151,6 +152,16 @@ def test_the_method_is_called_as_people_write_it(folder):
     steps = f"{trained.learner.env_steps:,}"
     said = f"half-cheetah-fwd-back: ProMP, seed 0, {steps} steps"
     assert clip._origin(trained) == said
+
+
+def test_whatever_a_film_says_has_letters():
+    def drawn(letter: str) -> bytes:
+        image = Image.new("L", (24, 24))
+        ImageDraw.Draw(image).text((2, 2), letter, 255, clip._font())
+        return image.tobytes()
+
+    said = [*METHODS.values(), *(one.tell(one.test[0]) for one in FAMILIES)]
+    assert not {letter for letter in "".join(said) if drawn(letter) == drawn("\uffff")}
 
 
 def test_every_family_tells_its_tasks_apart():
