@@ -131,7 +131,7 @@ def check_suite(folder: Path) -> list[Problem]:
                 Problem(single, number, what)
                 for number, what in check_late(line, rows, tasks, family)
             ]
-            problems += _stranger_to_itself(runs, line, rows)
+            problems += _altered(runs, line, rows)
         elif not found and line.text["steps"] != "0":
             what = f"the run {name} has no curve in any file"
             problems.append(Problem(runs.path, line.number, what))
@@ -316,7 +316,7 @@ def _unmeasured(file: _File, runs: _File) -> Iterator[Problem]:
             yield Problem(file.path, 0, what)
 
 
-def _stranger_to_itself(runs: _File, line: Line, rows: list[Line]) -> Iterator[Problem]:
+def _altered(runs: _File, line: Line, rows: list[Line]) -> Iterator[Problem]:
     """Find a run whose row has been altered in what its id is of."""
     protocols = {row.text["protocol"] for row in rows}
     if not is_identity(line.text, runs.path.parent.name, protocols):

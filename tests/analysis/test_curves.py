@@ -193,6 +193,7 @@ def test_other_arms_have_a_figure_of_their_own():
     (ax,) = sheet.figure.axes
     assert ax.get_title() == "half-cheetah-vel\nPEARL"
     assert set(sheet.called.values()) == {"paper", "quick"}
+    assert "The learning curves show paper (half-cheetah-vel)." in about(sheet)
     assert drawn(published(*seeds(2)), "variants") is None
 
 

@@ -49,9 +49,15 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
                 look, name = seen[arm.label], called[arm.label]
                 curves.draw_arm(ax, panels, arm, family.measure, look, name)
     panels.label("environment steps", f"test {several[0][0].measure}")
+    in_curves: dict[str, list[str]] = {}
+    for family, arms in several:
+        for arm in arms:
+            if arm in family.headline:
+                in_curves.setdefault(called[arm.label], []).append(family.name)
+    each = "; ".join(f"{name} ({', '.join(of)})" for name, of in in_curves.items())
     about = (
         "Arms of one method: runs that differ in more than the seed. The learning "
-        "curves show the first of each panel. " + curves.SEEDS_ARE
+        f"curves show {each or 'none of them'}. {curves.SEEDS_ARE}"
     )
     return panels.finish([about], called, shown)
 
