@@ -23,7 +23,8 @@ class AnalysisConfig:
         results: folders of published results; several are shown side by side, each
             with averages of its own.
         out: where figures/, tables/ and report.html go: results/<suite> of the first
-            folder, and custom/ in it where any word below is given.
+            folder, and custom/ in it where there are several folders, or any word below
+            but html is given.
         html: write report.html as well, one page that needs no network; it shows
             clips/<family>.mp4 or .gif where they lie beside the curves.
         families: some of the suite's families; all if empty.
@@ -32,11 +33,12 @@ class AnalysisConfig:
             empty.
         reference: the method that is compared; all others are its baselines.
         reference_curves: draw others' published curves as well, in grey.
-        until: environment steps at which axes end; where the reference does if none.
+        until: environment steps at which axes end; if none the learning curves' end
+            where the reference does, the others' at the last evaluation.
         log: logarithmic axes of environment steps in all figures.
         width: of a figure, in inches; a column's figures have two panels a row.
         font: size of titles, in points; all else is one point smaller.
-        caption: file writes <figure>.md beside it, sheet writes the caption under the
+        caption: file writes <figure>.md beside a figure, sheet its beginning under the
             panels as well, none writes none.
         format: kinds of file.
         label: label.<arm>= is how an arm, or a method, is called in the figures; a

@@ -74,7 +74,7 @@ def draw(
                 continue
             sheets[name] = sheet
             changed += style.save(sheet.figure, folder / name, config.format)
-            if config.caption == "file":
+            if config.caption != "none":
                 text = captions.markdown(published, module.TITLE, sheet)
                 path = folder / f"{name}.{CAPTION}"
                 if write_atomic(path, text.encode()):

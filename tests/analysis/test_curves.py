@@ -353,6 +353,16 @@ def test_metaworld_is_not_the_learning_curves_again():
     assert success("reach", "ml1") is None
 
 
+@pytest.mark.parametrize(
+    ("caption", "kinds"),
+    [("file", {".md"}), ("sheet", {".md"}), ("none", set())],
+)
+def test_a_caption_has_a_file_unless_there_is_none(tmp_path, caption, kinds):
+    config = AnalysisConfig(SUITE, caption=caption)
+    _, wrote = report.draw(published(*seeds(2)), config, tmp_path, ["learning-curves"])
+    assert {path.suffix for path in wrote} == {".pdf", ".png"} | kinds
+
+
 def test_figures_that_say_nothing_any_more_are_removed(tmp_path):
     config = AnalysisConfig(SUITE)
     found = published(*seeds(2), *seeds(1, budget="quick"))
