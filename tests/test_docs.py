@@ -149,3 +149,22 @@ def test_equations_become_mathml_without_a_script():
     assert html.count("<math") == 2
     assert 'display="block"' in html
     assert "\\" not in html
+
+
+def test_lines_that_start_a_module_start_one():
+    """Wherever they stand: pages, docstrings, messages."""
+    packages = ("pearl_bench", "baselines", "suites")
+    sources = [path for name in packages for path in (PROJECT / name).rglob("*.py")]
+    named = {
+        name
+        for path in [*sources, *(PROJECT / page for page in PAGES)]
+        for name in re.findall(
+            r"-m ((?:pearl_bench|suites)[.\w]*\w)", path.read_text("utf-8")
+        )
+    }
+    assert len(named) > 10
+    starts = 'if __name__ == "__main__":'
+    for name in named - {"pearl_bench.X"}:
+        path = PROJECT.joinpath(*name.split("."))
+        found = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        assert starts in found.read_text("utf-8"), name

@@ -1,8 +1,7 @@
-"""Where runs execute: in this process, or each in one of its own, some at a time.
+"""Runs on this machine: in this process, or each in one of its own, some at a time.
 
-A run is independent of all others, so another place to execute (a cluster's queue)
-is another function beside ``_execute_children``: it hands out ``_Order`` texts to
-``python -m pearl_bench.execution.local`` and reads lines of progress back.
+A child, ``python -m pearl_bench.execution.work``, reads what to train from its standard
+input and answers with lines of progress.
 """
 
 from __future__ import annotations
