@@ -103,7 +103,7 @@ class BenchConfig:
         measure: find out how long it takes by a trial of each kind of run, before the
             plan is shown. Otherwise what earlier runs took on this machine says it, as
             they have left it in ~/.cache/pearl_bench (or $XDG_CACHE_HOME), or each run
-            after its first minute.
+            after its first minutes.
         checkpoint_minutes: time between two checkpoints of a run.
         mirror: where else the curves are shown, from checkpoint to checkpoint; needs
             the extra of that name.

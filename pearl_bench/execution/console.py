@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 
 FIRST_SECONDS = 60.0
-"""Seconds from the first update on after which a run's own speed is taken as it is."""
+"""Seconds of a run's own speed that are worth more than what is known of others'."""
+WINDOW_SECONDS = 120.0
+"""Seconds over which a run's own speed is taken."""
 STATUS_EVERY = 60.0
 """Seconds between two lines about the whole command."""
 NAMED = 10
@@ -50,13 +53,15 @@ class Tee:
 class Meter:
     """Speeds and time to go of one run, from its counters.
 
-    Counting starts with the first update: the steps before it, which fill the buffers,
-    are much faster than all that follow.
+    Counting starts with the first update that it sees done, from one moment at which
+    the counters moved to another, since they may move in leaps. Speeds are those of
+    the last ``WINDOW_SECONDS``: the steps of the first iteration, with the initial
+    pool among them, are much faster than all that follow.
 
     Args:
         steps: environment steps of the whole run.
-        expected: seconds per step that are known from before; what is counted takes
-            their place after ``FIRST_SECONDS``.
+        expected: seconds per step of what is left, known from before; what is
+            counted takes their place after ``FIRST_SECONDS``.
         clock: seconds, for tests.
     """
 
@@ -69,25 +74,29 @@ class Meter:
         self._steps = steps
         self._expected = expected
         self._clock = clock
-        self._origin: tuple[float, int, int] | None = None
-        self.seconds = 0.0
+        self._updates_before: int | None = None
+        self._moves: deque[tuple[float, int, int]] = deque()
         self.steps_per_second: float | None = None
         self.updates_per_second: float | None = None
         self.seconds_to_go: float | None = None
 
     def add(self, env_steps: int, updates: int) -> None:
         """Take note of the counters now; speeds are known after some progress."""
-        now = self._clock()
-        if self._origin is None or updates == self._origin[2]:
-            self._origin = (now, env_steps, updates)
-        start, steps_then, updates_then = self._origin
-        self.seconds = now - start
-        if updates > updates_then:
-            seconds = max(self.seconds, 1e-9)
+        now, moves = self._clock(), self._moves
+        if self._updates_before is None:
+            self._updates_before = updates
+        last = moves[-1][1:] if moves else None
+        if updates > self._updates_before and (env_steps, updates) != last:
+            moves.append((now, env_steps, updates))
+        while len(moves) > 2 and moves[1][0] <= now - WINDOW_SECONDS:
+            moves.popleft()
+        if len(moves) > 1:
+            (start, steps_then, updates_then), (end, *_) = moves[0], moves[-1]
+            seconds = max(end - start, 1e-9)
             self.updates_per_second = (updates - updates_then) / seconds
-            if env_steps > steps_then:
-                self.steps_per_second = (env_steps - steps_then) / seconds
-        if self._expected is not None and self.seconds < FIRST_SECONDS:
+            self.steps_per_second = (env_steps - steps_then) / seconds or None
+        measured = moves and now - moves[0][0] >= FIRST_SECONDS
+        if self._expected and not measured:
             self.steps_per_second = 1 / self._expected
         if self.steps_per_second is not None:
             left = max(self._steps - env_steps, 0)
@@ -343,11 +352,11 @@ def _outlook(runs: Sequence[Run], seconds: float) -> str:
     if not known:
         return (
             "how long it takes is not measured on this machine yet: each run says so "
-            "after its first minute, and measure=true measures ahead"
+            "after its first minutes, and measure=true measures ahead"
         )
     about = f"about {duration(seconds)}, measured on this machine"
     if known < len(pending):
-        about += f", for {known} of {len(pending)} runs; the others say after a minute"
+        about += f", for {known} of {len(pending)} runs; the others say later"
     return about
 
 

@@ -1,6 +1,6 @@
 """How fast this machine trains: what earlier runs took, remembered between commands.
 
-A run notes its pace after its first minute and at its end, in a file of its own kind
+A run notes its pace after its first minutes and at its end, in a file of its own kind
 (the settings that decide speed, the CPU or GPU, the versions of the libraries) below
 ``$XDG_CACHE_HOME/pearl_bench``, or ``~/.cache/pearl_bench``. Nothing depends on these
 files but estimates: one that is damaged, missing or cannot be written is passed over.
@@ -18,16 +18,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from pearl_bench import registry
 from pearl_bench.config.runs import RunConfig
-from pearl_bench.execution.console import FIRST_SECONDS, Meter
+from pearl_bench.execution.console import FIRST_SECONDS
 from pearl_bench.records.files import RecordError, make_folder, read_json, write_atomic
 from pearl_bench.records.provenance import cpu_model, versions
 from pearl_bench.records.run_folder import TRAIN, read_run
 
-FORMAT = 1
+FORMAT = 2
 NOT_OF_SPEED = "seed", "budget", "steps", "checkpoint_minutes", "mirror"
 """Settings of a run that its pace does not depend on."""
 
@@ -36,15 +36,31 @@ class Pace(NamedTuple):
     """What a run takes on this machine.
 
     Attributes:
-        seconds_per_step: of training, the meta-tests among it.
+        seconds_per_step: of training, the meta-tests among it, after ``first_steps``.
         test_steps: environment steps of one meta-test, all its parts together; they
             come on top of the training steps. None if nobody knows.
         memory: bytes; None if nobody knows.
+        first_steps: environment steps of the first iteration. The initial pool is
+            among them, so they are much faster than all that follow.
+        first_seconds: what these take.
     """
 
     seconds_per_step: float
     test_steps: int | None = None
     memory: int | None = None
+    first_steps: int = 0
+    first_seconds: float = 0.0
+
+    def seconds(self, done: int, steps: int) -> float:
+        """Return what a run takes from some environment steps on to others."""
+        first = max(0, min(steps, self.first_steps) - done)
+        later = max(0, steps - max(done, self.first_steps))
+        share = first / self.first_steps if first else 0.0
+        return share * self.first_seconds + later * self.seconds_per_step
+
+    def per_step(self, done: int, steps: int) -> float:
+        """Return what each of these steps takes, on average."""
+        return self.seconds(done, steps) / max(1, steps - done)
 
 
 def recall(run: RunConfig, folder: Path) -> Pace | None:
@@ -54,10 +70,10 @@ def recall(run: RunConfig, folder: Path) -> Pace | None:
         run: the run; its device is known.
         folder: where its rows are, if it has any.
     """
-    remembered, own = _remembered(run), _own_seconds_per_step(folder)
-    if own is None:
-        return remembered
-    return (remembered or Pace(own))._replace(seconds_per_step=own)
+    remembered, own = _remembered(run), _own(folder)
+    if own is None or remembered is None:
+        return own or remembered
+    return own._replace(test_steps=remembered.test_steps, memory=remembered.memory)
 
 
 class Stopwatch:
@@ -80,19 +96,20 @@ class Stopwatch:
         self._run = run
         self._folder = folder
         self._test_steps = test_steps
-        self._meter = Meter(run.steps, clock=clock)
+        self._clock = clock
+        self._look_at = clock() + FIRST_SECONDS
         self._known = _remembered(run) is not None
 
     def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
-        """Remember the pace of the first minute, if none is known."""
-        del test_return
-        if self._known:
+        """Remember the pace of the first iterations, if none is known."""
+        del env_steps, updates, test_return
+        if self._known or self._clock() < self._look_at:
             return
-        self._meter.add(env_steps, updates)
-        pace = self._meter.steps_per_second
-        if pace and self._meter.seconds >= FIRST_SECONDS:
+        self._look_at = self._clock() + FIRST_SECONDS
+        pace = _own(self._folder)
+        if pace is not None:
             self._known = True
-            remember(self._run, Pace(1 / pace, self._test_steps))
+            remember(self._run, pace._replace(test_steps=self._test_steps))
 
     def say(self, line: str) -> None:
         """Lines are for people."""
@@ -100,10 +117,12 @@ class Stopwatch:
     def end(self) -> None:
         """Remember the pace of a run that this session trained from its beginning."""
         there = read_run(self._folder)
-        if not there["sessions"][-1]["resumed_at_env_steps"] and there["env_steps"]:
-            seconds_per_step = there["seconds"] / there["env_steps"]
-            memory = int(there["peak_memory_mib"] * 2**20)
-            remember(self._run, Pace(seconds_per_step, self._test_steps, memory))
+        if there["sessions"][-1]["resumed_at_env_steps"] or not there["env_steps"]:
+            return
+        memory = int(there["peak_memory_mib"] * 2**20)
+        whole = Pace(there["seconds"] / there["env_steps"])  # of a single iteration
+        pace = _own(self._folder) or whole
+        remember(self._run, pace._replace(test_steps=self._test_steps, memory=memory))
 
 
 def remember(run: RunConfig, pace: Pace) -> bool:
@@ -126,26 +145,39 @@ def _remembered(run: RunConfig) -> Pace | None:
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return None
-    seconds, *others = (found.get(name) for name in Pace._fields)
-    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+    seconds, test_steps, memory, first_steps, first_seconds = map(
+        found.get, Pace._fields
+    )
+    if not _is_time(seconds) or not seconds or not _is_time(first_seconds):
         return None
-    whole = [x if isinstance(x, int) and x > 0 else None for x in others]
-    return Pace(float(seconds), *whole)
+    if not isinstance(first_steps, int) or first_steps < 0:
+        return None
+    return Pace(
+        float(seconds), _known(test_steps), _known(memory), first_steps, first_seconds
+    )
 
 
-def _own_seconds_per_step(folder: Path) -> float | None:
-    """Return what a step took since the run's first update, from its rows.
+def _known(x: object) -> int | None:
+    return x if isinstance(x, int) and x > 0 else None
 
-    The steps before it, which fill the buffers, are much faster than all that follow.
-    """
+
+def _is_time(x: object) -> TypeGuard[float]:
+    return isinstance(x, int | float) and 0 <= x < math.inf
+
+
+def _own(folder: Path) -> Pace | None:
+    """Return a run's pace from its rows; None before the second of an update."""
     try:
         with (folder / TRAIN).open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["updates"] != "0"]
         ends = [(float(rows[k]["wall_s"]), int(rows[k]["env_steps"])) for k in (0, -1)]
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return None  # what is wrong with it is for those to say who go on with it
+    (first_seconds, first_steps), _ = ends
     seconds, steps = (last - first for first, last in zip(*ends, strict=True))
-    return seconds / steps if seconds > 0 and steps > 0 else None
+    if not (seconds > 0 and steps > 0):
+        return None
+    return Pace(seconds / steps, None, None, first_steps, first_seconds)
 
 
 def _kind(run: RunConfig) -> Mapping[str, Any]:

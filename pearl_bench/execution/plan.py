@@ -185,12 +185,11 @@ def estimate(
     for run in runs:
         pace = pace_of(run.config, run.folder) if run.pending else None
         if pace is not None:
-            left = max(0, run.config.steps - run.env_steps)
             estimated.append(
                 replace(
                     run,
                     test_steps=pace.test_steps,
-                    remaining=left * pace.seconds_per_step,
+                    remaining=pace.seconds(run.env_steps, run.config.steps),
                 )
             )
         else:

@@ -174,7 +174,7 @@ def train(
 def _printed(run: Run) -> Progress:
     """Return where a run's progress becomes lines on standard output."""
     known = recall(run.config, run.folder)
-    expected = known and known.seconds_per_step
+    expected = known and known.per_step(run.env_steps, run.config.steps)
     return Lines(enduring(sys.stdout), run.config.steps, run.name, expected=expected)
 
 

@@ -26,7 +26,7 @@ from pearl_bench.machine.threads import available_cores
 from pearl_bench.records.files import RecordError, open_log
 from pearl_bench.records.mirror import Mirror
 from pearl_bench.records.provenance import provenance
-from pearl_bench.records.run_folder import RunRecord
+from pearl_bench.records.run_folder import RunRecord, status
 
 if TYPE_CHECKING:
     from pearl_bench.training.types import BuildLearner, MetaLearner, Progress
@@ -85,7 +85,7 @@ def train_run(
         open_log(folder / LOG) as log,
     ):
         known = pace.recall(run, folder)
-        expected = known and known.seconds_per_step
+        expected = known and known.per_step(status(folder).env_steps, run.steps)
         tested = meta_tested(family, run)
         learner = build_learner(run, tested)
         origin["meta_test"] = [

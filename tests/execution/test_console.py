@@ -10,6 +10,7 @@ from rich.console import Console
 from pearl_bench.config.runs import load
 from pearl_bench.execution.console import (
     FIRST_SECONDS,
+    WINDOW_SECONDS,
     Board,
     Lines,
     Meter,
@@ -35,16 +36,46 @@ def test_speeds_leave_out_the_steps_before_the_first_update():
     assert meter.steps_per_second is meter.updates_per_second is None
     clock.now += 5
     meter.add(4000, 100)
+    assert meter.steps_per_second is meter.updates_per_second is None
+    clock.now += 5
+    meter.add(4000, 200)
     assert meter.updates_per_second == 20
     assert meter.seconds_to_go is None  # no step was taken since
     clock.now += 5
-    meter.add(5000, 200)
+    meter.add(5000, 300)
     assert meter.steps_per_second == 100
     assert meter.updates_per_second == 20
     assert meter.seconds_to_go == 50
     clock.now += 50
-    meter.add(10_500, 1200)
+    meter.add(10_500, 1300)
     assert meter.seconds_to_go == 0
+
+
+def test_the_first_iteration_is_forgotten():
+    """Its steps hold the initial pool, so they are soon said to be learnt from."""
+    clock = Clock()
+    meter = Meter(300_000, clock=clock)
+    meter.add(0, 0)
+    for second in range(1, 401):  # 200,000 steps in 50 seconds, then 80 a second
+        clock.now += 1
+        meter.add(min(4000 * second, 200_000) + 80 * max(0, second - 50), 20 * second)
+        if second == 40:
+            assert meter.steps_per_second == 4000
+        if second >= 50 + WINDOW_SECONDS:
+            assert meter.steps_per_second == pytest.approx(80)
+    assert meter.seconds_to_go == pytest.approx(72_000 / 80)
+    assert meter.updates_per_second == pytest.approx(20)
+
+
+def test_steps_that_come_in_leaps_are_counted_from_leap_to_leap():
+    clock = Clock()
+    meter = Meter(10**7, clock=clock)
+    meter.add(0, 0)
+    for second in range(1, 1000):
+        clock.now += 1
+        meter.add(10_000 * (second // 70), second // 70)
+        if second >= 140:
+            assert meter.steps_per_second == pytest.approx(10_000 / 70)
 
 
 def test_what_is_expected_is_told_until_there_is_a_measurement():
@@ -55,7 +86,7 @@ def test_what_is_expected_is_told_until_there_is_a_measurement():
     clock.now += FIRST_SECONDS - 1
     meter.add(400, 80)  # within an iteration
     assert (meter.steps_per_second, meter.seconds_to_go) == (2, 300)
-    clock.now += FIRST_SECONDS + 1
+    clock.now += 2 * FIRST_SECONDS
     meter.add(520, 90)
     assert (meter.steps_per_second, meter.seconds_to_go) == (1, 480)
 
@@ -78,7 +109,7 @@ def test_lines_are_few_but_tell_new_returns_at_once():
     assert texts == [
         "run: 500/1,000 steps, 0 updates",
         "run: 500/1,000 steps, 30 updates, 2.5 updates/s",
-        "run: 500/1,000 steps, 40 updates, 3.1 updates/s, test return -7.2",
+        "run: 500/1,000 steps, 40 updates, 3.3 updates/s, test return -7.2",
         "run: done",
     ]
 
@@ -117,8 +148,7 @@ def test_a_file_gets_plain_lines(runs):
     assert re.split("  +", first) == row
     assert first.index("pearl") == second.index("pearl") == head.index("learner")
     assert about == (
-        "about 2.0 h, measured on this machine, for 1 of 2 runs; the others say after "
-        "a minute"
+        "about 2.0 h, measured on this machine, for 1 of 2 runs; the others say later"
     )
     assert "point-robot pearl seed=0: 400/1,000 steps, 3 updates, test return -1.5" in (
         text

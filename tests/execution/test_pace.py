@@ -60,11 +60,11 @@ def test_another_machine_has_its_own_paces(run, monkeypatch):
         "",
         "{",
         "[]",
-        '{"format": 2, "seconds_per_step": 1}',
-        '{"format": 1}',
-        '{"format": 1, "seconds_per_step": NaN}',
-        '{"format": 1, "seconds_per_step": -1}',
-        '{"format": 1, "seconds_per_step": "1"}',
+        '{"format": 1, "seconds_per_step": 1}',
+        '{"format": 2}',
+        '{"format": 2, "seconds_per_step": NaN}',
+        '{"format": 2, "seconds_per_step": -1}',
+        '{"format": 2, "seconds_per_step": "1"}',
         "\xff",
     ],
 )
@@ -87,27 +87,42 @@ def test_a_run_tells_its_own_pace_since_its_first_update(run, tmp_path):
     remember(run, Pace(9.0, 1200))
     path = tmp_path / "train.csv"
     path.write_text("env_steps,updates,wall_s\n900,0,0.1\n1000,5,10\n1400,15,30\n")
-    assert recall(run, tmp_path) == Pace(20 / 400, 1200)
+    assert recall(run, tmp_path) == Pace(20 / 400, 1200, None, 1000, 10)
     path.write_text("env_steps,updates,wall_s\n900,0,0.1\n1000,5,10\n")
     assert recall(run, tmp_path) == Pace(9.0, 1200)
     path.write_text("rubbish\n1\n")
     assert recall(run, tmp_path) == Pace(9.0, 1200)
 
 
-def test_the_pace_of_the_first_minute_is_remembered_once(run, tmp_path, kept):
+def test_the_first_iteration_is_no_measure_of_the_others():
+    pace = Pace(0.5, first_steps=200, first_seconds=10.0)
+    assert pace.seconds(0, 300) == 10 + 50
+    assert pace.seconds(100, 300) == 5 + 50
+    assert pace.seconds(250, 300) == 25
+    assert pace.seconds(0, 100) == 5
+    assert pace.per_step(0, 300) == 0.2
+    assert pace.seconds(300, 300) == pace.per_step(300, 300) == 0
+
+
+def test_the_pace_of_the_first_iterations_is_remembered_once(run, tmp_path, kept):
     now = [0.0]
     watch = Stopwatch(run, tmp_path, 1200, lambda: now[0])
-    watch.update(500, 0, None)  # filling the buffers
-    now[0] = 100.0
-    watch.update(500, 0, None)
-    watch.update(500, 1, None)
-    assert not kept.exists()
+    rows = tmp_path / "train.csv"
+    rows.write_text("env_steps,updates,wall_s\n500,9,40\n530,18,80\n")
+    watch.update(540, 20, None)
+    assert not kept.exists()  # a minute is needed
     now[0] += FIRST_SECONDS
-    watch.update(530, 9, None)
-    assert recall(run, NOWHERE) == Pace(FIRST_SECONDS / 30, 1200)
+    rows.write_text("env_steps,updates,wall_s\n500,9,40\n")
+    watch.update(540, 20, None)
+    assert not kept.exists()  # and a second iteration
     now[0] += FIRST_SECONDS
+    rows.write_text("env_steps,updates,wall_s\n500,9,40\n530,18,80\n")
+    watch.update(550, 20, None)
+    assert recall(run, NOWHERE) == Pace(40 / 30, 1200, None, 500, 40)
+    now[0] += FIRST_SECONDS
+    rows.write_text("env_steps,updates,wall_s\n500,9,40\n530,18,50\n")
     watch.update(900, 99, None)
-    assert recall(run, NOWHERE) == Pace(FIRST_SECONDS / 30, 1200)
+    assert recall(run, NOWHERE) == Pace(40 / 30, 1200, None, 500, 40)
 
 
 def test_memory_that_runs_took_limits_those_side_by_side(words, monkeypatch):
