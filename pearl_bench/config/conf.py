@@ -14,8 +14,9 @@ from pearl_bench.config.types import Budget, ConfigError
 from pearl_bench.config.words import suggest, types_of
 from suites.base import Suite
 
-BENEATH: dict[Budget, tuple[Budget, ...]] = {"quick": ("lean",)}
-"""Budgets between paper, on which all stand, and another."""
+BENEATH: dict[str, tuple[Budget, ...]] = {"quick": ("lean",)}
+"""Budgets between paper, on which all stand, and another, which is their first part:
+a run of it goes on under theirs."""
 Conf = dict[str, dict[str, dict[str, Any]]]
 """Budget, then entry (a family, a suite or ``*``), then key."""
 

@@ -15,7 +15,13 @@ from omegaconf import OmegaConf
 
 from pearl_bench import registry
 from pearl_bench.config.cluster import on_engine
-from pearl_bench.config.conf import of_budget, read_text, read_yaml, settings_of
+from pearl_bench.config.conf import (
+    BENEATH,
+    of_budget,
+    read_text,
+    read_yaml,
+    settings_of,
+)
 from pearl_bench.config.types import (
     FREE_ON_RESUME,
     BenchConfig,
@@ -242,16 +248,20 @@ def differences(
 
     Returns:
         The stored and the wanted value of each word that makes it another run; the
-        keys of ``FREE_ON_RESUME`` do not.
+        keys of ``FREE_ON_RESUME`` do not, nor does a budget of which the stored one
+        is the first part, whose settings are compared one by one.
     """
     # a setting that did not exist yet had what has become its default
     usual = registry.default_settings(run.learner)
     settings = usual | (there.get("config") or {})
     old = _flat({**there, "config": settings}, run.learner)
     new = _flat(_as_stored(run), run.learner)
+    free = FREE_ON_RESUME
+    if run.budget in BENEATH.get(str(there.get("budget")), ()):
+        free = free | {"budget"}
     return {
         key: (old.get(key), new.get(key))
-        for key in sorted((old.keys() | new.keys()) - FREE_ON_RESUME)
+        for key in sorted((old.keys() | new.keys()) - free)
         if old.get(key) != _as_read(new.get(key))
     }
 

@@ -109,6 +109,25 @@ def test_another_run_in_the_folder_is_refused(words):
     assert message.count(" there, ") == 2
 
 
+def test_a_quick_run_goes_on_as_the_lean_one_that_it_is_the_first_part_of(tmp_path):
+    words = ["suite=locomotion", "families=ant-goal-2d", "device=cpu"]
+    words += [f"out={tmp_path}", "seeds=0", "learners=pearl,rl2"]
+    quick = plan(load([*words, "budget=quick"]))
+    for run in quick:
+        keep(run, "done", run.config.steps)
+    assert states([*words, "budget=lean"]) == [
+        ("begun", run.config.steps) for run in quick
+    ]
+    with pytest.raises(ConfigError, match=r"pearl\.kl_weight: 1\.0 there, 0\.7 now"):
+        plan(load([*words, "budget=lean", "pearl.kl_weight=0.7"]))
+    with pytest.raises(ConfigError, match="budget: quick there, paper now"):
+        plan(load([*words, "budget=paper"]))
+    for run in plan(load([*words, "budget=lean"])):
+        keep(run, "stopped", run.config.steps // 2)
+    with pytest.raises(ConfigError, match="budget: lean there, quick now"):
+        plan(load([*words, "budget=quick"]))
+
+
 def test_place_and_length_of_a_run_may_change(words):
     (run,) = plan(load([*words, "checkpoint_minutes=1"]))
     keep(run, "stopped", 400)

@@ -221,6 +221,33 @@ def test_a_run_of_several_protocols_goes_on_silently(tmp_path, results):
     assert said == []
 
 
+def test_a_run_leaves_the_budget_that_it_has_outgrown(tmp_path, results):
+    quick, paper, behind, lean = (tmp_path / name for name in "abcd")
+    make_run(quick, steps=(1000, 2000))
+    make_run(quick, steps=(1000, 2000), seed=1)
+    publish(quick, results, "locomotion", silent)
+
+    make_run(paper, steps=(1000, 2000, 3000), budget="paper")
+    publish(paper, results, "locomotion", silent)
+    assert len(rows_of(results / "locomotion" / "runs.csv")) == 3
+
+    make_run(behind, steps=(1000,), budget="lean")
+    publish(behind, results, "locomotion", silent)
+    assert len(rows_of(results / "locomotion" / "runs.csv")) == 4  # not as far
+
+    make_run(lean, steps=(1000, 2000, 3000), budget="lean")
+    publish(lean, results, "locomotion", silent)
+    runs = rows_of(results / "locomotion" / "runs.csv")
+    assert sorted((row["seed"], row["budget"], row["steps"]) for row in runs) == [
+        ("0", "lean", "3000"),
+        ("0", "paper", "3000"),
+        ("1", "quick", "2000"),
+    ]
+    for name in ("pearl.csv", "late/pearl.csv"):
+        found = {row["run"] for row in rows_of(results / "locomotion" / name)}
+        assert found == {row["run"] for row in runs}
+
+
 def test_another_execution_of_a_run_replaces_it_and_says_so(tmp_path, results):
     make_run(tmp_path / "one")
     publish(tmp_path / "one", results, "locomotion", silent)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from pearl_bench.config.conf import BENEATH
 from pearl_bench.records import schema
 from pearl_bench.records.files import locked, make_folder, write_atomic
 from pearl_bench.records.published import unchanged
@@ -47,7 +48,8 @@ def publish(
 ) -> list[Path]:
     """Bring the published curves of a suite up to date with the raw run folders.
 
-    A published curve is never replaced by a shorter one of the same run.
+    A published curve is never replaced by a shorter one of the same run. A run that
+    went on under a larger budget leaves the one that it was begun with.
 
     Args:
         out: raw run folders, ``<out>/<suite>/<family>/<learner>/seed=<k>/``.
@@ -116,9 +118,23 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
             f"({published['started'] if published else 'unknown'}); that of {folder} "
             "replaces it"
         )
+    for outgrown in _outgrown(files, run):
+        files.forget(outgrown)
     files.runs[name] = run | _of_curve(curve.points)
     files.of(learner).curves[name] = curve.points
     files.of(learner).late[name] = late_rows(run, curve.raw, curve.steps)
+
+
+def _outgrown(files: _Files, run: Row) -> list[str]:
+    """Return the ids of this execution under budgets that were its first part."""
+    same = "family", "learner", "seed", "precision", "started"
+    return [
+        name
+        for name, row in files.runs.items()
+        if run["budget"] in BENEATH.get(row["budget"], ())
+        and all(row[key] == run[key] for key in same)
+        and int(row["steps"]) <= int(run["steps"])
+    ]
 
 
 def _of_curve(points: list[Row]) -> Row:
@@ -179,6 +195,12 @@ class _Files:
         if learner not in self._learners:
             self._learners[learner] = _OfLearner(self.folder, learner)
         return self._learners[learner]
+
+    def forget(self, run: str) -> None:
+        """Take a run out."""
+        rows = self.of(self.runs.pop(run)["learner"])
+        rows.curves.pop(run, None)
+        rows.late.pop(run, None)
 
     def write(self) -> list[Path]:
         """Write what was asked for; return the files that changed."""
