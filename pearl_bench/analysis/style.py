@@ -190,15 +190,17 @@ def step_axis(ax: Axes, first: float, last: float, ticks: int, *, log: bool) -> 
         ax.set_xlim(0, last)
         ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=STEPS))
         return
-    log_axis(ax, max(1.0, min(first, last / 2)), last, ticks)
+    log_axis(ax, max(1.0, first), last, ticks)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def log_axis(ax: Axes, first: float, last: float, ticks: int) -> None:
     """Set a logarithmic axis up, with at least two numbers, or what it has room for.
 
-    They are powers of ten and as many between these as have room.
+    They are powers of ten and as many between these as have room. Data of less than an
+    octave are shown in one, which has a place for a single number too.
     """
+    first = min(first, last / 2)
     ax.set_xscale("log")
     ax.set_xlim(first, last)
     counts = {digits: _count(digits, first, last) for digits in SERIES}

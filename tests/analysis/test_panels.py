@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import draw, drawn, published, seeds
+from made_up import draw, drawn, published, run_of, seeds
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
@@ -242,12 +242,27 @@ def test_a_single_evaluation_is_seen():
     assert line.get_markevery() == [4]
 
 
-@given(st.floats(1e-3, 1e7), st.floats(1.05, 1e6), st.integers(2, 5))
+@pytest.mark.parametrize("log", [False, True])
+def test_runs_of_a_single_evaluation_are_drawn_quietly(log):
+    found = published(*seeds(5, steps=(5000,)), run_of(learner="rl2", steps=(5000,)))
+    shown = {
+        name: sheet
+        for name in figures.of_suite(SUITE)
+        if (sheet := drawn(found, name, log=log)) is not None
+    }
+    assert {"learning-curves", "adaptation", "score-over-time"} <= set(shown)
+    for sheet in shown.values():
+        assert_tidy(sheet.figure)
+
+
+@given(st.floats(1e-3, 1e7), st.floats(1, 1e6), st.integers(2, 5))
 def test_a_logarithmic_axis_has_numbers_and_room_for_them(first, times, ticks):
     last = first * times
     ax = Figure().add_subplot()
     style.log_axis(ax, first, last, ticks)
-    shown = [at for at in ax.xaxis.get_majorticklocs() if first <= at <= last]
+    left, right = ax.get_xlim()
+    assert left <= first <= last == right
+    shown = [at for at in ax.xaxis.get_majorticklocs() if left <= at <= right]
     assert 2 <= len(shown) <= ticks + 2
 
 
@@ -257,7 +272,7 @@ def test_numbers_of_a_logarithmic_axis():
         ((2e4, 9.6e5), 3, [3e4, 1e5, 3e5]),
         ((2e4, 9.6e5), 5, [2e4, 5e4, 1e5, 2e5, 5e5]),
         ((1.4e4, 2e7), 3, [1e5, 1e6, 1e7]),
-        ((0.12, 0.19), 3, [0.125, 0.15, 0.175]),
+        ((0.3, 0.61), 3, [0.4, 0.6]),
     ):
         style.log_axis(ax, *ends, ticks)
         shown = [at for at in ax.xaxis.get_majorticklocs() if ends[0] <= at <= ends[1]]
