@@ -9,7 +9,7 @@ from pearl_bench.analysis import captions, figures, page, style, tables
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.selection import select
+from pearl_bench.analysis.selection import own_first, select
 from pearl_bench.records.files import write_atomic
 from pearl_bench.records.published import drawn
 
@@ -36,7 +36,11 @@ def write(config: AnalysisConfig) -> list[Path]:
         PublishedError: nothing is published, or the files do not fit together.
         ConfigError: a word names something that there is not, or leaves nothing.
     """
-    published, folder = select(config), folder_of(config)
+    return _write(select(config), config)
+
+
+def _write(published: Published, config: AnalysisConfig) -> list[Path]:
+    folder = folder_of(config)
     sheets, changed = draw(published, config, folder / FIGURES)
     found = tables.tables(published)
     changed += tables.write(published, found, folder / TABLES)
@@ -91,32 +95,6 @@ def _remove(folder: Path, name: str) -> list[Path]:
     return found
 
 
-def learning_curves(results: Path, suite: str, *behind: Path) -> list[Path]:
-    """Draw a suite's learning curves alone, after its curves have been published.
-
-    Args:
-        results: folder of the published results.
-        suite: name of the suite.
-        behind: other such folders, whose curves are drawn as well.
-
-    Returns:
-        The files that changed.
-
-    Raises:
-        PublishedError: nothing is published, or curves and runs.csv do not match.
-    """
-    config = _usual(results, suite, *behind)
-    folder = folder_of(config) / FIGURES
-    return draw(select(config), config, folder, only=["learning-curves"])[1]
-
-
-def _usual(
-    results: Path, suite: str, *behind: Path, html: bool = False
-) -> AnalysisConfig:
-    folders = [str(folder) for folder in (results, *behind)]
-    return AnalysisConfig(suite, folders, out=str(results / suite), html=html)
-
-
 def refresh(results: Path, suite: str, *behind: Path) -> list[Path]:
     """Redraw what a suite has where its published files have changed since.
 
@@ -126,7 +104,8 @@ def refresh(results: Path, suite: str, *behind: Path) -> list[Path]:
     Args:
         results: folder of the published results.
         suite: name of the suite.
-        behind: other such folders, which are drawn as well.
+        behind: other such folders; what they have of methods that the first lacks is
+            drawn as well.
 
     Returns:
         The files that changed.
@@ -134,12 +113,14 @@ def refresh(results: Path, suite: str, *behind: Path) -> list[Path]:
     Raises:
         PublishedError: nothing is published, or the files do not fit together.
     """
-    folder = results / suite
-    drawn_from = drawn.inputs(folder, *(other / suite for other in behind))
+    folders, folder = [results, *behind], results / suite
+    drawn_from = drawn.inputs(*(one / suite for one in folders))
+    html = (folder / PAGE).exists()
+    config = AnalysisConfig(suite, [*map(str, folders)], out=str(folder), html=html)
+    published = own_first(select(config))
     if drawn.has_more(folder):
-        html = (folder / PAGE).exists()
-        changed = write(_usual(results, suite, *behind, html=html))
+        changed = _write(published, config)
     else:
-        changed = learning_curves(results, suite, *behind)
+        changed = draw(published, config, folder / FIGURES, only=["learning-curves"])[1]
     drawn.stamp(folder, drawn_from)
     return changed

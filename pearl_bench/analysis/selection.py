@@ -40,6 +40,22 @@ def select(config: AnalysisConfig) -> Published:
     )
 
 
+def own_first(published: Published) -> Published:
+    """Return what several folders hold without methods that an earlier one has.
+
+    A user's own runs of a method stand in the place of those that are published, family
+    by family: curves of one method at several budgets are a comparison to ask for.
+    """
+    families: list[Family] = []
+    for family in published.families:
+        first: dict[str, str] = {}
+        for arm in family.arms:
+            first.setdefault(arm.learner, arm.source)
+        arms = (arm for arm in family.arms if arm.source == first[arm.learner])
+        families.append(replace(family, arms=tuple(arms)))
+    return replace(published, families=tuple(families))
+
+
 def slug(arm: Arm) -> str:
     """Return what an arm is called in the word label.<arm>=."""
     return re.sub(r"\W+", "-", "-".join([arm.learner, *arm.parts[1:]]), flags=re.A)

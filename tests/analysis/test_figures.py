@@ -15,7 +15,7 @@ from pearl_bench import registry
 from pearl_bench.analysis import figures, notes, style, tables
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.options import AnalysisConfig
-from pearl_bench.analysis.report import draw, learning_curves, write
+from pearl_bench.analysis.report import draw, refresh, write
 from pearl_bench.analysis.scores import load
 
 SUITE = "locomotion"
@@ -163,7 +163,7 @@ def test_same_input_same_bytes(tmp_path):
 
 def test_a_changed_curve_changes_the_figure(tmp_path):
     results = published(tmp_path, {})
-    assert [path.name for path in learning_curves(results, SUITE)] == [
+    assert [path.name for path in refresh(results, SUITE)] == [
         "learning-curves.pdf",
         "learning-curves.png",
         "learning-curves.md",
@@ -172,7 +172,7 @@ def test_a_changed_curve_changes_the_figure(tmp_path):
     text = path.read_text()
     assert ",3,172.90714285714284," in text
     path.write_text(text.replace(",3,172.90714285714284,", ",3,100.0,"))
-    assert len(learning_curves(results, SUITE)) == 2
+    assert len(refresh(results, SUITE)) == 2
 
 
 def test_a_figure_is_one_file(tmp_path, monkeypatch):

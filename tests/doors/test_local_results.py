@@ -1,6 +1,7 @@
 """A user's results stay out of git, with the published ones behind them."""
 
 import json
+import re
 import subprocess
 from dataclasses import fields
 from pathlib import Path
@@ -54,6 +55,8 @@ def test_published_results_take_no_trials(tmp_path, capsys, budget):
 def test_what_is_published_stands_behind_a_users_own(tmp_path):
     published, own = tmp_path / "results", tmp_path / "results" / "local"
     make_run(tmp_path / "published", learner="rl2")
+    make_run(tmp_path / "published", budget="paper")
+    make_run(tmp_path / "published", budget="paper", family="walker-2d-params")
     publish(tmp_path / "published", published, SUITE)
     (published / "README.md").write_text("What is published here.\n")
     before = {path: path.read_bytes() for path in (published / SUITE).glob("*.*")}
@@ -64,6 +67,9 @@ def test_what_is_published_stands_behind_a_users_own(tmp_path):
     caption = (own / SUITE / "figures" / "learning-curves.md").read_text()
     assert "PEARL" in caption
     assert "RL²" in caption
+    of_pearl = re.findall("^- PEARL.*?;", caption, re.M)
+    shown = [set(re.findall("quick|paper|vel|walker", arm)) for arm in of_pearl]
+    assert shown == [{"paper", "walker"}, {"quick", "vel"}]  # the user's own, if any
     inputs = json.loads((own / SUITE / drawn.STAMP).read_text())["inputs"]
     assert {"pearl.csv", f"../../{SUITE}/rl2.csv"} <= inputs.keys()
     assert drawn.is_current(own / SUITE, published / SUITE)
