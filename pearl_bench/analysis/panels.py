@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,8 @@ LEAST_WIDTH, MOST_WIDTH = 1.6, 3.45
 """Inches, of a panel with its labels, unless a figure asks for a whole row."""
 ASPECT, LOWEST, HIGHEST = 0.66, 1.0, 1.75
 """Height of a panel's axes by its width, and its bounds in inches."""
+GAP = 0.3
+"""Between two numbers below a panel, by their height."""
 MARGIN = 0.42
 """Inches of a panel that the numbers on its left take."""
 LEAST_AXES = 1.05
@@ -119,7 +122,7 @@ class Panels:
 
     def _write_heads(self, titles: Sequence[str], counts: Sequence[str]) -> float:
         """Write titles and numbers of runs; return the inches that they take."""
-        room = self.panel - 0.1
+        room = self.panel - 0.2  # a panel's axes may lie left or right of its middle
         # n stands at the same height on every panel, and so do the titles
         below = [fitted(text, room, self._small) if text else [] for text in counts]
         below = below or [[] for _ in titles]
@@ -309,6 +312,8 @@ class Panels:
         self._engine.set(rect=(0, below / height, 1, 1 - below / height))
         self._settle(below / height)
         self._ends.spread()
+        for ax in self.axes:
+            _thin_numbers(ax)
         if text:
             self.figure.text(
                 0.06 / self.width,
@@ -361,6 +366,27 @@ class Panels:
             self._x_label.set_position((round(x, PLACES), round(y, PLACES)))
         if self._y_label:
             self._y_label.set_y(round(middle[1], PLACES))
+
+
+def _thin_numbers(ax: Axes) -> None:
+    """Leave out every second number below a panel until they stand apart.
+
+    How wide the panel is is known once the layout is settled.
+    """
+    left, right = ax.get_xlim()
+    while True:
+        numbers = [
+            (x, label.get_window_extent())
+            for x, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+            if left <= x <= right and label.get_text()
+        ]
+        apart = (
+            two.x0 - one.x1 >= GAP * one.height
+            for (_, one), (_, two) in itertools.pairwise(numbers)
+        )
+        if all(apart):
+            return
+        ax.set_xticks([x for x, _ in numbers][::-2][::-1])
 
 
 def _alone(y: np.ndarray) -> np.ndarray:

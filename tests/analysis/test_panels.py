@@ -385,3 +385,21 @@ def test_a_profile_is_drawn_in_steps():
         look = looks.of_method("pearl")
         panels.curve(panels.axes[0], np.array([0.0, 1.0]), of, look, "x", steps=True)
     assert panels.axes[0].lines[0].get_drawstyle() == "steps-post"
+
+
+def test_numbers_below_a_narrow_panel_stand_apart():
+    """Also where the first evaluation is far from the start, as after a pool."""
+    found = published(*all_methods(FAMILIES))
+    for width in (6.9, 5.0):
+        figure = draw(found, width=width).figure
+        figure.draw_without_rendering()
+        for ax in figure.axes:
+            left, right = ax.get_xlim()
+            boxes = [
+                label.get_window_extent()
+                for x, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+                if left <= x <= right
+            ]
+            assert len(boxes) > 1
+            for one, two in itertools.pairwise(boxes):
+                assert two.x0 - one.x1 > 0.25 * one.height
