@@ -102,6 +102,15 @@ def test_a_full_disk_under_the_screen_ends_no_run(tmp_path):
     assert status(run_folder(tmp_path, 1)).state == "done"
 
 
+@pytest.fixture
+def heard():
+    """SIGHUP is heard, as under nohup, where the tests may run, it is not."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_closed_terminal_stops_with_a_checkpoint(tmp_path):
     words = command(tmp_path, "jobs=2", steps=200_000)
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
