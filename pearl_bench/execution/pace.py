@@ -25,7 +25,7 @@ from pearl_bench.config.runs import RunConfig
 from pearl_bench.execution.console import FIRST_SECONDS
 from pearl_bench.records.files import RecordError, make_folder, read_json, write_atomic
 from pearl_bench.records.provenance import cpu_model, versions
-from pearl_bench.records.run_folder import TRAIN, read_run
+from pearl_bench.records.run_folder import TRAIN, read_run, status
 
 FORMAT = 2
 NOT_OF_SPEED = "seed", "budget", "steps", "checkpoint_minutes", "mirror"
@@ -74,6 +74,12 @@ def recall(run: RunConfig, folder: Path) -> Pace | None:
     if own is None or remembered is None:
         return own or remembered
     return own._replace(test_steps=remembered.test_steps, memory=remembered.memory)
+
+
+def expected(run: RunConfig, folder: Path) -> float | None:
+    """Return the seconds that a step of what is left of a run takes, if known."""
+    known = recall(run, folder)
+    return known and known.per_step(status(folder).env_steps, run.steps)
 
 
 class Stopwatch:

@@ -19,7 +19,7 @@ from pearl_bench.config.types import ConfigError, RunConfig
 from pearl_bench.config.words import check_names, show
 from pearl_bench.execution.console import Lines
 from pearl_bench.execution.outputs import enduring
-from pearl_bench.execution.pace import recall
+from pearl_bench.execution.pace import expected
 from pearl_bench.execution.plan import Run, plan, resolve_device, share_cores
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.execution.work import (
@@ -173,9 +173,8 @@ def train(
 
 def _printed(run: Run) -> Progress:
     """Return where a run's progress becomes lines on standard output."""
-    known = recall(run.config, run.folder)
-    expected = known and known.per_step(run.env_steps, run.config.steps)
-    return Lines(enduring(sys.stdout), run.config.steps, run.name, expected=expected)
+    known = expected(run.config, run.folder)
+    return Lines(enduring(sys.stdout), run.config.steps, run.name, expected=known)
 
 
 def _train_politely(run: Run, progress: Progress, command: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from pearl_bench.machine.threads import available_cores
 from pearl_bench.records.files import RecordError, open_log
 from pearl_bench.records.mirror import Mirror
 from pearl_bench.records.provenance import provenance
-from pearl_bench.records.run_folder import RunRecord, status
+from pearl_bench.records.run_folder import RunRecord
 
 if TYPE_CHECKING:
     from pearl_bench.training.types import BuildLearner, MetaLearner, Progress
@@ -84,8 +84,7 @@ def train_run(
         RunRecord(folder, mirror, guarded=where["job"] is not None) as record,
         open_log(folder / LOG) as log,
     ):
-        known = pace.recall(run, folder)
-        expected = known and known.per_step(status(folder).env_steps, run.steps)
+        expected = pace.expected(run, folder)
         tested = meta_tested(family, run)
         learner = build_learner(run, tested)
         origin["meta_test"] = [
