@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from pearl_bench import registry
 from pearl_bench.config import runs as config
+from pearl_bench.config.types import Budget
 from pearl_bench.records.published.late import (
     LEVEL_EVALUATIONS,
     LEVEL_SHARE,
@@ -218,6 +219,7 @@ class Arm:
         learner: the method.
         parts: method, budget, precision, and whatever else tells arms apart.
         budget: the budget its runs were made with.
+        budgets: all that have its settings in ``conf/``, and its own.
         changed: settings that its family and budget have not in ``conf/``.
         runs: by seed.
         paper_steps: environment steps of the budget paper, None where it is not known.
@@ -228,6 +230,7 @@ class Arm:
     learner: str
     parts: tuple[str, ...]
     budget: str
+    budgets: frozenset[str]
     changed: Mapping[str, Any]
     runs: tuple[RunCurve, ...]
     paper_steps: int | None
@@ -378,7 +381,8 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
             learner=row["learner"],
             parts=(*stem, *_apart(runs[0], alike)),
             budget=row["budget"],
-            changed=_changed_settings(suite, runs[0]),
+            budgets=_budgets(suite, runs[0]),
+            changed=_changed_settings(suite, runs[0], row["budget"]),
             runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
             paper_steps=config.usual_steps(row["learner"], suite, row["family"], PAPER),
         )
@@ -386,7 +390,7 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
 
 def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
     """Return the parts of a name that need no other run to compare with."""
-    row, changed = run.row, _changed_settings(suite, run)
+    row, changed = run.row, _changed_settings(suite, run, run.row["budget"])
     said = [SAID[setting] for setting in changed.items() if setting in SAID]
     return (
         ", ".join([METHODS.get(row["learner"], row["learner"]), *said]),
@@ -398,10 +402,18 @@ def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
     )
 
 
-def _changed_settings(suite: str, run: RunCurve) -> dict[str, Any]:
+def _changed_settings(suite: str, run: RunCurve, budget: str) -> dict[str, Any]:
+    """Return a run's settings that are others than those of a budget."""
     row = run.row
-    usual = config.usual_settings(row["learner"], suite, row["family"], row["budget"])
+    usual = config.usual_settings(row["learner"], suite, row["family"], budget)
     return {k: v for k, v in run.settings.items() if usual.get(k, v) != v}
+
+
+def _budgets(suite: str, run: RunCurve) -> frozenset[str]:
+    """Return the budgets that have a run's settings, its own among them."""
+    own, learner = run.row["budget"], run.row["learner"]
+    known = get_args(Budget) if learner in registry.learner_names() else ()
+    return frozenset([own, *(b for b in known if not _changed_settings(suite, run, b))])
 
 
 def _apart(run: RunCurve, alike: Sequence[RunCurve]) -> Iterator[str]:

@@ -155,21 +155,26 @@ def areas(published: Published) -> Iterator[Area]:
 def efficiencies(published: Published) -> Iterator[Efficiency]:
     """Compare the steps of every method with those of each baseline it could reach.
 
-    Pairs have the same budget and the same tasks, and curves of enough evaluations.
-    Levels are those of the suite's protocol, and of the baseline's own where it has
-    one; the method is always judged by the suite's.
+    Pairs have the same tasks, curves of enough evaluations, and the same budget. A
+    pair of the headline may also be of two budgets in which the baseline's settings are
+    the same: lean has the paper's for every method but PEARL. Levels are those of the
+    suite's protocol, and of the baseline's own where it has one; the method is always
+    judged by the suite's.
     """
     for family in published.families:
+        shown = {arm.label for arm in family.headline}
         for baseline in family.arms:
             if baseline.learner == published.reference:
                 continue
             for part in (REPORTED, OWN):
                 for method in family.arms:
-                    alike = (method.budget, method.fingerprint) == (
-                        baseline.budget,
-                        baseline.fingerprint,
-                    )
-                    if not alike or method.learner == baseline.learner:
+                    both = {method.label, baseline.label} <= shown
+                    budgets = baseline.budgets if both else {baseline.budget}
+                    if (
+                        method.learner == baseline.learner
+                        or method.fingerprint != baseline.fingerprint
+                        or method.budget not in budgets
+                    ):
                         continue
                     one = _curve(family, method, REPORTED)
                     other = _curve(family, baseline, part)

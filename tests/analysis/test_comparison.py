@@ -63,6 +63,25 @@ def test_baseline_runs_of_unequal_length(tmp_path):
     assert found.claim.needed.value == Bound(11_000)
 
 
+def test_longest_runs_of_two_budgets_compare_where_the_baseline_has_one_setting(
+    tmp_path,
+):
+    """PEARL's ``lean`` was not held against RL²'s ``paper``, whose settings it has."""
+
+    def pairs(**of_rl2: object) -> set[tuple[str, str]]:
+        results = published(
+            tmp_path / str(of_rl2),
+            *seeds(1, budget="paper", steps=grid(12_000), returns=rising(9)),
+            {"seed": 1, "budget": "lean", "steps": grid(20_000), "returns": rising(8)},
+            {"learner": "rl2", "budget": "paper", "steps": grid(60_000), **of_rl2},
+        )
+        found = comparison.efficiencies(load(results, SUITE))
+        return {(pair.method.budget, pair.baseline.budget) for pair in found}
+
+    assert pairs() == {("paper", "paper"), ("lean", "paper")}
+    assert pairs(settings={"hidden_size": 7}) == {("paper", "paper")}
+
+
 def test_methods_compare_on_the_same_tasks_alone(of_two):
     assert list(comparison.efficiencies(of_two))
     table = of_two.folder / "runs.csv"

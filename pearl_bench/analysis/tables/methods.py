@@ -38,10 +38,12 @@ def efficiency(published: Published) -> PrintedTable:
         "Environment steps to a baseline's level",
         "`needed`: steps that the method needs for the level that the baseline has at "
         "its last evaluation; `baseline steps`: steps that the baseline itself needs "
-        "for it; `ratio`: how many times as many those are. Equal budgets and tasks; "
-        "levels of the baseline under the suite's protocol or its own, of the steps "
-        "that its runs share; the method always under the suite's. `grid`: steps "
-        "between its evaluations; no steps to a level are known better than that. "
+        "for it; `ratio`: how many times as many those are. Equal tasks and budgets; "
+        "the longest runs of two methods may also be of two budgets in which the "
+        "baseline's settings are the same. Levels of the baseline under the suite's "
+        "protocol or its own, of the steps that its runs share; the method always "
+        "under the suite's. `grid`: steps between its evaluations; no steps to a level "
+        "are known better than that. "
         f"{crossings.RULE}. {stats.METHOD}; of up to {crossings.ENUMERATED} runs an "
         "arm the range is over all ways to draw them anew, of more over each run in "
         "the place of all.",
