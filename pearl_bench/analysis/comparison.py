@@ -166,18 +166,11 @@ def efficiencies(published: Published) -> Iterator[Efficiency]:
         for baseline in family.arms:
             if baseline.learner == published.reference:
                 continue
+            methods = [arm for arm in family.arms if _comparable(arm, baseline, shown)]
             for part in (REPORTED, OWN):
-                for method in family.arms:
-                    both = {method.label, baseline.label} <= shown
-                    budgets = baseline.budgets if both else {baseline.budget}
-                    if (
-                        method.learner == baseline.learner
-                        or method.fingerprint != baseline.fingerprint
-                        or method.budget not in budgets
-                    ):
-                        continue
+                other = _curve(family, baseline, part)
+                for method in methods:
                     one = _curve(family, method, REPORTED)
-                    other = _curve(family, baseline, part)
                     if one is None or other is None:
                         continue
                     name = f"claim {family.name} {method.label} {baseline.label} {part}"
@@ -189,6 +182,22 @@ def efficiencies(published: Published) -> Iterator[Efficiency]:
                         (len(one.values), len(other.values)),
                         crossings.claim(name, one, other),
                     )
+
+
+def _comparable(method: Arm, baseline: Arm, shown: set[str]) -> bool:
+    """Say whether two arms may be held against each other; see ``efficiencies``.
+
+    Args:
+        method: one arm of a family.
+        baseline: another.
+        shown: labels of the family's headline.
+    """
+    both = {method.label, baseline.label} <= shown
+    return (
+        method.learner != baseline.learner
+        and method.fingerprint == baseline.fingerprint
+        and method.budget in (baseline.budgets if both else {baseline.budget})
+    )
 
 
 def _arms(
