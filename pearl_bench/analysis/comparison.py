@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -110,18 +112,18 @@ def profile(
 
 
 def improvements(published: Published) -> Iterator[Improvement]:
-    """Compare the reference with every baseline of its budget, on the same tasks.
+    """Compare the reference with every baseline.
 
-    Each family comes alone, then all together where there are several; levels of a
+    The pairs are those of ``efficiencies``, however few evaluations they have. Each
+    family comes alone, then all together where there are several; levels of a
     baseline are those of the suite's protocol, then those of its own.
     """
-    for method, baseline in _pairs(published):
+    shared = _shared_families(published)
+    for method, baseline in product(published.labels, repeat=2):
         for part in (REPORTED, OWN):
             x = level_scores(published, method)
             y = level_scores(published, baseline, part)
-            tasks = _tasks(published, method, REPORTED)
-            others = _tasks(published, baseline, part)
-            names = [name for name in x if tasks[name] == others.get(name)]
+            names = [n for n in shared[method, baseline] if n in x and n in y]
             together = [names] if len(names) > 1 else []
             for chosen in [*([name] for name in names), *together]:
                 of = [(x[name], y[name]) for name in chosen]
@@ -209,19 +211,16 @@ def _arms(
                 yield family, arm
 
 
-def _tasks(published: Published, label: str, part: Part) -> dict[str, str]:
-    """Return the fingerprints of a label's tasks by family."""
-    return {family.name: a.fingerprint for family, a in _arms(published, label, part)}
-
-
-def _pairs(published: Published) -> Iterator[tuple[str, str]]:
-    """Yield the labels of the reference and of baselines with the same budget."""
-    about = {arm.label: (arm.learner, arm.budget) for arm in published.arms}
-    for method in published.labels:
-        for baseline in published.labels:
-            (one, budget), (other, same) = about[method], about[baseline]
-            if one == published.reference != other and budget == same:
-                yield method, baseline
+def _shared_families(published: Published) -> dict[tuple[str, str], list[str]]:
+    """Return, by labels of the reference and a baseline, where the two compare."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for family in published.families:
+        shown = {arm.label for arm in family.headline}
+        for method, baseline in product(family.arms, repeat=2):
+            ours = method.learner == published.reference
+            if ours and _comparable(method, baseline, shown):
+                found[method.label, baseline.label].append(family.name)
+    return found
 
 
 def _curve(family: Family, arm: Arm, part: Part) -> Curve | None:

@@ -68,18 +68,21 @@ def test_longest_runs_of_two_budgets_compare_where_the_baseline_has_one_setting(
 ):
     """PEARL's ``lean`` was not held against RL²'s ``paper``, whose settings it has."""
 
-    def pairs(**of_rl2: object) -> set[tuple[str, str]]:
+    def pairs(compare, **of_rl2):
         results = published(
-            tmp_path / str(of_rl2),
+            tmp_path / compare.__name__ / str(of_rl2),
             *seeds(1, budget="paper", steps=grid(12_000), returns=rising(9)),
             {"seed": 1, "budget": "lean", "steps": grid(20_000), "returns": rising(8)},
             {"learner": "rl2", "budget": "paper", "steps": grid(60_000), **of_rl2},
         )
-        found = comparison.efficiencies(load(results, SUITE))
-        return {(pair.method.budget, pair.baseline.budget) for pair in found}
+        loaded = load(results, SUITE)
+        budgets = {arm.label: arm.budget for arm in loaded.arms}
+        labels = [(pair.method, pair.baseline) for pair in compare(loaded)]
+        return {tuple(budgets[getattr(x, "label", x)] for x in two) for two in labels}
 
-    assert pairs() == {("paper", "paper"), ("lean", "paper")}
-    assert pairs(settings={"hidden_size": 7}) == {("paper", "paper")}
+    for compare in (comparison.efficiencies, comparison.improvements):
+        assert pairs(compare) == {("paper", "paper"), ("lean", "paper")}
+        assert pairs(compare, settings={"hidden_size": 7}) == {("paper", "paper")}
 
 
 def test_methods_compare_on_the_same_tasks_alone(of_two):

@@ -18,7 +18,7 @@ ORDER = 6
 
 
 def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
-    """Draw one line per baseline of the same budget, over all families together.
+    """Draw one line per baseline, over all families together.
 
     Nothing is drawn where all have the same probability: 1, as a rule.
     """
@@ -42,8 +42,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     panels.label(f"probability that {compared} is above")
     about = (
         f"Probability that a run of {compared} has a higher level (success rate where "
-        "the family has one) than a run of the baseline with the same budget, mean "
-        "over the families that both have; right of the line at 0.5 it is ahead. n: "
+        "the family has one) than a run of the baseline, mean over the families where "
+        "the two compare; right of the line at 0.5 it is ahead. n: "
         f"runs of {compared} and of the baseline. "
         f"{ranks.TEST_IS}. {notes.OF_PAPER_IS}."
     )

@@ -112,8 +112,9 @@ def improvements(published: Published) -> PrintedTable:
         "improvement",
         "Probability of improvement",
         "That a run of the method ends above one of the baseline with the same budget, "
-        "each at its own steps; mean over families where there are several. The method "
-        "under the suite's protocol, the baseline under the suite's or its own. "
+        "or with another whose settings the baseline has too, each at its own steps; "
+        "mean over families where there are several. The method under the suite's "
+        "protocol, the baseline under the suite's or its own. "
         f"{LEVEL_IS}. {ranks.TEST_IS}.",
         (
             *("method", "of_paper", "baseline", "baseline_of_paper"),
