@@ -368,7 +368,7 @@ def _report(
             f"{first.now or 'nothing'} now"
         )
         for at, apart in _apart(found):
-            board.say(f"  at {at} steps returns are up to {apart:.2g} apart")
+            board.say(f"  at {at} steps returns are up to {apart:.3g} apart")
         from pearl_bench.machine.arithmetic import loops  # noqa: PLC0415 (torch)
 
         board.say(f"  loops now: {loops()}; docs/protocol.md says what they change")

@@ -128,15 +128,26 @@ def test_levels_are_those_of_the_published_tables(learner):
 
 
 def test_a_page_has_levels_of_runs_that_ended_at_unequal_steps(tmp_path, monkeypatch):
-    results = published(
-        tmp_path, {"steps": (270_000,)}, {"seed": 1, "steps": (27_000,)}
+    (row,) = rows_of(
+        monkeypatch,
+        published(tmp_path, {"steps": (270_000,)}, {"seed": 1, "steps": (27_000,)}),
     )
+    assert "| quick, float32 | 270k | 1.0 to 10 % | 1 | return | " in row
+
+
+def test_a_page_writes_out_a_level_above_a_thousand(tmp_path, monkeypatch):
+    results = published(tmp_path, {"steps": (270_000,), "returns": lambda *_: 1055.3})
+    (row,) = rows_of(monkeypatch, results)
+    assert row.endswith("| return | 1055 |")
+
+
+def rows_of(monkeypatch, results):
+    """The rows of PEARL's table in a page, from published runs."""
     found = load(results, "locomotion")
     tables.write(found, tables.tables(found), results / "locomotion" / "tables")
     pages = hook("levels")
     monkeypatch.setattr(pages, "RESULTS", results)
-    (row,) = pages.levels("pearl").splitlines()[2:]
-    assert "| quick, float32 | 270k | 1.0 to 10 % | 1 | return | " in row
+    return pages.levels("pearl").splitlines()[2:]
 
 
 def test_equations_become_mathml_without_a_script():

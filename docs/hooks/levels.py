@@ -15,6 +15,7 @@ from typing import Any
 from pearl_bench.analysis.arms import METHODS
 from pearl_bench.analysis.markdown import cell
 from pearl_bench.analysis.notes import share_in_words, steps_in_words
+from pearl_bench.analysis.tables.table import in_words
 
 RESULTS = Path(__file__).parents[2] / "results"
 MARK = re.compile(r"<!-- levels: (\w+) -->")
@@ -47,7 +48,7 @@ def _rows(method: str) -> Iterator[list[str]]:
                     share,
                     row["evaluations"],
                     row["measure"],
-                    row["each_run"] or f"{float(row['level']):.3g}",
+                    row["each_run"] or in_words(float(row["level"])),
                 ]
 
 

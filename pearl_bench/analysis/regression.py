@@ -239,4 +239,4 @@ def least_p(reference: Sample, current: Sample) -> float:
 def summary(values: Sequence[float] | np.ndarray) -> str:
     """Return mean, standard deviation and number of values."""
     spread = float(np.std(values, ddof=1))
-    return f"{np.mean(values):.4g} ± {spread:.2g} ({len(values)} seeds)"
+    return f"{np.mean(values):.4g} ± {spread:.3g} ({len(values)} seeds)"
