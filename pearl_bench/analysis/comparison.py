@@ -114,16 +114,19 @@ def profile(
 def improvements(published: Published) -> Iterator[Improvement]:
     """Compare the reference with every baseline.
 
-    The pairs are those of ``efficiencies``, however few evaluations they have. Each
-    family comes alone, then all together where there are several; levels of a
+    Which of their arms compare is said in ``efficiencies``; here few evaluations do.
+    Each family comes alone, then all together where there are several; levels of a
     baseline are those of the suite's protocol, then those of its own.
     """
     shared = _shared_families(published)
-    for method, baseline in product(published.labels, repeat=2):
+    for pair in product(published.labels, published.labels):
+        if pair not in shared:
+            continue
+        method, baseline = pair
+        x = level_scores(published, method)
         for part in (REPORTED, OWN):
-            x = level_scores(published, method)
             y = level_scores(published, baseline, part)
-            names = [n for n in shared[method, baseline] if n in x and n in y]
+            names = [name for name in shared[pair] if name in x and name in y]
             together = [names] if len(names) > 1 else []
             for chosen in [*([name] for name in names), *together]:
                 of = [(x[name], y[name]) for name in chosen]
