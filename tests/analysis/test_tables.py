@@ -127,6 +127,37 @@ def test_a_level_never_reached_is_a_bound(tmp_path):
     assert row["needed"] == ">10k [>10k, >10k]"
 
 
+def test_a_cost_is_of_what_comes_after_the_pool(tmp_path):
+    pool = {"initial_steps": 2000}  # in each of 100 training tasks
+    results = published(
+        tmp_path,
+        {"steps": (100_000, 300_000), "settings": pool, "budget": "lean"},
+        {"steps": (100_000, 250_000), "settings": pool, "budget": "lean", "seed": 1},
+        {"steps": (100_000, 150_000), "settings": pool, "budget": "lean", "seed": 2},
+        {"learner": "rl2", "steps": (1_000_000,), "settings": {"cell": "lstm"}},
+    )
+    pearl, rl2 = rows(results, "cost")  # half an hour each
+    assert pearl["runs"] == "2"  # the third is in its pool
+    paces = [pearl[f"hours_per_million{end}"] for end in ("", "_low", "_high")]
+    assert [float(pace) for pace in paces] == pytest.approx([7.5, 5, 10])
+    assert (pearl["spread"], pearl["budget_steps"]) == ("range", "600000")
+    assert float(pearl["hours_of_budget"]) == pytest.approx(7.5 * 0.4)
+    assert float(rl2["hours_per_million"]) == pytest.approx(0.5)
+    assert float(rl2["hours_of_budget"]) == pytest.approx(
+        0.5 * int(rl2["budget_steps"]) / 1e6
+    )
+
+
+def test_a_cost_is_not_known_before_a_checkpoint(tmp_path):
+    assert "cost" in named(published(tmp_path / "ended", {"learner": "promp"}))
+    begun = published(tmp_path / "begun", {"learner": "promp"})
+    runs = begun / SUITE / "runs.csv"
+    text = runs.read_text()
+    assert ",0.5," in text
+    runs.write_text(text.replace(",0.5,", ",0.0,"))
+    assert "cost" not in named(begun)
+
+
 def test_aggregates_name_their_families(tmp_path):
     results = published(
         tmp_path, *seeds(3), {"family": "ant-fwd-back"}, *seeds(4, learner="rl2")

@@ -27,6 +27,7 @@ def tables(published: Published) -> list[PrintedTable]:
         success.success(published),
         success.groups(published),
         methods.scores(published),
+        runs.cost(published),
         runs.provenance(published),
     ]
 

@@ -1,15 +1,72 @@
-"""Where the runs come from."""
+"""What the runs cost, and where they come from."""
 
 from __future__ import annotations
 
-from pearl_bench.analysis.scores import Published
-from pearl_bench.analysis.tables.table import PrintedTable
+import math
+
+import numpy as np
+
+from pearl_bench.analysis import stats
+from pearl_bench.analysis.arms import RunCurve
+from pearl_bench.analysis.scores import Family, Published
+from pearl_bench.analysis.tables.table import Cell, PrintedTable, cells, with_ends
+from pearl_bench.config.runs import usual_steps
 
 KEYS = (
     *("steps", "status", "training_hours", "commit", "dirty", "device"),
     *("cpu", "gpu", "python", "torch", "mujoco", "fingerprint"),
 )
 """Columns of runs.csv that are shown."""
+
+
+def cost(published: Published) -> PrintedTable:
+    """Return a row per arm that has a run whose time is known."""
+    rows: list[tuple[Cell, ...]] = []
+    for family in published.families:
+        for arm in family.arms:
+            known = [x for run in arm.runs if (x := _pace(family, run)) is not None]
+            if not known:
+                continue
+            found = stats.mean(f"cost {family.name} {arm.label}", np.array(known))
+            of_budget = usual_steps(
+                arm.learner, published.suite, family.name, arm.budget
+            )
+            whole = math.nan
+            if of_budget is not None:
+                trained = max(0, of_budget - _pool(family, arm.runs[0]))
+                whole = float(found.value) * trained / 1e6
+            rows.append(
+                (
+                    *(family.name, arm.label, len(known), arm.steps[1], *cells(found)),
+                    *(stats.spread([len(known)]), of_budget or math.nan, whole),
+                )
+            )
+    return PrintedTable(
+        "cost",
+        "What a run costs",
+        "Hours of training and meta-tests per million environment steps, mean over the "
+        "runs, and what they make of a whole run of the budget. PEARL's initial pool "
+        "(`initial_steps` in every training task) takes minutes at most and is in "
+        "neither. Machine, threads and what else ran are the runs' own: "
+        f"`runs.csv` has them. {stats.METHOD}.",
+        (
+            *("family", "method", "runs", "steps", *with_ends("hours_per_million")),
+            *("spread", "budget_steps", "hours_of_budget"),
+        ),
+        rows,
+    )
+
+
+def _pace(family: Family, run: RunCurve) -> float | None:
+    """Return hours per million steps after the pool; None before a checkpoint."""
+    hours = float(run.row["training_hours"])
+    trained = int(run.row["steps"]) - _pool(family, run)
+    return 1e6 * hours / trained if hours and trained > 0 else None
+
+
+def _pool(family: Family, run: RunCurve) -> int:
+    """Return the environment steps of a run that come before its first update."""
+    return run.settings.get("initial_steps", 0) * len(family.row.train)
 
 
 def provenance(published: Published) -> PrintedTable:
