@@ -219,7 +219,7 @@ class Arm:
         learner: the method.
         parts: method, budget, precision, and whatever else tells arms apart.
         budget: the budget its runs were made with.
-        budgets: all that have its settings in ``conf/``, and its own.
+        alike_budgets: all that have its settings in ``conf/``, and its own.
         changed: settings that its family and budget have not in ``conf/``.
         runs: by seed.
         paper_steps: environment steps of the budget paper, None where it is not known.
@@ -230,7 +230,7 @@ class Arm:
     learner: str
     parts: tuple[str, ...]
     budget: str
-    budgets: frozenset[str]
+    alike_budgets: frozenset[str]
     changed: Mapping[str, Any]
     runs: tuple[RunCurve, ...]
     paper_steps: int | None
@@ -381,7 +381,7 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
             learner=row["learner"],
             parts=(*stem, *_apart(runs[0], alike)),
             budget=row["budget"],
-            budgets=_budgets(suite, runs[0]),
+            alike_budgets=_alike_budgets(suite, runs[0]),
             changed=_changed_settings(suite, runs[0], row["budget"]),
             runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
             paper_steps=config.usual_steps(row["learner"], suite, row["family"], PAPER),
@@ -409,7 +409,7 @@ def _changed_settings(suite: str, run: RunCurve, budget: str) -> dict[str, Any]:
     return {k: v for k, v in run.settings.items() if usual.get(k, v) != v}
 
 
-def _budgets(suite: str, run: RunCurve) -> frozenset[str]:
+def _alike_budgets(suite: str, run: RunCurve) -> frozenset[str]:
     """Return the budgets that have a run's settings, its own among them."""
     own, learner = run.row["budget"], run.row["learner"]
     known = get_args(Budget) if learner in registry.learner_names() else ()

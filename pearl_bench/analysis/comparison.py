@@ -201,7 +201,7 @@ def _comparable(method: Arm, baseline: Arm, shown: set[str]) -> bool:
     return (
         method.learner != baseline.learner
         and method.fingerprint == baseline.fingerprint
-        and method.budget in (baseline.budgets if both else {baseline.budget})
+        and method.budget in (baseline.alike_budgets if both else {baseline.budget})
     )
 
 

@@ -97,6 +97,6 @@ def _level(family: Family, arm: Arm | None) -> str:
 
 def _why_not(method: Arm, baseline: Arm) -> str:
     """Say why two arms have no steps to a level in common."""
-    if method.budget not in baseline.budgets:
+    if method.budget not in baseline.alike_budgets:
         return "other settings"
     return f"fewer than {crossings.FEWEST} evaluations"
