@@ -83,13 +83,16 @@ def _execute_children(
     lock = threading.Lock()  # no child starts once the others were told to stop
 
     def execute(run: Run) -> None:
-        with lock:
-            if stop():
-                return
-            child = _start_child(run, command)
-            children.append(child)
         with board.run(run) as progress:
-            reason = _follow_child(child, progress, stop)
+            try:
+                with lock:
+                    if stop():
+                        return
+                    child = _start_child(run, command)
+                    children.append(child)
+                reason = _follow_child(child, progress, stop)
+            except Exception as error:
+                reason = reason_of(error)
             if reason:
                 failures[run.folder] = reason
                 progress.say(f"failed: {reason}")

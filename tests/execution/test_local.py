@@ -1,0 +1,25 @@
+"""Runs side by side on this machine."""
+
+from pearl_bench.config import runs as configuration
+from pearl_bench.execution import local
+from pearl_bench.execution.console import Board
+from pearl_bench.execution.plan import plan
+from pearl_bench.records.run_folder import status
+
+WORDS = (
+    "suite=navigation",
+    "families=point-robot",
+    "learners=promp",
+    "budget=smoke",
+    "seeds=0,1",
+    "device=cpu",
+)
+
+
+def test_a_run_that_cannot_be_started_stops_no_other(tmp_path):
+    first, second = plan(configuration.load([*WORDS, f"out={tmp_path}"]))
+    (first.folder / "log.txt").mkdir(parents=True)
+    failures, stopped = local.launch([first, second], 2, Board(), ["run"])
+    assert (failures.keys(), stopped) == ({first.folder}, None)
+    assert f"{first.folder / 'log.txt'} cannot be" in failures[first.folder]
+    assert status(second.folder).state == "done"
