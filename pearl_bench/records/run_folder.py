@@ -108,9 +108,9 @@ def status(folder: Path) -> RunStatus:
 class RunRecord:
     """A run's folder, held by one process for as long as the context lasts.
 
-    The order of calls is ``begin``, ``rewind`` to the checkpoint's position, then
-    ``append_*`` at will; with each checkpoint ``position`` goes into the state and
-    ``progress`` follows once it is written; ``finish`` last.
+    The order of calls is ``begin``, ``rewind`` to the checkpoint's position and
+    ``go_on_from`` it, then ``append_*`` at will; with each checkpoint ``position`` goes
+    into the state and ``progress`` follows once it is written; ``finish`` last.
 
     Args:
         folder: created when the context is entered.
@@ -219,12 +219,10 @@ class RunRecord:
             self._rewound = True
         else:
             self._refuse_other_tasks(shared)
-        session["resumed_at_env_steps"] = self._run["env_steps"]
-        session["resumed_at_seconds"] = self._run["seconds"]
         self._run["sessions"].append(session)
         self._run |= {"status": "begun", "message": ""}
         write_atomic(self.folder / CONFIG, config_yaml.encode())
-        self._write()
+        self.go_on_from(self._run["env_steps"], self._run["seconds"])
 
     def rewind(self, position: Mapping[str, int | str] | None) -> None:
         """Cut train.csv and eval.csv back to where the checkpoint was taken.
@@ -248,6 +246,20 @@ class RunRecord:
             # checkpoints of before know the lengths alone
             rows.cut_back(int(known.get(name, 0)), known.get(_digest_of(name)))
         self._rewound = True
+
+    def go_on_from(self, env_steps: int, seconds: float) -> None:
+        """Note which checkpoint the session goes on from, not always the last one.
+
+        Args:
+            env_steps: environment steps in it.
+            seconds: training time up to it, over all sessions.
+        """
+        self._run |= {"env_steps": int(env_steps), "seconds": float(seconds)}
+        self._run["sessions"][-1] |= {
+            "resumed_at_env_steps": self._run["env_steps"],
+            "resumed_at_seconds": self._run["seconds"],
+        }
+        self._write()
 
     def position(self) -> Position:
         """Return how far train.csv and eval.csv have come, for the checkpoint."""

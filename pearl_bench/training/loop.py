@@ -217,3 +217,4 @@ class _Loop:
         # older versions took no checkpoint between a row and its meta-test
         self.meta_test_due = state.get("meta_test_due", False)
         self.record.rewind(state["position"])
+        self.record.go_on_from(self.learner.env_steps, self.seconds)

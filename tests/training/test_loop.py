@@ -67,3 +67,18 @@ def test_a_stop_within_a_meta_test_is_answered_at_once(whole, tmp_path, share):
     assert rows(folder / "train.csv") == rows(whole[0] / "train.csv")
     assert 0 < trained <= len(rows(folder / "train.csv"))
     assert len(rows(folder / "eval.csv")) == 2 * EPISODES
+
+
+def test_a_session_says_which_checkpoint_it_went_on_from(whole, tmp_path):
+    """The one before the last, if the last is damaged."""
+    train(tmp_path, int(0.2 * whole[1]))
+    folder, _ = train(tmp_path, int(0.7 * whole[1]))
+    first = json.loads((folder / "run.json").read_text())["sessions"][1]
+    newest = folder / "checkpoint.pt"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    train(tmp_path, 1)
+    run = json.loads((folder / "run.json").read_text())
+    for key in ("env_steps", "seconds"):
+        assert run["sessions"][2][f"resumed_at_{key}"] == first[f"resumed_at_{key}"] > 0
+    train(tmp_path)
+    assert rows(folder / "eval.csv") == rows(whole[0] / "eval.csv")
