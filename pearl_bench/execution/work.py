@@ -79,9 +79,10 @@ def train_run(
     origin = provenance(family.fingerprint(), command, gpu=gpu)
     origin |= {"device": run.device, "threads": run.threads, **where}
     origin["cores"] = available_cores()
+    mirror = Mirror(run, folder, progress.say)
     with (
-        Mirror(run, folder, progress.say) as mirror,
         RunRecord(folder, mirror, guarded=where["job"] is not None) as record,
+        mirror,  # once the folder is ours: two would show the same run
         open_log(folder / LOG) as log,
     ):
         expected = pace.expected(run, folder)

@@ -2,7 +2,9 @@
 
 The files stay the truth. At each checkpoint their new rows are passed on; rows that a
 killed run had written after its last checkpoint, and that a resumed one takes back,
-were never shown. ``mirror.json`` in the run's folder says how far the mirror is.
+were never shown. ``mirror.json`` in the run's folder says how far the mirror is in
+each file: a run may stop between a row of ``train.csv`` and the meta-test that belongs
+to it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from pearl_bench.records.run_folder import EVAL, TRAIN
 from pearl_bench.records.table import Table
 
 STATE = "mirror.json"
+FILES = (TRAIN, EVAL)
+"""What is shown of a run."""
 PROJECT = "pearl_bench"
 
 Values = dict[str, float]
@@ -92,9 +96,9 @@ class WandB:
 class Mirror:
     """Passes a run's new rows on whenever it is called; a context manager.
 
-    It is opened before training, so that a missing key or network is noticed at once.
-    From then on it never ends the training: it falls behind, says so, and catches up
-    when it can.
+    It is opened before training, so that a missing key or network is noticed at once,
+    in a folder that this process holds. From then on it never ends the training: it
+    falls behind, says so, and catches up when it can.
 
     Args:
         run: what is mirrored, and where to.
@@ -119,7 +123,6 @@ class Mirror:
             ConfigError: it cannot be opened.
         """
         if self._run.mirror != "none":
-            self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 self._state = self._read_state()
                 self._sink = self._open()
@@ -160,21 +163,35 @@ class Mirror:
 
     def _catch_up(self) -> None:
         assert self._sink is not None
-        for env_steps, values in _rows(self._folder):
-            if env_steps > self._state["env_steps"]:
+        shown = self._state["env_steps"]
+        for env_steps, found in _rows(self._folder):
+            new = [file for file in found if env_steps > shown[file]]
+            if new:
+                values = {k: v for file in new for k, v in found[file].items()}
                 self._sink.add(env_steps, values)
-                self._state["env_steps"] = env_steps
+                shown |= dict.fromkeys(new, env_steps)
         text = json.dumps(self._state, indent=2) + "\n"
         write_atomic(self._folder / STATE, text.encode())
 
     def _read_state(self) -> dict[str, Any]:
         path = self._folder / STATE
-        fresh = {"mirror": self._run.mirror, "id": uuid.uuid4().hex, "env_steps": 0}
+        fresh = {
+            "mirror": self._run.mirror,
+            "id": uuid.uuid4().hex,
+            "env_steps": dict.fromkeys(FILES, 0),
+        }
         try:
             state = read_json(path)
         except FileNotFoundError:
             return fresh
         if not isinstance(state, dict) or not fresh.keys() <= state.keys():
+            raise RecordError(f"{path} is damaged; move it away.")
+        shown = state["env_steps"]
+        if isinstance(shown, int):  # once one number stood for both files
+            shown = state["env_steps"] = dict.fromkeys(FILES, shown)
+        if not isinstance(shown, dict) or not all(
+            isinstance(shown.get(file), int) for file in FILES
+        ):
             raise RecordError(f"{path} is damaged; move it away.")
         # Another mirror than before shows the run from its beginning.
         return state if state["mirror"] == self._run.mirror else fresh
@@ -199,12 +216,16 @@ def require(kind: str) -> None:
         )
 
 
-def _rows(folder: Path) -> Iterator[tuple[int, Values]]:
-    """Return each iteration's values in order: training metrics, meta-test means."""
-    found: dict[int, Values] = {}
+def _rows(folder: Path) -> Iterator[tuple[int, dict[str, Values]]]:
+    """Return each iteration's values in order: training metrics, meta-test means.
+
+    Those of either file stand under its name.
+    """
+    found: dict[int, dict[str, Values]] = {}
     for row in _read(schema.TRAIN, folder / TRAIN):
         steps = row.pop("env_steps")
-        found[steps] = {f"train/{name}": value for name, value in row.items()}
+        metrics = {f"train/{name}": value for name, value in row.items()}
+        found.setdefault(steps, {})[TRAIN] = metrics
     returns: dict[tuple[int, str], list[float]] = {}
     for row in _read(schema.EVAL, folder / EVAL):
         place = f"{row['protocol']}-{row['split']}/episode_{row['episode']}"
@@ -213,7 +234,8 @@ def _rows(folder: Path) -> Iterator[tuple[int, Values]]:
                 key = row["env_steps"], f"meta_test/{measure}/{place}"
                 returns.setdefault(key, []).append(row[measure])
     for (steps, name), values in returns.items():
-        found.setdefault(steps, {})[name] = statistics.fmean(values)
+        means = found.setdefault(steps, {}).setdefault(EVAL, {})
+        means[name] = statistics.fmean(values)
     yield from sorted(found.items())
 
 

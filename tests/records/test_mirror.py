@@ -9,8 +9,9 @@ from raw_runs import Silent
 
 from pearl_bench import run
 from pearl_bench.config import runs as config
+from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.work import train_run
-from pearl_bench.records.run_folder import read_run
+from pearl_bench.records.run_folder import FolderInUse, RunRecord, read_run
 
 STEPS = 1600
 
@@ -90,6 +91,51 @@ def test_rows_that_a_killed_run_loses_were_never_shown(tmp_path):
     assert in_tensorboard(tmp_path, "train/loss/outer") == approx(rows)
 
 
+def test_a_meta_test_after_a_checkpoint_is_shown_although_its_row_was(tmp_path):
+    """A run that stops within a meta-test has its row, and plays it when it goes on."""
+    pytest.importorskip("tensorboard")
+
+    def tested():
+        return sorted({steps for steps, _ in in_csv(tmp_path, "eval.csv", "episode")})
+
+    def stop():
+        return len(in_csv(tmp_path, "train.csv", "wall_s")) == 7
+
+    train_run(resolve("tensorboard"), tmp_path, Silent(), stop, [])
+    (*_, (row_at, _)) = in_tensorboard(tmp_path, "train/wall_s")
+    assert row_at == read_run(tmp_path)["env_steps"] < STEPS
+    assert tested() == []
+    train(tmp_path, "tensorboard")
+    shown = in_tensorboard(tmp_path, "meta_test/return/suite-test/episode_3")
+    assert [steps for steps, _ in shown] == tested() == [row_at, STEPS]
+    rows = in_csv(tmp_path, "train.csv", "loss/outer")
+    assert in_tensorboard(tmp_path, "train/loss/outer") == approx(rows)
+
+
+def test_a_state_of_one_number_is_read_and_another_refused(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(tmp_path, "tensorboard", slices=12)
+    path = tmp_path / "mirror.json"
+    state = json.loads(path.read_text())
+    for damaged in (None, "9", {}, {"train.csv": 9}, {"train.csv": 9, "eval.csv": "9"}):
+        path.write_text(json.dumps(state | {"env_steps": damaged}))
+        with pytest.raises(ConfigError, match=r"mirror\.json is damaged"):
+            train(tmp_path, "tensorboard")
+    once = state | {"env_steps": max(state["env_steps"].values())}
+    path.write_text(json.dumps(once))
+    train(tmp_path, "tensorboard")
+    rows = in_csv(tmp_path, "train.csv", "loss/outer")
+    assert in_tensorboard(tmp_path, "train/loss/outer") == approx(rows)
+
+
+def test_the_mirror_of_a_run_that_another_process_trains_is_left_alone(tmp_path):
+    pytest.importorskip("tensorboard")
+    (tmp_path / "mirror.json").write_text("what the other one is writing")
+    with RunRecord(tmp_path), pytest.raises(FolderInUse):
+        train(tmp_path, "tensorboard")
+    assert not (tmp_path / "tensorboard").exists()
+
+
 def test_a_mirror_that_comes_late_shows_all_rows(tmp_path):
     pytest.importorskip("tensorboard")
     train(tmp_path, "none", slices=12)
@@ -123,7 +169,8 @@ def test_wandb_offline_keeps_one_run_over_sessions(tmp_path, monkeypatch):
     logs = sorted((tmp_path / "wandb").glob(f"offline-run-*-{identity}/*.wandb"))
     assert len(logs) == 2
     state = json.loads((tmp_path / "mirror.json").read_text())
-    assert state == {"mirror": "wandb", "id": identity, "env_steps": STEPS}
+    shown = {"train.csv": STEPS, "eval.csv": STEPS}
+    assert state == {"mirror": "wandb", "id": identity, "env_steps": shown}
 
 
 @pytest.mark.parametrize("kind", ["tensorboard", "wandb"])
