@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -60,7 +61,7 @@ def check_reference(folder: Path) -> list[Problem]:
     about, points = schema.REFERENCE_SOURCES, schema.REFERENCE_CURVES
     sources = _File(folder / schema.REFERENCE_SOURCES_FILE, about, _curve_order)
     curves = _File(folder / schema.REFERENCE_CURVES_FILE, points, _curve_order)
-    named, drawn = (
+    named, pointed = (
         {line.text["curve"]: line.number for line in reversed(file.lines)}
         for file in (sources, curves)
     )
@@ -70,11 +71,11 @@ def check_reference(folder: Path) -> list[Problem]:
         *(
             Problem(sources.path, line, f"the curve {name} has no points")
             for name, line in named.items()
-            if name not in drawn
+            if name not in pointed
         ),
         *(
             Problem(curves.path, line, f"the curve {name} has no source")
-            for name, line in drawn.items()
+            for name, line in pointed.items()
             if name not in named
         ),
     ]
@@ -157,10 +158,19 @@ def remarks(results: Path) -> list[str]:
 
 
 def _remarks(folder: Path) -> Iterator[str]:
-    if (folder / drawn.STAMP).exists() and not drawn.is_current(folder):
+    behind = drawn.folders_behind(folder)
+    if (folder / drawn.STAMP).exists() and not drawn.is_current(folder, *behind):
+        words = shlex.join([f"suite={folder.name}", f"results={folder.parent}"])
+        mend = f"pearl-bench analysis {words} draws them anew"
+        if behind:
+            shown = ", ".join(map(str, behind))
+            mend = (
+                f"they show {shown} as well, and repeating the pearl-bench run that "
+                "drew them draws them anew"
+            )
         yield (
             f"{folder}: the figures or tables are older than the published files; "
-            f"pearl-bench analysis suite={folder.name} draws them anew"
+            f"{mend}"
         )
     path = folder / schema.RUNS_FILE
     lines = [x for x in _File(path, schema.RUNS, run_order).lines if not x.flaws]

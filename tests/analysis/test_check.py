@@ -12,6 +12,7 @@ from pearl_bench import registry
 from pearl_bench.analysis.__main__ import main
 from pearl_bench.analysis.check import check, remarks
 from pearl_bench.analysis.files import PublishedError
+from pearl_bench.analysis.report import refresh
 from pearl_bench.analysis.scores import load
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.records import keys, provenance, readme, schema
@@ -265,6 +266,14 @@ def test_seeds_of_several_commits_are_listed(results, capsys):
     assert all("ran before there were the settings" in text for text in settings)
     assert main(["check", f"results={results}"]) == 0
     assert f"note: {remark}" in capsys.readouterr().out
+
+
+def test_figures_older_than_the_files_are_told_with_the_words_that_draw_them(results):
+    refresh(results, "locomotion")
+    assert not [text for text in remarks(results) if "are older" in text]
+    (results / "locomotion" / "rl2.csv").write_text("newer\n")
+    (said,) = [text for text in remarks(results) if "are older" in text]
+    assert f"analysis suite=locomotion results={results} draws" in said
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from raw_runs import make_run
 
 from pearl_bench import run
+from pearl_bench.analysis.check import remarks
 from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution.console import Board
 from pearl_bench.records.published import drawn
@@ -73,9 +74,12 @@ def test_what_is_published_stands_behind_a_users_own(tmp_path):
     inputs = json.loads((own / SUITE / drawn.STAMP).read_text())["inputs"]
     assert {"pearl.csv", f"../../{SUITE}/rl2.csv"} <= inputs.keys()
     assert drawn.is_current(own / SUITE, published / SUITE)
+    assert not [text for text in remarks(own) if "are older" in text]
     after = {path: path.read_bytes() for path in (published / SUITE).glob("*.*")}
     assert after == before  # and nothing else came
     assert not (published / SUITE / "figures").exists()
 
     (published / SUITE / "rl2.csv").write_text("newer\n")
     assert not drawn.is_current(own / SUITE, published / SUITE)
+    (said,) = [text for text in remarks(own) if "are older" in text]
+    assert f"they show {published / SUITE} as well" in said

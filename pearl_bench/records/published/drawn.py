@@ -45,18 +45,27 @@ def is_current(folder: Path, *behind: Path) -> bool:
         folder: ``results/<suite>``.
         behind: other folders that its figures show as well.
     """
-    try:
-        known = read_json(folder / STAMP)
-    except (FileNotFoundError, RecordError):  # an unreadable one is written anew
-        return False
-    if not isinstance(known, dict) or known.get("inputs") != inputs(folder, *behind):
-        return False
+    known = _stamped(folder)
     drawn = known.get("drawn")
     return (
-        isinstance(drawn, list)
+        known.get("inputs") == inputs(folder, *behind)
+        and isinstance(drawn, list)
         and OWED in drawn
         and all(isinstance(name, str) and (folder / name).is_file() for name in drawn)
     )
+
+
+def folders_behind(folder: Path) -> list[Path]:
+    """Return the other folders that a folder's figures show, as its stamp has it.
+
+    Args:
+        folder: ``results/<suite>``.
+    """
+    named = _stamped(folder).get("inputs")
+    places = map(os.path.dirname, named if isinstance(named, dict) else ())
+    return [
+        Path(os.path.normpath(folder / place)) for place in sorted({*places} - {""})
+    ]
 
 
 def has_more(folder: Path) -> bool:
@@ -78,6 +87,15 @@ def stamp(folder: Path, drawn_from: dict[str, str]) -> None:
     names = sorted(path.relative_to(folder).as_posix() for path in _drawn(folder))
     known: dict[str, Any] = {"inputs": drawn_from, "drawn": names}
     write_atomic(folder / STAMP, (json.dumps(known, indent=2) + "\n").encode())
+
+
+def _stamped(folder: Path) -> dict[str, Any]:
+    """Return what ``stamp`` has written; nothing where it cannot be read."""
+    try:
+        known = read_json(folder / STAMP)
+    except (FileNotFoundError, RecordError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _drawn(folder: Path) -> list[Path]:
