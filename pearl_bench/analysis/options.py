@@ -65,7 +65,11 @@ class AnalysisConfig:
     label: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for sizes that nothing can be drawn in."""
+        """Raise ValueError for words that nothing can be drawn of."""
+        if not self.results:
+            raise ValueError(
+                "results=: name a folder of published results, such as results=results"
+            )
         if not 1.5 <= self.width <= 60:
             raise ValueError(f"width={self.width:g}: take 1.5 to 60 inches")
         if not SMALLEST <= self.font <= LARGEST:

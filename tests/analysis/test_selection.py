@@ -144,6 +144,12 @@ def test_what_is_not_understood_is_said(results, capsys, word, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("word", ["results=", "results=,"])
+def test_no_folder_of_results_is_refused(capsys, word):
+    assert main([f"suite={SUITE}", word]) == 2
+    assert "results=: name a folder of published results" in capsys.readouterr().err
+
+
 def test_where_names_are_listed_that_are_many_is_said(capsys):
     for suite, word, listed in (
         (SUITE, "runs=mine", PUBLISHED / SUITE / "runs.csv"),
