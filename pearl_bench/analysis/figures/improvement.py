@@ -38,13 +38,13 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     panels.categories(ax, _names(published, pairs, called), len(pairs))
     ax.set_xlim(-0.03, 1.03)
     ax.axvline(0.5, color="0.3", lw=0.8, ls="--")
-    compared = looks.method_name(published, published.reference)
-    panels.label(f"probability that {compared} is above")
+    reference = looks.method_name(published, published.reference)
+    panels.label(f"probability that {reference} is above")
     about = (
-        f"Probability that a run of {compared} has a higher level (success rate where "
+        f"Probability that a run of {reference} has a higher level (success rate where "
         "the family has one) than a run of the baseline, mean over the families where "
         "the two compare; right of the line at 0.5 it is ahead. n: "
-        f"runs of {compared} and of the baseline. "
+        f"runs of {reference} and of the baseline. "
         f"{ranks.TEST_IS}. {notes.OF_PAPER_IS}."
     )
     compared = {
