@@ -105,25 +105,30 @@ class ReplayBuffer:
         if recent:
             self.recent[task, 1] = stop
 
-    def spans(self, tasks: np.ndarray, *, recent: bool) -> Spans:
+    def spans(self, tasks: np.ndarray, *, recent: bool, at_least: int = 1) -> Spans:
         """Return the tasks' transitions to draw from, moved to the device at once.
 
         Args:
             tasks: ``[..., M]`` indices.
             recent: the recent context only.
+            at_least: transitions that each of them must have, such as a window's.
 
         Raises:
-            ValueError: a task has none.
+            ValueError: a task has fewer.
         """
         stop = self.count[tasks]
         first = np.maximum(stop - self.capacity, 0)
         if recent:
             first = np.maximum(first, self.recent[tasks, 0])
             stop = self.recent[tasks, 1]
-        empty = first >= stop
-        if empty.any():
+        few = stop - first < at_least
+        if few.any():
             kind = "recent transitions" if recent else "transitions"
-            raise ValueError(f"task {tasks[empty][0]} has no {kind}")
+            found = max(0, (stop - first)[few][0])
+            raise ValueError(
+                f"task {tasks[few][0]} has {found or 'no'} {kind}; a draw needs at "
+                f"least {at_least}"
+            )
         host = np.stack([tasks, first, stop - first])[..., None]
         return Spans(*torch.from_numpy(host).to(self.table.device))
 

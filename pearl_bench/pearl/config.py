@@ -52,7 +52,7 @@ class PearlConfig:
         context_sampler: which transitions serve as context: those collected last
             (``recent``), any of the task's (``whole-buffer``), or the very ones actor
             and critic learn from (``rl-batch``).
-        replay_capacity: transitions kept per task.
+        replay_capacity: transitions kept per task, at least those of an iteration.
         inference: where z comes from: inferred from context (``posterior``), told, as
             the task's parameters scaled to the training tasks (``oracle``), or withheld
             (``none``: zeros). The last two have no encoder, and ``oracle`` as many
@@ -92,13 +92,22 @@ class PearlConfig:
         require_positive(self)
         if self.discount > 1 or self.target_tau > 1:
             raise ValueError("discount and target_tau must not exceed 1")
-        context = self.prior_steps + self.posterior_steps
-        if self.recurrent and self.context_size > min(context, self.initial_steps):
+        room = iteration_steps(self)
+        if self.replay_capacity < room:
+            raise ValueError(
+                f"replay_capacity ({self.replay_capacity}) must be at least "
+                f"prior_steps + posterior_steps + extra_posterior_steps ({room}), so "
+                "that an iteration's context outlasts what is collected after it"
+            )
+        # the shortest context that there is when a posterior is inferred
+        least = {"initial_steps": self.initial_steps}
+        if self.context_sampler == "recent":
+            least["prior_steps"] = self.prior_steps
+        if self.recurrent and self.context_size > min(least.values()):
             raise ValueError(
                 "recurrent reads a context in order, so context_size "
-                f"({self.context_size}) must not exceed initial_steps "
-                f"({self.initial_steps}) or prior_steps + posterior_steps "
-                f"({context})"
+                f"({self.context_size}) must not exceed "
+                + " or ".join(f"{name} ({steps})" for name, steps in least.items())
             )
         if self.recurrent and self.context_sampler == "rl-batch":
             raise ValueError(
@@ -110,6 +119,18 @@ class PearlConfig:
                 f"inference={self.inference} has no encoder; leave out recurrent=true "
                 "and probabilistic=false, which are kinds of one"
             )
+
+
+def iteration_steps(config: PearlConfig, horizon: int = 1) -> int:
+    """Return how many steps an iteration takes at most on a task that it draws.
+
+    Args:
+        config: how many each of its blocks takes at least.
+        horizon: steps of the longest episode; a block ends with the one that reaches
+            its steps.
+    """
+    blocks = (config.prior_steps, config.posterior_steps, config.extra_posterior_steps)
+    return sum(steps + horizon - 1 for steps in blocks if steps)
 
 
 def memory(config: PearlConfig, family: TaskFamily, steps: int) -> int:

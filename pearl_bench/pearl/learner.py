@@ -19,7 +19,7 @@ from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.pearl.buffer import ReplayBuffer, Spans
 from pearl_bench.pearl.capture import CapturedStep
 from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
-from pearl_bench.pearl.config import PearlConfig
+from pearl_bench.pearl.config import PearlConfig, iteration_steps
 from pearl_bench.pearl.encoder import Belief
 from pearl_bench.pearl.inference import build_inference
 from pearl_bench.pearl.networks import PearlNetworks
@@ -78,6 +78,13 @@ class PearlLearner(Learner):
             capacity=config.replay_capacity,
             device=device,
         )
+        room = iteration_steps(config, family.horizon)
+        if self.buffer.capacity < room:
+            raise ValueError(
+                f"replay_capacity ({config.replay_capacity}) must be at least {room}: "
+                f"the blocks of an iteration in whole episodes, of up to "
+                f"{family.horizon} steps in {family.name}"
+            )
         self.gradient_step = PearlUpdate(
             config, self.nets, self.inference, device=device, precision=precision
         )
@@ -143,10 +150,11 @@ class PearlLearner(Learner):
                     means.add(episode, block)
                     taken += episode.length
                     self.env_steps += int(episode.length.sum())
+                    # either lets go of what was observed: the replay has it
                     if block.posterior:
                         adapter.believe(self._posterior(tasks))
                     else:
-                        adapter.end_episode()
+                        adapter.forget()
         finally:
             env.close()
 
@@ -193,10 +201,12 @@ class PearlLearner(Learner):
 
     def _spans(self, tasks: np.ndarray) -> tuple[Spans, Spans]:
         """Return what the tasks' transitions and contexts are drawn from."""
-        recent = self.config.context_sampler != "whole-buffer"
+        config = self.config
+        recent = config.context_sampler != "whole-buffer"
+        window = config.context_size if config.recurrent else 1
         return (
             self.buffer.spans(tasks, recent=False),
-            self.buffer.spans(tasks, recent=recent),
+            self.buffer.spans(tasks, recent=recent, at_least=window),
         )
 
     def _sample(self, rows_from: Spans, context_from: Spans) -> Batch:

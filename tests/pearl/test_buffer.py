@@ -111,6 +111,13 @@ def test_windows_are_in_order():
     assert rows.obs[0, 0, 0] != rows.obs[2, 0, 0]
 
 
+def test_a_window_needs_as_many_transitions():
+    store = buffer()
+    store.add(0, transitions(0, 499), recent=True)
+    with pytest.raises(ValueError, match=r"499 recent transitions; .* at least 500"):
+        store.spans(np.array([0]), recent=True, at_least=500)
+
+
 def test_a_hundred_tasks_reserve_what_they_store():
     store = ReplayBuffer(100, 20, 6, capacity=1_000_000, device="cpu")
     rng = np.random.default_rng(0)

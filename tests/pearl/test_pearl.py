@@ -15,7 +15,7 @@ from small_pearl import (
     train,
 )
 
-from pearl_bench.pearl.collection import waves
+from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
 from pearl_bench.pearl.learner import PearlLearner
 from pearl_bench.pearl.update import METRICS
 from pearl_bench.training.evaluate import evaluate, reported_return
@@ -124,6 +124,28 @@ class TestCollection:
         assert set(length) == {40, 40 + 60}
         assert set(stored) == {40, 40 + 40 + 60 + 40}
 
+    def test_the_replay_outlasts_an_iteration(self, point_robot):
+        settings = {"prior_steps": 40, "posterior_steps": 60}
+        with pytest.raises(ValueError, match=r"replay_capacity \(1000\) .* \(1300\)"):
+            replace(SMALL, replay_capacity=1000, extra_posterior_steps=1200, **settings)
+        # a block of 985 steps takes 1,000, and the context before it is gone
+        least = replace(
+            SMALL, replay_capacity=1024, prior_steps=39, extra_posterior_steps=985
+        )
+        with pytest.raises(ValueError, match=r"at least 1062: .* of up to 20 steps"):
+            learner_on(point_robot, least)
+        enough = replace(least, replay_capacity=1062, initial_steps=2000)
+        learner_on(point_robot, enough).collect()
+
+    def test_nothing_is_kept_that_training_does_not_read(self, point_robot):
+        learner, made = learner_on(point_robot), []
+        make = learner._adapter
+        learner._adapter = lambda *a, **k: made.append(make(*a, **k)) or made[-1]
+        pool = Block(100, posterior=False, recent=True)
+        learner.collect_blocks(np.arange(4), [pool], EpisodeMeans())
+        assert learner.env_steps == 4 * 100
+        assert not made[0].context
+
     def test_a_task_drawn_twice_is_collected_twice(self):
         groups = [wave.tolist() for wave in waves(np.array([3, 1, 3, 3, 2, 1]))]
         assert groups == [[3, 1, 2], [3, 1], [3]]
@@ -188,9 +210,18 @@ class TestContext:
         assert losses[-1] < 0.8 * losses[0]
         assert {"encoder", "q1", "policy"} <= changed(before, parameters(learner))
 
-    def test_recurrent_context_must_fit_the_blocks(self):
-        with pytest.raises(ValueError, match=r"prior_steps \+ posterior_steps"):
-            replace(SMALL, recurrent=True, context_size=41)
+    def test_recurrent_context_must_fit_the_shortest_that_there_is(self):
+        longer = replace(SMALL, initial_steps=60, context_size=41)
+        with pytest.raises(ValueError, match=r"initial_steps \(60\) or prior_steps"):
+            replace(longer, recurrent=True, posterior_steps=40)
+        replace(longer, recurrent=True, context_sampler="whole-buffer")
+        with pytest.raises(ValueError, match=r"exceed initial_steps \(40\)$"):
+            replace(
+                SMALL,
+                recurrent=True,
+                context_sampler="whole-buffer",
+                context_size=41,
+            )
 
 
 class TestDeterminism:
