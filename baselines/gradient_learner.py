@@ -303,6 +303,7 @@ class GradientAdapter:
 
     def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
         """Sample while exploring, take the mean of the adapted policy afterwards."""
+        del self.actor.samples[len(self.steps) :]  # an action that was not taken
         return self.actor.act(obs, explore=explore)
 
     def observe(self, step: Transition) -> None:

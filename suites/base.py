@@ -189,7 +189,7 @@ class Player(typing.Protocol):
         ...
 
     def adapt(self) -> None:
-        """Adapt to the N tasks from everything observed so far."""
+        """Adapt to the N tasks from the episodes so far, or as many as it can use."""
         ...
 
 

@@ -89,11 +89,13 @@ class Trained(NamedTuple):
 
         Args:
             env: of the family's observation and action sizes.
-            episodes: exploration episodes; those of the family's meta-test if None.
+            episodes: exploration episodes; those of the family's meta-test if None. 0
+                leaves the agent as it is before any experience.
             seed: of all that the agent draws, and of the first episode's start.
 
         Raises:
-            ValueError: the environment's sizes are not the family's.
+            ValueError: the environment's sizes are not the family's, or ``episodes`` is
+                negative.
         """
         sizes = (self.family.obs_dim,), (self.family.action_dim,)
         shapes = env.observation_space.shape, env.action_space.shape
@@ -103,9 +105,11 @@ class Trained(NamedTuple):
                 f"{sizes[0]} and {sizes[1]}; those of the environment are {shapes[0]} "
                 f"and {shapes[1]}"
             )
-        agent = self.agent(seed=seed)
         if episodes is None:
             episodes = self.family.meta_test.exploration_episodes
+        if episodes < 0:
+            raise ValueError(f"episodes must be zero or more, not {episodes}")
+        agent = self.agent(seed=seed)
         for number in range(episodes):
             agent.play(env, explore=True, seed=seed if number == 0 else None)
         agent.adapt()

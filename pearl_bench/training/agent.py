@@ -14,8 +14,14 @@ class Agent:
     """A trained method on the one task of an environment.
 
     ``play`` runs whole episodes. Who steps the environment himself calls ``act`` and,
-    after each step, ``observe``; and ``end_episode`` before the next reset. RL² decides
-    by what it has observed so far; the others go by it when they ``adapt``.
+    after each step, ``observe``; ``end_episode`` before the next reset; and ``adapt``
+    between two episodes, once those that explore are over.
+
+    What is made of that is the method's affair. RL² decides by all that it has observed
+    so far, and ``adapt`` changes nothing more. PEARL infers the task from all of it
+    whenever it adapts. MAML-TRPO and ProMP adapt once, the first time, by a gradient
+    step on the episodes until then, which must have been played with ``explore=True``:
+    without chance in the actions there is nothing to derive.
 
     Args:
         adapter: of N = 1 task, at its beginning.
@@ -23,6 +29,8 @@ class Agent:
 
     def __init__(self, adapter: Adapter) -> None:
         self._adapter = adapter
+        self._episodes = self._steps = 0
+        self._acted = False
         self._obs = np.empty(0, np.float32)
         self._action = np.empty(0, np.float32)
 
@@ -33,6 +41,7 @@ class Agent:
             obs: the current observation.
             explore: act to find out about the task instead of acting well.
         """
+        self._acted = True
         self._obs = np.asarray(obs, np.float32)
         self._action = self._adapter.act(self._obs[None], explore=explore)[0]
         return self._action
@@ -52,7 +61,14 @@ class Agent:
             reward: of the step.
             terminated: whether the state is terminal; a time limit is not.
             sparse_reward: ``info["sparse_reward"]`` where there is one.
+
+        Raises:
+            RuntimeError: ``act`` has chosen no action since the last step.
         """
+        if not self._acted:
+            raise RuntimeError("observe() without a step: call act() before each one")
+        self._acted = False
+        self._steps += 1
         sparse = reward if sparse_reward is None else sparse_reward
         self._adapter.observe(
             Transition(
@@ -67,12 +83,28 @@ class Agent:
         )
 
     def end_episode(self) -> None:
-        """Say that the environment is about to be reset."""
-        self._adapter.end_episode()
+        """Say that the environment is about to be reset.
+
+        Before the first step of an episode it does nothing.
+        """
+        self._acted = False
+        if self._steps:
+            self._adapter.end_episode()
+            self._episodes, self._steps = self._episodes + 1, 0
 
     def adapt(self) -> None:
-        """Adapt to the task from everything observed so far."""
-        self._adapter.adapt()
+        """Adapt to the task from the episodes so far; without any it does nothing.
+
+        Raises:
+            RuntimeError: an episode is under way.
+        """
+        if self._steps:
+            raise RuntimeError(
+                "adapt() within an episode: call end_episode() first, which also says "
+                "that the environment will be reset"
+            )
+        if self._episodes:
+            self._adapter.adapt()
 
     def play(
         self,

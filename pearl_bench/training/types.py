@@ -43,8 +43,8 @@ class Transition(NamedTuple):
             equal to ``reward`` except in families with a sparse variant.
         next_obs: ``[..., O]`` observation after the step.
         terminated: ``[...]`` bool, true terminal state; a time limit is not one.
-        alive: ``[...]`` bool, whether the environment was stepped at all; rows that
-            are not alive carry no data.
+        alive: ``[...]`` bool, whether the row carries data: the environment was
+            stepped, and its simulation did not break down in that step.
     """
 
     obs: np.ndarray
@@ -57,7 +57,11 @@ class Transition(NamedTuple):
 
 
 class Adapter(Protocol):
-    """A fast learner facing N tasks; the meta-learner behind it stays untouched."""
+    """A fast learner facing N tasks; the meta-learner behind it stays untouched.
+
+    It is called in the order of episodes: ``act`` and ``observe`` by turns, at least
+    once, then ``end_episode``; ``adapt`` comes between two episodes, if at all.
+    """
 
     def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
         """Choose actions ``[N, A]`` in [-1, 1] for observations ``[N, O]``.
@@ -78,7 +82,7 @@ class Adapter(Protocol):
         ...
 
     def adapt(self) -> None:
-        """Adapt to the N tasks from everything observed so far."""
+        """Adapt to the N tasks from the episodes so far, or as many as it can use."""
         ...
 
 

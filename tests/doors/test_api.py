@@ -98,6 +98,36 @@ def test_an_agent_stepped_by_hand_equals_one_that_plays(folder):
     assert total == played
 
 
+def test_without_a_step_there_is_nothing_to_adapt_from(folder):
+    trained = pearl_bench.load(folder)
+    env = gymnasium.make("pearl_bench/point-robot-v0", task=2)
+    fresh = trained.agent().play(env, seed=5)
+    assert trained.adapt(env, episodes=0).play(env, seed=5) == fresh
+    agent = trained.agent()
+    agent.end_episode()
+    agent.adapt()
+    assert agent.play(env, seed=5) == fresh
+    with pytest.raises(ValueError, match="episodes must be zero or more, not -1"):
+        trained.adapt(env, episodes=-1)
+
+
+def test_steps_out_of_order_are_refused_with_a_sentence(folder):
+    agent = pearl_bench.load(folder).agent()
+    env = gymnasium.make("pearl_bench/point-robot-v0", task=2)
+    obs, _ = env.reset(seed=5)
+    with pytest.raises(RuntimeError, match=r"call act\(\) before"):
+        agent.observe(obs, 0.0, terminated=False)
+    agent.act(obs, explore=True)
+    action = agent.act(obs, explore=True)  # another, which is the one that is taken
+    obs, reward, terminated, _, _ = env.step(action)
+    agent.observe(obs, float(reward), terminated=terminated)
+    with pytest.raises(RuntimeError, match=r"call end_episode\(\) first"):
+        agent.adapt()
+    agent.end_episode()
+    agent.adapt()
+    assert np.isfinite(agent.play(env, seed=6))
+
+
 def test_damaged_policies_are_refused(folder, tmp_path):
     whole = (folder / "policy.safetensors").read_bytes()
     path = tmp_path / "policy.safetensors"
