@@ -46,9 +46,9 @@ def cost(published: Published) -> PrintedTable:
         "What a run costs",
         "Hours of training and meta-tests per million environment steps, mean over the "
         "runs, and what they make of a whole run of the budget. PEARL's initial pool "
-        "(`initial_steps` in every training task) takes minutes at most and is in "
-        "neither. Machine, threads and what else ran are the runs' own: "
-        f"`runs.csv` has them. {stats.METHOD}.",
+        "(`initial_steps` in every training task) takes minutes at most: its steps are "
+        "in neither, its minutes are. Machine, threads and what else ran are the runs' "
+        f"own: `runs.csv` has them. {stats.METHOD}.",
         (
             *("family", "method", "runs", "steps", *with_ends("hours_per_million")),
             *("spread", "budget_steps", "hours_of_budget"),
@@ -58,7 +58,10 @@ def cost(published: Published) -> PrintedTable:
 
 
 def _pace(family: Family, run: RunCurve) -> float | None:
-    """Return hours per million steps after the pool; None before a checkpoint."""
+    """Return hours per million steps after the pool, the pool's own hours included.
+
+    None before a checkpoint.
+    """
     hours = float(run.row["training_hours"])
     trained = int(run.row["steps"]) - _pool(family, run)
     return 1e6 * hours / trained if hours and trained > 0 else None
