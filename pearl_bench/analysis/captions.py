@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pearl_bench.analysis import notes, stats
 from pearl_bench.analysis.arms import REPORTED, Arm, Part, budgets_of
@@ -62,6 +62,11 @@ def heads(
             panels, budgets, parts or [REPORTED] * len(panels), strict=True
         )
     ]
+
+
+def measured(families: Iterable[Family]) -> str:
+    """Say what families are shown by: a return, a success or, with both, either."""
+    return " or ".join(dict.fromkeys(family.measure for family in families))
 
 
 def shown(published: Published, families: Sequence[Family]) -> str:

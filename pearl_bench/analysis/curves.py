@@ -89,7 +89,7 @@ def learning_curves(
                 levels = True
                 share = notes.share_in_words(arm.shares)
                 panels.level(ax, level, name, notes.steps_of(arm), look, share)
-    panels.label("environment steps", f"test {families[0].measure}")
+    panels.label("environment steps", f"test {captions.measured(families)}")
     compared = not log and config.until is None
     about = _about(
         published, families, quoted, compared=compared, own=own, levels=levels
@@ -188,8 +188,15 @@ def _about(
         own: curves are of a method's own protocol.
         levels: some method has a level.
     """
+    of: dict[Measure, list[str]] = {}
+    for family in families:
+        of.setdefault(family.measure, []).append(family.name)
+    what = ". ".join(
+        WHAT[measure] + (f" ({', '.join(names)})" if len(of) > 1 else "")
+        for measure, names in of.items()
+    )
     about = [
-        f"{WHAT[families[0].measure]}; deterministic actions, mean over test tasks.",
+        f"{what}; deterministic actions, mean over test tasks.",
         SEEDS_ARE,
     ]
     if own:

@@ -14,7 +14,8 @@ from pearl_bench.training.types import Adapter, MetaLearner, StopRequested, Tran
 from suites.base import Counted, MetaTest, Protocol, Task, TaskFamily
 
 SIDE_BY_SIDE = 50
-"""Tasks played at a time; with long episodes their transitions fill the memory."""
+"""Environments at a time, one per task and repetition; with long episodes their
+transitions fill the memory."""
 
 EVALUATION_STREAM = 1
 """Key that separates the evaluation's random stream from all others of a seed."""
@@ -27,14 +28,18 @@ OWN_STREAM = 2
 
 
 def protocols(learner: MetaLearner, family: TaskFamily) -> list[Protocol]:
-    """Return what an evaluation of a learner consists of; the first is reported."""
-    found = [one for one in family.protocols if not one.on_request]
-    own, reported = learner.own_exploration, family.protocols[0]
+    """Return what an evaluation of a learner consists of; the first is reported.
+
+    It is the family's first, whatever its stream; the others follow by their streams.
+    """
+    reported, *others = family.protocols
+    found = [one for one in others if not one.on_request]
+    own = learner.own_exploration
     if own not in (None, reported.meta_test.exploration_episodes):
         repetitions = reported.meta_test.repetitions
         alone = MetaTest(own, 1, repetitions, unadapted=False)
         found.append(Protocol("own", "test", OWN_STREAM, alone))
-    return sorted(found, key=lambda protocol: protocol.stream)
+    return [reported, *sorted(found, key=lambda protocol: protocol.stream)]
 
 
 def description(protocol: Protocol, family: TaskFamily) -> dict[str, Any]:
@@ -121,7 +126,9 @@ def evaluate(
     threads: int,
     stop: Callable[[], bool] | None = None,
 ) -> list[EvalRow]:
-    """Meta-test the learner on every test task of the family.
+    """Meta-test the learner by each of its ``protocols``.
+
+    The first plays every test task of the family; others may play training tasks.
 
     Every random number comes from the seed and the learner's step count, so that
     training never notices when or how often it is evaluated.
@@ -166,7 +173,7 @@ def _play(
 ) -> list[EvalRow]:
     """Play one protocol.
 
-    Up to SIDE_BY_SIDE tasks run at a time, repetitions beside each other: the
+    Tasks run side by side, up to SIDE_BY_SIDE with their repetitions counted: the
     exploration episodes, adaptation after the last of them and after each later episode
     (oyster ``rlkit/core/rl_algorithm.py``). How a method acts in an exploration episode
     is its own affair; PEARL explores by posterior sampling with deterministic actions,

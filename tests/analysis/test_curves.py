@@ -407,3 +407,20 @@ def test_reference_curves_are_thinned_and_whole():
         assert len(curve.steps) > 3
         assert curve.source
         assert (np.diff(curve.steps // 50_000) >= 1).all()
+
+
+@pytest.mark.parametrize("figure", ["learning-curves", "adaptation", "variants"])
+def test_a_suite_may_mix_returns_and_successes(figure):
+    about_success = {"family": "ant-goal-2d", "success": True}
+    found = published(
+        *seeds(2),
+        *seeds(2, budget="quick"),
+        *seeds(2, **about_success),
+        *seeds(2, budget="quick", **about_success),
+    )
+    sheet = drawn(found, figure)
+    assert sheet is not None
+    assert sheet.figure.get_supylabel() == "test return or success"
+    if figure == "learning-curves":
+        assert "meta-test episode (half-cheetah-vel). Success rate" in about(sheet)
+        assert "go on adapting (ant-goal-2d); deterministic" in about(sheet)

@@ -165,6 +165,16 @@ def test_chance_comes_from_the_seed_and_the_step_count_alone(families):
     assert first != other
 
 
+def test_what_is_reported_is_the_familys_first_protocol(families):
+    """Streams only keep the draws of protocols apart; an extension may number them."""
+    one, *_ = families["point-robot"].protocols
+    first = replace(one, stream=7)
+    others = [replace(one, name=f"other{k}", stream=k) for k in (4, 3)]
+    family = replace(families["point-robot"], protocols=(first, *others))
+    found = protocols(ByHand(own_exploration=1), family)
+    assert [each.name for each in found] == ["suite", "own", "other3", "other4"]
+
+
 def test_the_reported_return_is_the_last_episodes_mean():
     rows = [
         EvalRow(

@@ -78,7 +78,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         for arm in arms:
             name = called[arm.label]
             curves.draw_arm(ax, panels, arm, family.measure, seen[name], name)
-    panels.label("environment steps", f"test {panes[0][0].measure}")
+    measured = captions.measured(family for family, *_ in panes)
+    panels.label("environment steps", f"test {measured}")
     about = [
         "PEARL with one setting changed, beside PEARL as it is. " + curves.SEEDS_ARE,
         *_missing(panes),

@@ -44,7 +44,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
                     shown.update(numbers)
         _episode_axis(ax, sorted(shown))
         first = min(first, *shown)
-    panels.label("episode within the task", f"test {families[0].measure}")
+    panels.label("episode within the task", f"test {captions.measured(families)}")
     before = (
         "Episode 0 is deterministic and comes before any experience: PEARL with the "
         "prior's mean, gradient methods unadapted, RL² with its initial state. "

@@ -48,7 +48,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
             for arm in arms:
                 look, name = seen[arm.label], called[arm.label]
                 curves.draw_arm(ax, panels, arm, family.measure, look, name)
-    panels.label("environment steps", f"test {several[0][0].measure}")
+    measured = captions.measured(family for family, _ in several)
+    panels.label("environment steps", f"test {measured}")
     in_curves: dict[str, list[str]] = {}
     for family, arms in several:
         for arm in arms:
