@@ -13,7 +13,6 @@ half-cheetah for the first time takes as long as stepping it four times or more.
 from __future__ import annotations
 
 import copy
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ import numpy as np
 from suites.base import Step, Task, check_actions
 from suites.locomotion.row import LocomotionRow, State
 from suites.rendering import MujocoCamera, with_endless_floor
+from suites.simulation import BREAKDOWN, STATE
 from suites.view import PIXELS
 
 Turn = tuple[mujoco.MjModel, mujoco.MjData, np.ndarray, np.ndarray]
@@ -46,25 +46,13 @@ READERS: dict[str, Callable[[mujoco.MjData], np.ndarray]] = {
 }
 """Views of a simulation's memory for the fields of ``State`` that a row may read."""
 
-BREAKDOWN = slice(
-    int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1
-)
-"""Warnings that mean NaN or huge values; MuJoCo then resets the simulation."""
-
 WORTH_WAKING = 200
 """Least work that is shared among threads, in degrees of freedom times evaluations of
 the dynamics; a half-cheetah's step is 45, an ant's 280. Waking one takes about 40 us.
 """
 
-STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-"""All that the next step depends on, the solver's warm start included."""
-
 _idle: dict[mujoco.MjModel, list[mujoco.MjData]] = {}
 """Simulations of closed batches, by the model that they were made for."""
-
-# Without a handler MuJoCo writes MUJOCO_LOG.TXT into the working directory.
-if mujoco.get_mju_user_warning() is None:
-    mujoco.set_mju_user_warning(logging.getLogger(__name__).warning)
 
 
 @cache

@@ -15,10 +15,9 @@ import mujoco
 import numpy as np
 
 from suites.rendering import MujocoCamera
+from suites.simulation import STATE
 from suites.view import View
 
-STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-"""What the worker tells of a simulation."""
 FPS = 80
 """Of the package: five substeps of 2.5 ms."""
 VIEW = View(1.8, -30.0, at=(0.03, 0.6, 0.17), azimuth=140.0)

@@ -13,7 +13,6 @@ class; episodes take turns in it, and a task is reset by the package once.
 
 from __future__ import annotations
 
-import logging
 import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,17 +22,7 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.types import Task as PackageTask
 
-STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-"""All that the next step depends on, the solver's warm start included."""
-
-BREAKDOWN = slice(
-    int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1
-)
-"""Warnings that mean NaN or huge values; MuJoCo then resets the simulation."""
-
-# Without a handler MuJoCo writes MUJOCO_LOG.TXT into the working directory.
-if mujoco.get_mju_user_warning() is None:
-    mujoco.set_mju_user_warning(logging.getLogger(__name__).warning)
+from suites.simulation import BREAKDOWN, STATE
 
 
 class Start(NamedTuple):
