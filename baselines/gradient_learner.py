@@ -14,6 +14,7 @@ from torch import Tensor
 from baselines.gradient_config import GradientConfig
 from baselines.on_policy import OnPolicyLearner
 from baselines.policy_gradient import (
+    MIN_LOG_STD,
     InnerObjective,
     Params,
     Phase,
@@ -31,7 +32,6 @@ from pearl_bench.training.rollout import Episode
 from pearl_bench.training.types import Metrics, Transition
 from suites.base import Task, TaskFamily
 
-MIN_LOG_STD = float(np.log(1e-6))
 WAVE = 200
 """Environments side by side: with few, a step's fixed costs weigh; with four times as
 many, their states fall out of the caches between two steps."""

@@ -29,6 +29,8 @@ Gaussian = tuple[Tensor, Tensor]
 InnerObjective = Literal["likelihood_ratio", "log_likelihood", "dice"]
 
 OBS_CLIP = 10.0
+MIN_LOG_STD = math.log(1e-6)
+"""Of the policies that are trained (ProMP's code)."""
 STANDARDISE_EPS = 1e-8
 RIDGE_TRIES = 5
 SLICE = 2**13

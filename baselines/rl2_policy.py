@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from baselines.policy_gradient import MIN_LOG_STD
 from baselines.rl2_config import Rl2Config
 from pearl_bench.training.types import Transition
-
-MIN_LOG_STD = math.log(1e-6)
 
 State = tuple[Tensor, ...]
 """Hidden state, each ``[1, N, H]``: (h, c) of an LSTM, (h,) of a GRU."""
