@@ -32,7 +32,7 @@ LEVEL_IS = (
     "of the last tenth of its steps, at least over the last five, or over all if fewer"
 )
 """The one rule for levels: chosen before its effect on any number was looked at."""
-PAPER = "paper"
+PAPER_BUDGET = "paper"
 """The budget whose steps a run's share is of."""
 GAP = 2.5
 """Median distances between evaluations from which on a pause is a gap."""
@@ -384,7 +384,9 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
             alike_budgets=_alike_budgets(suite, runs[0]),
             changed=_changed_settings(suite, runs[0], row["budget"]),
             runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
-            paper_steps=config.usual_steps(row["learner"], suite, row["family"], PAPER),
+            paper_steps=config.usual_steps(
+                row["learner"], suite, row["family"], PAPER_BUDGET
+            ),
         )
 
 

@@ -17,7 +17,9 @@ PACKAGE = Part(protocol="metaworld")
 
 LEVEL, MAXIMUM = "here, level at its steps", "here, maximum over training"
 EVALUATOR = "here, level at its steps, by the package's evaluator"
-PAPER = "Meta-World paper, 2021 revision (arXiv 1910.10897), maximum over training"
+META_WORLD_PAPER = (
+    "Meta-World paper, 2021 revision (arXiv 1910.10897), maximum over training"
+)
 PLUS = "Meta-World+ (arXiv 2505.11289), approximate, its own evaluator"
 
 
@@ -57,15 +59,15 @@ def _published(
 
 UNKNOWN = float("nan")
 PUBLISHED = (
-    _published("ml10", "MAML-TRPO", PAPER, 44.4, 31.6),
-    _published("ml10", "RL²-PPO", PAPER, 86.9, 35.8),
-    _published("ml10", "PEARL", PAPER, 23.2, 13),
+    _published("ml10", "MAML-TRPO", META_WORLD_PAPER, 44.4, 31.6),
+    _published("ml10", "RL²-PPO", META_WORLD_PAPER, 86.9, 35.8),
+    _published("ml10", "PEARL", META_WORLD_PAPER, 23.2, 13),
     _published("ml10", "MAML-TRPO", PLUS, UNKNOWN, 35),
     _published("ml10", "RL²", PLUS, UNKNOWN, 35),
     _published("ml10", "MAML-TRPO", "arXiv 2511.12383, abstract", 21.0, 13.2),
-    _published("ml45", "MAML-TRPO", PAPER, 40.7, 39.9),
-    _published("ml45", "RL²-PPO", PAPER, 70, 33.3),
-    _published("ml45", "PEARL", PAPER, 14.5, 22),
+    _published("ml45", "MAML-TRPO", META_WORLD_PAPER, 40.7, 39.9),
+    _published("ml45", "RL²-PPO", META_WORLD_PAPER, 70, 33.3),
+    _published("ml45", "PEARL", META_WORLD_PAPER, 14.5, 22),
     _published("ml45", "MAML-TRPO", PLUS, UNKNOWN, 25),
     _published("ml45", "RL²", PLUS, UNKNOWN, 25),
 )

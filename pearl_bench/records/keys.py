@@ -32,7 +32,7 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= _MOST
 
 
-def _is_positive(value: object) -> bool:
+def _is_not_negative(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value <= _MOST  # type: ignore[operator]
 
 
@@ -146,7 +146,7 @@ SESSION_KEYS: dict[str, Key] = {
     "resumed_at_seconds": Key(
         "training time up to that checkpoint",
         "a number from 0 on",
-        _is_positive,
+        _is_not_negative,
         may_be_missing=True,
     ),
 }
@@ -182,12 +182,12 @@ RUN_KEYS: dict[str, Key] = {
     "seconds": Key(
         "training time up to it, over all sessions",
         "a number from 0 on",
-        _is_positive,
+        _is_not_negative,
     ),
     "peak_memory_mib": Key(
         "largest resident memory of the process, in MiB",
         "a number from 0 on",
-        _is_positive,
+        _is_not_negative,
     ),
     "fingerprint": Key(
         "of the family's tasks, as in `runs.csv`", "16 hex digits", _is_hex(16)

@@ -16,9 +16,9 @@ from pearl_bench.records.table import (
     FLAG,
     HEX16,
     NAME,
+    NOT_NEGATIVE,
     OBJECT,
     ORDINAL,
-    POSITIVE,
     REAL,
     RUN_ID,
     SHARE,
@@ -91,7 +91,7 @@ FINGERPRINT = Column(
 
 WALL = Column(
     "wall_s",
-    POSITIVE,
+    NOT_NEGATIVE,
     "seconds",
     "training time when the evaluation ended, over all sessions",
 )
@@ -217,13 +217,13 @@ RUNS = Table(
         ),
         Column(
             "training_hours",
-            POSITIVE,
+            NOT_NEGATIVE,
             "hours",
             "wall-clock time of training and evaluation, over all sessions",
         ),
         Column(
             "peak_memory_mib",
-            POSITIVE,
+            NOT_NEGATIVE,
             "MiB",
             "largest resident memory of the process; a GPU's memory is not counted",
         ),
@@ -388,7 +388,7 @@ TRAJECTORIES = Table(
         ),
         Column(
             "posterior_std",
-            POSITIVE,
+            NOT_NEGATIVE,
             "",
             "standard deviation of the belief over z that the episode's z was drawn "
             "from, mean over its dimensions; the prior's is 1",

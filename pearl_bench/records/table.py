@@ -130,7 +130,7 @@ def _text(text: str) -> str:
 COUNT = Kind("a whole number from 0 on", _count(0))
 ORDINAL = Kind("a whole number from 1 on", _count(1))
 REAL = Kind("a finite number", _number())
-POSITIVE = Kind("a finite number from 0 on", _number(0))
+NOT_NEGATIVE = Kind("a finite number from 0 on", _number(0))
 SHARE = Kind("a number from 0 to 1", _number(0, 1))
 NAME = Kind("a name without spaces", _pattern(r"[\w.-]+"))
 TEXT = Kind("text without line breaks", _text)

@@ -24,7 +24,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         family.name: [
             row
             for row in metaworld.PUBLISHED
-            if row.family == family.name and row.source == metaworld.PAPER
+            if row.family == family.name and row.source == metaworld.META_WORLD_PAPER
         ]
         for family in published.families
     }
@@ -73,5 +73,5 @@ def _about(quoted: dict[str, list[metaworld.Success]]) -> str:
         return "The Meta-World paper gives no number for these families."
     return (
         "Dotted: published success of the paper's methods, maxima over training of "
-        f"225M steps and more, not comparable ({metaworld.PAPER})."
+        f"225M steps and more, not comparable ({metaworld.META_WORLD_PAPER})."
     )
