@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from pearl_bench import registry
@@ -16,6 +18,8 @@ from pearl_bench.config import words as reading
 from pearl_bench.config.errors import UserError, in_words
 
 T = TypeVar("T")
+
+_STANDARD_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,26 @@ def guarded(do: Callable[[], int]) -> int:
     """Return the exit code of what is done, or of how it ends.
 
     It is 2, with a sentence on standard error, where ``do`` raises what a user can
-    mend, 130 after Ctrl-C, and 141 if nobody reads the output any more.
+    mend, 130 after Ctrl-C, and 141 if nobody reads the output any more. An output that
+    the shell has closed (``>&-``) takes everything and shows nothing.
     """
+    _fill_closed_handles()
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stdout(sys.stdout or nowhere),
+        redirect_stderr(sys.stderr or nowhere),
+    ):
+        return _guarded(do)
+
+
+def _fill_closed_handles() -> None:
+    """Let no file take the place of a closed output, and what is printed from C."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(handle, True)
+    os.close(handle)
+
+
+def _guarded(do: Callable[[], int]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a terminal that knows no ² or a path that is no UTF-8 stops no command
         sys.stdout.reconfigure(errors="backslashreplace")

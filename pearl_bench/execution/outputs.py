@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ class Enduring:
     do not end training.
 
     Args:
-        stream: where the text goes for as long as that is possible.
+        stream: where the text goes for as long as that is possible; None if it is
+            closed from the start, as ``sys.stdout`` may be.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.lost = False
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream or io.StringIO()
+        self.lost = stream is None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -47,12 +49,13 @@ class Enduring:
         """Send what is still buffered, and what others write there, nowhere."""
         self.lost = True
         with suppress(OSError, ValueError):
+            lost = self._stream.fileno()
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
+            os.dup2(nowhere, lost)
             os.close(nowhere)
 
 
-def enduring(stream: TextIO) -> TextIO:
+def enduring(stream: TextIO | None) -> TextIO:
     """Return the stream as one that may be lost without an error."""
     return cast(TextIO, Enduring(stream))
 

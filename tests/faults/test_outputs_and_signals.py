@@ -13,6 +13,7 @@ from typing import TextIO, cast
 import psutil
 import pytest
 
+from pearl_bench import run
 from pearl_bench.execution.outputs import Enduring
 from pearl_bench.records.run_folder import read_run, status
 
@@ -70,6 +71,44 @@ def test_an_output_may_be_lost(number):
     output.write("three")
     output.flush()
     assert broken.text == "one"
+
+
+def test_an_output_may_be_closed_from_the_start(capfd):
+    """Python has None where the shell has closed an output (``>&-``)."""
+    output = Enduring(None)
+    assert output.write("one") == 3
+    output.flush()
+    assert output.lost
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("ls", 0), ("ls x", 2)])
+def test_a_closed_output_is_no_error(closed, words, code):
+    line = f'exec "$0" -W error -m pearl_bench {words} {closed}'
+    done = subprocess.run(
+        ["sh", "-c", line, sys.executable], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert "Error" not in done.stdout + done.stderr
+
+
+def test_no_file_takes_the_place_of_a_closed_output():
+    """Or what a library prints would be written into it."""
+    code = (
+        "import os, sys; from pearl_bench.config.command import guarded; "
+        "sys.exit(guarded(lambda: os.open(os.devnull, os.O_WRONLY)))"
+    )
+    shell = ["sh", "-c", 'exec "$0" -c "$1" >&- 2>&-', sys.executable, code]
+    assert subprocess.run(shell, check=False).returncode > 2
+
+
+def test_a_run_is_trained_although_its_outputs_are_closed(tmp_path, monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert run.main(command(tmp_path, "jobs=1", steps=400)[3:]) == 0
+    assert status(run_folder(tmp_path, 1)).state == "done"
+    assert (sys.stdout, sys.stderr) == (None, None)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
