@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,8 @@ import gymnasium
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.types import ConfigError, RunConfig
-from pearl_bench.config.words import check_names, show
+from pearl_bench.config.types import BenchConfig, ConfigError, RunConfig
+from pearl_bench.config.words import check_names, show, vocabulary
 from pearl_bench.execution.console import Lines
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.pace import expected
@@ -117,7 +118,7 @@ class Trained(NamedTuple):
 
     def save(self, path: Path | str) -> None:
         """Write what acting and adapting need as one small file, for ``load``."""
-        save_policy(Path(path), self.run, self.family, self.learner)
+        save_policy(Path(path).expanduser(), self.run, self.family, self.learner)
 
 
 def train(
@@ -148,15 +149,17 @@ def train(
         settings: of the method, in place of those of ``conf/``.
         progress: is told how far it is; if None, timed lines are printed, those of the
             run's ``log.txt``.
-        **words: other words of the command, such as ``budget="quick"`` or
-            ``steps=50_000``.
+        **words: other words of the command that are of one run, such as
+            ``budget="quick"`` or ``steps=50_000``.
 
     Raises:
-        ConfigError: a name or a value is not allowed, or the folder holds another run.
+        ConfigError: a name, a value or a word is not allowed, or the folder holds
+            another run.
         RecordError: the folder is in use or damaged.
         NonFiniteLoss: a loss became NaN or infinite.
         KeyboardInterrupt: a signal stopped it, and the run has a checkpoint.
     """
+    _require_one_run(words, learner=learner, family=family, seed=seed)
     given = {
         "suite": suite or _suite_of(family),
         "families": family,
@@ -173,6 +176,30 @@ def train(
         command = ["pearl_bench.train", *line]
         _train_politely(run, progress or _printed(run), command)
     return load(run.folder)
+
+
+def _require_one_run(words: Mapping[str, object], **names: object) -> None:
+    """Refuse what asks for several runs, or for what a command does with them.
+
+    Raises:
+        ConfigError: names the word, and what is allowed.
+    """
+    of_run = {item.name for item in fields(RunConfig)} - {"suite"}
+    known = vocabulary(BenchConfig)
+    for word, value in words.items():
+        if word in known and "." not in word and word not in of_run:
+            allowed = [key for key in known if key.partition(".")[0] in of_run]
+            raise ConfigError(
+                f"{word}={show(value)} is not for train(), which trains one run in "
+                "this process: name it by learner, family, suite and seed. Further "
+                f"words may be {', '.join(allowed)}; pearl_bench.run takes all"
+            )
+    for word, name in names.items():
+        if not re.fullmatch(r"[^\s,\[\]]+", str(name)):
+            raise ConfigError(
+                f"{word}={name!r} is not one name or number; train() trains one run, "
+                "so call it for each, or use pearl_bench.run"
+            )
 
 
 def _printed(run: Run) -> Progress:

@@ -70,10 +70,11 @@ def test_a_policy_tested_on_some_of_its_tasks_is_read(tmp_path):
     assert before.evaluate() == policy.evaluate()
 
 
-def test_a_policy_file_is_small_and_saved_again_the_same(folder, tmp_path):
+def test_a_policy_file_is_small_and_saved_again_the_same(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     path = folder / "policy.safetensors"
     assert path.stat().st_size < (folder / "checkpoint.pt").stat().st_size
-    pearl_bench.load(path).save(tmp_path / "again.safetensors")
+    pearl_bench.load(path).save("~/again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
@@ -183,6 +184,41 @@ def test_training_again_returns_what_is_there(tmp_path):
         pearl_bench.train("promp", "point-robt", **words)
     with pytest.raises(ConfigError, match="inner_rate"):
         pearl_bench.train("promp", "point-robot", settings={"inner_rat": 1}, **words)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        *(("dry", True), ("measure", True), ("engine", "slurm"), ("jobs", 2)),
+        *(("gpus", 1), ("memory", "4G"), ("time", "1:00:00"), ("sbatch", "-q low")),
+        *(("partition", "a"), ("account", "a"), ("on_stop", "cancel")),
+        *(("seeds", [0, 1]), ("families", "point-robot"), ("learners", ["rl2"])),
+        *(("task", "point-robot"), ("results", "results")),
+    ],
+)
+def test_words_of_many_runs_or_of_elsewhere_are_refused(tmp_path, word, value):
+    words: dict[str, Any] = {"budget": "smoke", "out": tmp_path, word: value}
+    with pytest.raises(
+        ConfigError, match=rf"^{word}=.* train\(\).* budget, steps, .*;"
+    ):
+        pearl_bench.train("promp", "point-robot", **words)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        *(("learner", "promp,rl2"), ("learner", ["promp", "rl2"]), ("learner", "")),
+        *(("family", "point-robot,sparse-point-robot"), ("family", ["point-robot"])),
+        *(("seed", [0, 1]), ("seed", range(2)), ("seed", np.arange(2)), ("seed", "")),
+    ],
+)
+def test_one_call_trains_one_run(tmp_path, word, value):
+    words: dict[str, Any] = {"learner": "promp", "family": "point-robot", word: value}
+    words |= {"suite": "navigation", "budget": "smoke", "out": tmp_path}
+    with pytest.raises(ConfigError, match=rf"^{word}=.* trains one run"):
+        pearl_bench.train(**words)
+    assert not any(tmp_path.iterdir())
 
 
 def test_training_says_how_far_it_is(tmp_path, capsys):
