@@ -11,6 +11,7 @@ from pearl_bench.config.words import show
 
 _SLURM = "it is a word of Slurm"
 _CLUSTER = "it is for engine=slurm and engine=ray"
+_MEASURE = "a trial here says nothing about the nodes of a cluster"
 REFUSED = {
     "local": {
         "gpus": "device=cuda trains on this machine's own",
@@ -18,17 +19,22 @@ REFUSED = {
         "on_stop": _CLUSTER,
         **dict.fromkeys(("time", "partition", "account", "sbatch"), _SLURM),
     },
-    "slurm": {},
+    "slurm": {"measure": _MEASURE},
     "ray": {
         "jobs": "Ray trains as many runs at a time as have room; threads=, gpus= and "
         "memory= say how much each takes",
+        "measure": _MEASURE,
         **dict.fromkeys(("time", "partition", "account", "sbatch"), _SLURM),
     },
 }
 """What each engine does not take, and why."""
 
+_MEMORY = re.compile(r"[1-9]\d*[KMGT]?", re.ASCII)
+
 OWN_OPTIONS = ("-a", "--array", "-J", "--job-name", "-o", "--output", "--wrap")
 """Options of sbatch by which the command finds its jobs again."""
+_OWN_LETTERS = re.compile(r"-[HOQsvW]*[aJo]")
+"""One of them among letters that take no value, as ``-Ho FILE``."""
 
 
 def on_engine(bench: BenchConfig) -> BenchConfig:
@@ -54,7 +60,7 @@ def on_engine(bench: BenchConfig) -> BenchConfig:
             f"device={bench.device} is not allowed with engine={bench.engine} and "
             f"gpus={bench.gpus}, which means device={device}"
         )
-    if bench.memory is not None and not re.fullmatch(r"[1-9]\d*[KMGT]?", bench.memory):
+    if bench.memory is not None and not _MEMORY.fullmatch(bench.memory):
         raise ConfigError(
             f"memory={bench.memory} is not allowed; write 4G or 500M (of one run)"
         )
@@ -63,9 +69,17 @@ def on_engine(bench: BenchConfig) -> BenchConfig:
     except ValueError as error:
         raise ConfigError(f"sbatch={bench.sbatch}: {error}") from error
     for option in options:
-        if option.startswith(OWN_OPTIONS) and not option.startswith("--account"):
+        if _is_own(option):
             raise ConfigError(
                 f"sbatch={bench.sbatch}: {option} is the command's own; it finds its "
                 f"jobs again by {', '.join(OWN_OPTIONS)}"
             )
     return replace(bench, device=device)
+
+
+def _is_own(option: str) -> bool:
+    """Whether sbatch, which takes long options by how they begin, takes it for ours."""
+    name = option.partition("=")[0]
+    if name.startswith("--"):
+        return any(own.startswith(name) for own in OWN_OPTIONS)
+    return _OWN_LETTERS.match(name) is not None

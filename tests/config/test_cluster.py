@@ -24,11 +24,12 @@ def test_every_word_of_slurm_is_taken_by_slurm():
     "words",
     [
         *([word] for word in (*SLURM, "gpus=1", "memory=4G", "on_stop=cancel")),
-        *(["engine=ray", word] for word in (*SLURM, "jobs=4")),
+        *(["engine=ray", word] for word in (*SLURM, "jobs=4", "measure=true")),
+        ["engine=slurm", "measure=true"],
     ],
 )
 def test_what_an_engine_does_not_take_is_refused_with_a_reason(words):
-    engine = "ray" if "engine=ray" in words else "local"
+    engine = words[0].removeprefix("engine=") if len(words) > 1 else "local"
     with pytest.raises(ConfigError, match=rf"not allowed with engine={engine}: \w"):
         asked(*words)
 
@@ -45,11 +46,28 @@ def test_what_an_engine_does_not_take_is_refused_with_a_reason(words):
         (["sbatch=--comment='"], "No closing quotation"),
         (["sbatch=--array=0-3"], "--array=0-3 is the command's own"),
         (["sbatch=-Jname"], "-Jname is the command's own"),
+        (["sbatch=--out=x"], "--out=x is the command's own"),
+        (["sbatch=--qos=low --arr 0-3"], "--arr is the command's own"),
+        (["sbatch=--job-n=x"], "--job-n=x is the command's own"),
+        (["sbatch=--wra=true"], "--wra=true is the command's own"),
+        (["sbatch=-Ho x"], "-Ho is the command's own"),
+        (["memory=1٣G"], "write 4G or 500M"),
     ],
 )
 def test_impossible_demands_are_refused(words, message):
     with pytest.raises(ConfigError, match=message):
         asked("engine=slurm", *words)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *("--account=lab", "-A lab", "-Alab", "--open-mode=append", "--overcommit"),
+        *("-Hq low", "-C avx512", "-w node-a", "--wait", "-Lname"),
+    ],
+)
+def test_other_options_of_sbatch_are_taken(options):
+    assert asked("engine=slurm", f"sbatch={options}").sbatch == options
 
 
 @pytest.mark.parametrize(
