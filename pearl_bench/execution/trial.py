@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pearl_bench import registry
+from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import RunConfig
 from pearl_bench.execution.pace import Pace
 
@@ -30,11 +31,12 @@ def measure(run: RunConfig, folder: Path) -> Pace:
         folder: its folder, which has no say.
     """
     del folder
-    return _measured(replace(run, seed=0))
+    return _measured(configuration.to_yaml(replace(run, seed=0)))
 
 
 @cache
-def _measured(run: RunConfig) -> Pace:
+def _measured(config_yaml: str) -> Pace:
+    run = configuration.from_yaml(config_yaml)
     prepare(run)
     family = meta_tested(registry.family(run.suite, run.family), run)
     learner = build_learner(run, family)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from baselines.promp_config import PrompConfig
 from pearl_bench import registry
 from pearl_bench.config import runs as config
 from pearl_bench.config.runs import load
@@ -198,6 +199,26 @@ def test_the_cost_of_a_meta_test_counts_all_its_parts(words, learner):
     pace = trial.measure(run, Path("none"))
     assert pace.test_steps == 20 * 20 * (4 + own)
     # runs that differ in the seed are measured once
+    assert trial.measure(dataclasses.replace(run, seed=1), Path("none")) is pace
+
+
+@dataclasses.dataclass(frozen=True)
+class ListedConfig(PrompConfig):
+    """Settings of a method of another package; a list cannot be hashed.
+
+    Attributes:
+        widths: of nothing.
+    """
+
+    widths: list[int] = dataclasses.field(default_factory=lambda: [1, 2])
+
+
+def test_settings_that_are_lists_can_be_measured(words, monkeypatch):
+    monkeypatch.setattr(registry, "config_class", lambda learner: ListedConfig)
+    bench = load([*words[:-1], "learners=promp"])
+    run = config.run_config(bench, "point-robot", "promp", 0, threads=1)
+    assert run.config == ListedConfig(**dataclasses.asdict(run.config))
+    pace = trial.measure(run, Path("none"))
     assert trial.measure(dataclasses.replace(run, seed=1), Path("none")) is pace
 
 
