@@ -13,7 +13,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,9 @@ class Ray:
 
     def alive(self, jobs: Collection[str]) -> Mapping[str, Job]:
         """See ``Engine``."""
-        try:
+        with _explained():
             names = set(self._ray.util.list_named_actors())
             nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        except Exception as error:
-            raise EngineError(f"{type(error).__name__}: {error}") from error
 
         @cache
         def waiting(cores: int) -> Job:
@@ -82,7 +80,7 @@ class Ray:
             write_order(run.folder, Order(config, [*command], self.name, job))
             self._cores[job] = cores = run.config.threads
             pools = dict.fromkeys(threads.POOLS, str(cores))
-            try:
+            with _explained():
                 actor.options(
                     name=job,
                     lifetime="detached",
@@ -93,14 +91,12 @@ class Ray:
                     memory=self._needs["memory"] or None,
                     runtime_env={"env_vars": self._environment | pools},
                 ).remote(job)
-            except Exception as error:
-                raise EngineError(f"{type(error).__name__}: {error}") from error
             yield run, job
 
     def cancel(self, jobs: Collection[str]) -> None:
         """See ``Engine``."""
         for job in self.alive(jobs):
-            with suppress(ValueError):  # it has just ended
+            with _explained(), suppress(ValueError):  # it has just ended
                 actor = self._ray.get_actor(job)
                 if Path(job, PROGRESS).exists():
                     actor.stop.remote()
@@ -141,6 +137,19 @@ class Trainer:
         except Exception:
             traceback.print_exc()
         ray.kill(context.current_actor, no_restart=True)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Let whatever Ray raises be heard as its answer.
+
+    Raises:
+        EngineError: in place of it.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise EngineError(f"{type(error).__name__}: {error}") from error
 
 
 def _connect() -> Any:

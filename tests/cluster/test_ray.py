@@ -4,10 +4,13 @@ import json
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 from command import LONG, Command
 
+from pearl_bench.execution.engine import EngineError
+from pearl_bench.execution.ray import Ray
 from pearl_bench.records.run_folder import status
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one Slurm, one Ray
@@ -20,6 +23,25 @@ def test_no_cluster_is_a_sentence(tmp_path):
     assert code == 2
     assert err.startswith("engine=ray: no cluster answers at RAY_ADDRESS=127.0.0.1:1")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", ["GetTimeoutError", "RaySystemError", "RpcError"])
+def test_what_ray_raises_in_cancelling_is_its_answer(error):
+    """Its control store may be away for a while; an actor that is gone is no error."""
+    ray = pytest.importorskip("ray")
+    engine = object.__new__(Ray)
+    found = SimpleNamespace(list_named_actors=lambda: ["folder"])
+    raised = [getattr(ray.exceptions, error)("away"), ValueError("gone")]
+
+    def get_actor(job):
+        raise raised.pop(0)
+
+    engine._ray = SimpleNamespace(util=found, nodes=list, get_actor=get_actor)
+    engine._needs, engine._cores, engine._usual_cores = {}, {}, 1
+    with pytest.raises(EngineError, match=f"^{error}: .*away"):
+        engine.cancel(["folder"])
+    engine.cancel(["folder"])
+    assert not raised
 
 
 def test_waiting_for_more_than_there_is_is_said_and_can_be_cancelled(on_ray):
