@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.checks import require_positive
 from pearl_bench.config.command import Command
 from pearl_bench.execution.plan import plan, share_cores, side_by_side
 from pearl_bench.execution.throughput import updates_per_second
@@ -79,6 +80,10 @@ class SpeedConfig:
 
     seconds: float = 5.0
     json: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a time in which nothing can be measured."""
+        require_positive(self)
 
 
 COMMAND = Command(

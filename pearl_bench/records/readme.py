@@ -101,7 +101,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _describe(words: Sequence[str]) -> int:
-    path = Path(COMMAND.read(words).file)
+    path = Path(COMMAND.read(words).file).expanduser()
     try:
         text = with_tables(read_text(path))
     except FileNotFoundError:

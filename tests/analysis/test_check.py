@@ -361,6 +361,12 @@ def test_many_problems_are_counted(results, capsys):
     assert re.fullmatch(r"and \d+ more", said[-1])
 
 
+def test_the_readme_may_be_in_the_users_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "README.md").write_text(README.read_text())
+    assert readme.main(["file=~/README.md"]) == 0
+
+
 def test_readme_has_the_schemas_tables():
     assert readme.with_tables(README.read_text()) == README.read_text(), (
         "python -m pearl_bench.records.readme writes the tables"
