@@ -214,7 +214,7 @@ def stored(path: Path) -> dict[str, Any]:
         return read_yaml(text, path)  # to name the file in what is wrong with it
 
 
-_SEED = re.compile(r"^seed: (\d{1,18})$", re.MULTILINE)
+_SEED = re.compile(r"^seed: (\d{1,18})$", re.MULTILINE | re.ASCII)
 
 
 @cache

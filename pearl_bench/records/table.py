@@ -57,7 +57,7 @@ def _count(low: int) -> Callable[[str], int]:
 
 
 def _number(low: float = -_LARGEST, high: float = _LARGEST) -> Callable[[str], float]:
-    decimal = re.compile(r"-?\d{1,400}(\.\d{0,400})?(e[+-]?\d{1,4})?")
+    decimal = re.compile(r"-?\d{1,400}(\.\d{0,400})?(e[+-]?\d{1,4})?", re.ASCII)
 
     def parse(text: str) -> float:
         if not decimal.fullmatch(text):

@@ -25,7 +25,7 @@ _REMEDY = "Restore them, or move the folder away."
 _ABSOLUTE = re.compile(r"(?:^|(?<=[=,]))[/~][^,]*")
 """A word, its value, or one of its values."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SEED = re.compile(r"seed=(0|[1-9]\d*)")
+_SEED = re.compile(r"seed=(0|[1-9]\d*)", re.ASCII)
 
 
 class StoreError(RecordError):
