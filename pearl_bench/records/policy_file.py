@@ -18,7 +18,6 @@ from torch import Tensor
 
 from pearl_bench.records.files import RecordError, write_atomic
 
-SUFFIX = ".safetensors"
 FORMAT = 1
 KEY = "pearl_bench"
 """Of the description in the header's metadata."""

@@ -3,7 +3,8 @@
 The writers take their columns from here, ``python -m pearl_bench.analysis check`` its
 rules, and ``python -m pearl_bench.records.readme`` the tables of results/README.md. A
 file's header says of which version it is: files of older versions are read, their later
-columns empty, and what publishing writes is of the newest.
+columns empty, and what publishing writes is of the newest. Version 1 was that up to
+November 2026; version 2 has what is ``since=2`` below.
 """
 
 from __future__ import annotations
@@ -27,9 +28,6 @@ from pearl_bench.records.table import (
     Table,
     choice,
 )
-
-VERSION = 2
-"""Of the result files. 1: up to November 2026. 2: what has ``since=2`` below."""
 
 RUN = Column(
     "run",
