@@ -109,8 +109,9 @@ class MamlTrpoLearner(GradientLearner):
     def outer(self, adapted: Params, last: Phase) -> Outer:
         """Judge adapted parameters on what was sampled after the adaptation.
 
-        The surrogate is mean_D1 [pi_adapted / pi_recorded * A], the bound KL(recorded
-        || adapted) over the states of D1 (ProMP, equation 12 and section 5).
+        The surrogate is mean_D1 [pi_adapted / pi_recorded * A] (ProMP, equation 12),
+        the bound KL(recorded || adapted) over the states of D1 (TRPO, arXiv
+        1502.05477).
         """
         new = gaussian(adapted, last.obs)
         surrogate = task_mean(ratio(new, last) * last.advantage, last.alive)

@@ -139,7 +139,9 @@ def fit_baseline(
 def gae(
     reward: Tensor, value: Tensor, alive: Tensor, discount: float, lam: float
 ) -> Tensor:
-    """Return generalised advantage estimates ``[M, E, T]`` (arXiv 1506.02438).
+    """Return generalised advantage estimates ``[M, E, T]``.
+
+    Schulman et al. 2016 (arXiv 1506.02438), equation 16.
 
     The value after an episode's last step is 0, even at a time limit, as in ProMP.
     """
@@ -261,13 +263,13 @@ def ratio(new: Gaussian, phase: Phase) -> Tensor:
 def inner_surrogate(new: Gaussian, phase: Phase, objective: InnerObjective) -> Tensor:
     """Return each task's inner objective ``[M]``, to be maximised in the new policy.
 
-    - ``likelihood_ratio``: mean of ratio * A. Its Hessian keeps the score's outer
-      product (LVC), so credit reaches the pre-update exploration.
+    - ``likelihood_ratio``: mean of ratio * A (ProMP, equation 12). Its Hessian keeps
+      the score's outer product (LVC), so credit reaches the pre-update exploration.
     - ``log_likelihood``: mean of log pi * A. The same gradient at the sampling
-      parameters, another Hessian.
+      parameters, another Hessian: it lacks what ProMP's section 5 calls H1 and H12.
     - ``dice``: mean of the reward-weighted product of ratios up to each step (Foerster
-      et al. 2018, arXiv 1802.05098), of rewards less their mean over tasks' episodes at
-      that time; unbiased Hessian, high variance.
+      et al. 2018, arXiv 1802.05098; ProMP, equation 7), of rewards less their mean over
+      tasks' episodes at that time; unbiased Hessian, high variance.
     """
     if objective == "likelihood_ratio":
         return task_mean(ratio(new, phase) * phase.advantage, phase.alive)
@@ -291,6 +293,8 @@ def adapt(
     create_graph: bool,
 ) -> Params:
     """Take one step of gradient ascent on every task's inner objective.
+
+    It is the adaptation of Finn et al. 2017 (arXiv 1703.03400), section 2.2.
 
     Args:
         params: with a leading task axis.

@@ -24,7 +24,7 @@ from suites.base import TaskFamily
 
 
 class Objective(NamedTuple):
-    """ProMP's objective at some meta-parameters (equation 14).
+    """ProMP's objective at some meta-parameters (section 6, equation 13).
 
     Attributes:
         loss: what Adam minimises.
@@ -104,7 +104,10 @@ class PrompLearner(GradientLearner):
         return Objective(loss, surrogate, kl)
 
     def _adapt_kl_weights(self, phases: list[Phase]) -> None:
-        """Halve or double eta where the divergence leaves its target (section 5)."""
+        """Halve or double eta where the divergence leaves its target.
+
+        The rule is PPO's (arXiv 1707.06347, section 4).
+        """
         kl = self._mean_objective(phases, backward=False).kl.to(self.kl_weights)
         target = self.config.kl_target
         self.kl_weights[kl < target / 1.5] /= 2

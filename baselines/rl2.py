@@ -118,8 +118,9 @@ def ppo_loss(
 ) -> tuple[Tensor, Tensor, State]:
     """Return PPO's clipped loss, the KL to the sampling policy and the state after.
 
-    Loss and KL are means over the steps of all trials: a step weighs the same in a
-    short trial or chunk as in a long one.
+    The loss is Schulman et al. 2017 (arXiv 1707.06347), equation 7, negated. Loss and
+    KL are means over the steps of all trials: a step weighs the same in a short trial
+    or chunk as in a long one.
     """
     mean, state = policy.unroll(trials.inputs, state, bptt_steps)
     old_log_std = trials.log_std.expand_as(mean)
@@ -208,7 +209,8 @@ class Rl2Learner(OnPolicyLearner):
                 clip=config.clip,
                 bptt_steps=config.bptt_steps,
             )
-            # a Gaussian's entropy but for a constant; the deviation is the same for all
+            # PPO's equation 9 without a value term: a Gaussian's entropy but for a
+            # constant; the deviation is the same for all
             loss = loss - config.entropy_weight * self.policy.log_std.sum()
             self.optimizer.zero_grad()
             loss.backward()

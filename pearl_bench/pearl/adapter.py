@@ -1,4 +1,4 @@
-"""PEARL facing tasks: posterior sampling (section 5.2, algorithm 2)."""
+"""PEARL facing tasks: posterior sampling (section 4.2, algorithm 2)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class PearlAdapter:
 
     @torch.no_grad()
     def end_episode(self) -> None:
-        """Draw a new z: posterior sampling explores by episodes (section 4.1)."""
+        """Draw a new z: posterior sampling explores by episodes (section 4.2)."""
         self.z = self.belief.sample(self._normal(self.belief.mean.shape))
 
     @torch.no_grad()

@@ -29,8 +29,9 @@ class Belief(NamedTuple):
     def kl_to_prior(self) -> Tensor:
         """Return KL(q(z|c) || N(0, I)), summed over latent dimensions and tasks.
 
-        The sum over tasks, not the mean, is the original's weighting (oyster
-        ``rlkit/torch/sac/agent.py``). A deterministic belief has no KL term.
+        It is the KL term of PEARL's equation 1. The sum over tasks, not the mean, is
+        the original's weighting (oyster ``rlkit/torch/sac/agent.py``). A deterministic
+        belief has no KL term.
         """
         mean, variance = self
         return 0.5 * (mean.square() + variance - variance.log() - 1).sum()

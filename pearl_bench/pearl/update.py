@@ -136,7 +136,8 @@ class PearlUpdate:
         _step(self.optimizers["critic"], loss)
 
         with self._autocast():
-            # value, with the critics just updated: SAC's V(o) = E[min Q - log π]
+            # value, with the critics just updated: V(o) = E[min Q - log π] (SAC, arXiv
+            # 1801.01290, equation 5)
             obs_new_z = torch.cat([obs, new.action, z_row_detached], dim=1)
             min_q = torch.min(nets.q1(obs_new_z), nets.q2(obs_new_z))
             value_target = (min_q - new.log_prob).detach()
@@ -144,7 +145,8 @@ class PearlUpdate:
         _step(self.optimizers["value"], value_loss)
         self._move_target()
 
-        # policy, equation 4, reparameterised
+        # policy, equation 4, reparameterised; the regularisers are oyster's
+        # policy_mean_reg_weight and policy_std_reg_weight
         policy_loss = (
             (new.log_prob - min_q).mean()
             + config.policy_mean_reg * new.mean.square().mean()
@@ -167,7 +169,10 @@ class PearlUpdate:
 
     @torch.no_grad()
     def _move_target(self) -> None:
-        """Soft update of the target value network."""
+        """Move the target value network towards the value network.
+
+        Its weights are an exponentially moving average (SAC, section 4.2, algorithm 1).
+        """
         pairs = zip(
             self.nets.target_v.parameters(), self.nets.v.parameters(), strict=True
         )
