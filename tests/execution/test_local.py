@@ -6,18 +6,12 @@ from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import plan
 from pearl_bench.records.run_folder import status
 
-WORDS = (
-    "suite=navigation",
-    "families=point-robot",
-    "learners=promp",
-    "budget=smoke",
-    "seeds=0,1",
-    "device=cpu",
-)
+WORDS = ["suite=navigation", "families=point-robot", "learners=promp", "budget=smoke"]
 
 
 def test_a_run_that_cannot_be_started_stops_no_other(tmp_path):
-    first, second = plan(configuration.load([*WORDS, f"out={tmp_path}"]))
+    words = [*WORDS, "seeds=0,1", "device=cpu", f"out={tmp_path}"]
+    first, second = plan(configuration.load(words))
     (first.folder / "log.txt").mkdir(parents=True)
     failures, stopped = local.launch([first, second], 2, Board(), ["run"])
     assert (failures.keys(), stopped) == ({first.folder}, None)
