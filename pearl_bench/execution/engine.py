@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from pearl_bench.config.errors import UserError
 from pearl_bench.execution.plan import Run
+from pearl_bench.records.files import RecordError
 
 
 class EngineError(UserError):
@@ -48,8 +49,10 @@ class Engine(Protocol):
 
     def submit(
         self, runs: Sequence[Run], command: Sequence[str], living: Collection[str]
-    ) -> Iterable[tuple[Run, str]]:
+    ) -> Iterable[tuple[Run, str | RecordError]]:
         """Write each run's order and hand it over; yield the run with its job.
+
+        A run whose folder takes no order is yielded with the reason instead.
 
         Args:
             runs: what nobody trains yet.

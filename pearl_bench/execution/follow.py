@@ -116,8 +116,12 @@ class _Follower:
         self._silent_since: float | None = None
 
     def submit(self, runs: Sequence[Run], command: Sequence[str]) -> None:
-        """Submit the runs that are not with the cluster yet, and watch all of them."""
+        """Submit the runs that are not with the cluster yet, and watch all of them.
+
+        One whose folder does not give or take an order fails, and stops no other.
+        """
         with self._alone(runs[0].folder.parents[2]):
+            runs = [run for run in runs if self._has_legible_order(run)]
             found = None
             while found is None:
                 if self._stop():
@@ -132,16 +136,28 @@ class _Follower:
             refused = {run.folder for run in missing}
             try:
                 for run, job in self._engine.submit(missing, command, found.values()):
-                    self._watched.append(_Watch(run, job, fresh=True))
                     refused.remove(run.folder)
+                    if isinstance(job, RecordError):
+                        self.failures[run.folder] = str(job)
+                    else:
+                        self._watched.append(_Watch(run, job, fresh=True))
             except EngineError as error:
-                if not self._watched:
+                if not self._watched and not self.failures:
                     raise
                 self.failures |= dict.fromkeys(refused, str(error))
         self._board.say(
-            f"{self._engine.name}: {len(missing) - len(refused)} submitted, "
+            f"{self._engine.name}: {len(self._watched) - len(found)} submitted, "
             f"{len(found)} there already"
         )
+
+    def _has_legible_order(self, run: Run) -> bool:
+        """Return whether a run's order, if it has one, can be read."""
+        try:
+            read_order(run.folder)
+        except RecordError as error:
+            self.failures[run.folder] = str(error)
+            return False
+        return True
 
     def follow(self, on_stop: Literal["leave", "cancel"]) -> None:
         """Watch until all have ended, or the command is to stop and leave them."""

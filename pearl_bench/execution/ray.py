@@ -26,6 +26,7 @@ from pearl_bench.execution.orders import PROGRESS, Order, write_order
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.work import LOG
 from pearl_bench.machine import threads
+from pearl_bench.records.files import RecordError
 
 NAMESPACE = "pearl_bench"
 RESTARTS = 100
@@ -70,14 +71,18 @@ class Ray:
 
     def submit(
         self, runs: Sequence[Run], command: Sequence[str], living: Collection[str]
-    ) -> Iterator[tuple[Run, str]]:
+    ) -> Iterator[tuple[Run, str | RecordError]]:
         """See ``Engine``."""
         del living  # Ray itself knows what has room
         actor = self._ray.remote(Trainer)
         for run in runs:
             job = str(run.folder.absolute())
             config = configuration.to_yaml(run.config)
-            write_order(run.folder, Order(config, [*command], self.name, job))
+            try:
+                write_order(run.folder, Order(config, [*command], self.name, job))
+            except RecordError as error:
+                yield run, error
+                continue
             self._cores[job] = cores = run.config.threads
             pools = dict.fromkeys(threads.POOLS, str(cores))
             with _explained():

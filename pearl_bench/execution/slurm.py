@@ -25,7 +25,7 @@ from pearl_bench.execution.engine import EngineError, Job
 from pearl_bench.execution.orders import Order, write_order
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.work import LOG
-from pearl_bench.records.files import make_folder
+from pearl_bench.records.files import RecordError, make_folder
 
 TASKS = 1000
 """Tasks of one array; Slurm's limit is 1,001 where a site has not changed it."""
@@ -116,7 +116,7 @@ class Slurm:
 
     def submit(
         self, runs: Sequence[Run], command: Sequence[str], living: Collection[str]
-    ) -> Iterator[tuple[Run, str]]:
+    ) -> Iterator[tuple[Run, str | RecordError]]:
         """See ``Engine``; an array for each 1,000 runs of as many threads.
 
         With ``jobs=`` an array waits for those before it, or more would run at a time.
@@ -126,19 +126,27 @@ class Slurm:
         size = max(1, min(TASKS, _largest_array()))
         for part in _parts(runs, size):
             name = f"pearl_bench-{secrets.token_hex(4)}"
-            jobs = [f"{name}/{place}" for place in range(len(part))]
-            for run, job in zip(part, jobs, strict=True):
+            jobs: dict[str, Run] = {}
+            for run in part:
+                job = f"{name}/{len(jobs)}"
                 config = configuration.to_yaml(run.config)
-                write_order(run.folder, Order(config, [*command], self.name, job))
-            words = [f"--job-name={name}", f"--array=0-{len(part) - 1}"]
+                try:
+                    write_order(run.folder, Order(config, [*command], self.name, job))
+                except RecordError as error:
+                    yield run, error
+                else:
+                    jobs[job] = run
+            if not jobs:
+                continue
+            words = [f"--job-name={name}", f"--array=0-{len(jobs) - 1}"]
             if self._bench.jobs:
                 words[-1] += f"%{self._bench.jobs}"
                 words += [f"--dependency=afterany:{':'.join(before)}"] if before else []
-            folders = [str(run.folder.absolute()) for run in part]
+            folders = [str(run.folder.absolute()) for run in jobs.values()]
             script = [str(SCRIPT), sys.executable, str(self._logs), *folders]
             told = _slurm(*self._sbatch(part[0]), *words, *script)
             before.add(told.strip().partition(";")[0])
-            yield from zip(part, jobs, strict=True)
+            yield from ((run, job) for job, run in jobs.items())
 
     def cancel(self, jobs: Collection[str]) -> None:
         """See ``Engine``."""

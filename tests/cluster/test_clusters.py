@@ -69,3 +69,21 @@ def test_a_run_that_fails_is_named_with_its_reason(on_cluster):
     assert "point-robot pearl seed=0: failed: " in out
     assert status(on_cluster.run_folder(0)).state == "failed"
     assert "Traceback" in (on_cluster.run_folder(0) / "log.txt").read_text()
+
+
+def test_a_folder_that_gives_or_takes_no_order_stops_no_other_run(on_cluster, local):
+    damaged, barred = (on_cluster.run_folder(seed) for seed in (1, 2))
+    damaged.mkdir(parents=True)
+    (damaged / "order.json").write_text("{")
+    (barred / "progress.jsonl" / "in the way").mkdir(parents=True)
+    code, out, err = on_cluster.run("seeds=0,1,2")
+    assert code == 1
+    first, second = err.splitlines()
+    assert first.startswith(f"failed: {damaged}: ")
+    assert "damaged or no order" in first
+    assert second.startswith(f"failed: {barred}: ")
+    assert "1 submitted, 0 there already" in out
+    assert on_cluster.rows(0) == local.rows(0)
+    header, *rows = local.published()
+    seed = header.index("seed")
+    assert on_cluster.published() == [header, *(r for r in rows if r[seed] == "0")]
