@@ -33,8 +33,10 @@ _MEMORY = re.compile(r"[1-9]\d*[KMGT]?", re.ASCII)
 
 OWN_OPTIONS = ("-a", "--array", "-J", "--job-name", "-o", "--output", "--wrap")
 """Options of sbatch by which the command finds its jobs again."""
-_OWN_LETTERS = re.compile(r"-[HOQsvW]*[aJo]")
-"""One of them among letters that take no value, as ``-Ho FILE``."""
+CHAIN = ("-d", "--dependency")
+"""The option by which ``jobs=`` lets one array wait for another."""
+_NO_VALUE = "-[HOQsvW]*"
+"""Letters that may stand before another one, as in ``-Ho FILE``."""
 
 
 def on_engine(bench: BenchConfig) -> BenchConfig:
@@ -69,17 +71,23 @@ def on_engine(bench: BenchConfig) -> BenchConfig:
     except ValueError as error:
         raise ConfigError(f"sbatch={bench.sbatch}: {error}") from error
     for option in options:
-        if _is_own(option):
+        if _is_one_of(option, OWN_OPTIONS):
             raise ConfigError(
                 f"sbatch={bench.sbatch}: {option} is the command's own; it finds its "
                 f"jobs again by {', '.join(OWN_OPTIONS)}"
             )
+        if bench.jobs and _is_one_of(option, CHAIN):
+            raise ConfigError(
+                f"sbatch={bench.sbatch} is not allowed with jobs={bench.jobs}, which "
+                f"itself needs {option} where earlier arrays still run"
+            )
     return replace(bench, device=device)
 
 
-def _is_own(option: str) -> bool:
-    """Whether sbatch, which takes long options by how they begin, takes it for ours."""
+def _is_one_of(option: str, names: tuple[str, ...]) -> bool:
+    """Whether sbatch, which takes long options by how they begin, takes it for one."""
     name = option.partition("=")[0]
     if name.startswith("--"):
-        return any(own.startswith(name) for own in OWN_OPTIONS)
-    return _OWN_LETTERS.match(name) is not None
+        return any(own.startswith(name) for own in names)
+    letters = "".join(own[1] for own in names if not own.startswith("--"))
+    return re.match(f"{_NO_VALUE}[{letters}]", name) is not None

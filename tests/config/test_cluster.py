@@ -51,6 +51,9 @@ def test_what_an_engine_does_not_take_is_refused_with_a_reason(words):
         (["sbatch=--job-n=x"], "--job-n=x is the command's own"),
         (["sbatch=--wra=true"], "--wra=true is the command's own"),
         (["sbatch=-Ho x"], "-Ho is the command's own"),
+        (["sbatch=--dependency=afterok:7", "jobs=2"], "not allowed with jobs=2"),
+        (["sbatch=--dep afterok:7", "jobs=2"], "not allowed with jobs=2"),
+        (["sbatch=-dafterok:7", "jobs=2"], "not allowed with jobs=2"),
         (["memory=1٣G"], "write 4G or 500M"),
     ],
 )
@@ -64,6 +67,7 @@ def test_impossible_demands_are_refused(words, message):
     [
         *("--account=lab", "-A lab", "-Alab", "--open-mode=append", "--overcommit"),
         *("-Hq low", "-C avx512", "-w node-a", "--wait", "-Lname"),
+        *("--dependency=afterok:7", "-dafterok:7", "--deadline=now+1hour"),
     ],
 )
 def test_other_options_of_sbatch_are_taken(options):
