@@ -42,6 +42,16 @@ def count_in_words(numbers: Mapping[str, int]) -> str:
     return f"n = {common}" + (f" ({', '.join(others)})" if others else "")
 
 
+def counts_between(arms: Sequence[Arm]) -> str:
+    """Say how many runs arms have whose names are long: ``n = 2``, ``n = 1 to 3``.
+
+    Which has how many stands in the text beside the figure.
+    """
+    numbers = sorted(len(arm.having(REPORTED)) for arm in arms)
+    fewest, most = numbers[0], numbers[-1]
+    return f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
+
+
 def heads(
     panels: Sequence[Sequence[Arm]],
     called: Mapping[str, str],

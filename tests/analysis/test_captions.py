@@ -74,6 +74,14 @@ def test_numbers_of_runs(numbers, said):
     assert captions.count_in_words(numbers) == said
 
 
+def test_numbers_of_runs_without_their_names():
+    said = [
+        captions.counts_between(published(*seeds(n), *seeds(2, budget="quick")).arms)
+        for n in (2, 3)
+    ]
+    assert said == ["n = 2", "n = 2 to 3"]
+
+
 def test_the_file_beside_a_figure_says_what_it_rests_on():
     found = published(
         *seeds(2, commit="b" * 40),

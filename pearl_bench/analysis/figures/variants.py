@@ -34,7 +34,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
             f"{family.name}\n{looks.method_name(published, arms[0].learner)}"
             for family, arms in several
         ],
-        [captions.counts(arms, called) for _, arms in several],
+        [captions.counts_between(arms) for _, arms in several],
     )
     for learner in dict.fromkeys(arm.learner for arm in shown):
         of_method = [(f, a) for f, a in several if a[0].learner == learner]
