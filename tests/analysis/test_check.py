@@ -15,7 +15,7 @@ from pearl_bench.analysis.files import PublishedError
 from pearl_bench.analysis.report import refresh
 from pearl_bench.analysis.scores import load
 from pearl_bench.pearl.config import PearlConfig
-from pearl_bench.records import keys, provenance, readme, schema
+from pearl_bench.records import keys, provenance, readme
 from pearl_bench.records import run_folder as record
 from pearl_bench.records.published.publish import publish
 
@@ -434,16 +434,3 @@ def test_others_curves_are_checked_too(tmp_path):
     curves.write_text(curves.read_text().replace(",450,", ",much,", 1))
     (problem,) = check(tmp_path)
     assert "value is 'much'" in problem.what
-
-
-def test_the_readme_names_runs_that_lack_settings():
-    said = README.read_text().split("Four RL² runs", 1)[1].split("Where several", 1)[0]
-    lacking = {
-        line.text["run"]
-        for path in README.parent.glob("*/runs.csv")
-        for line in schema.RUNS.read(path, "")
-        if line.text["learner"] == "rl2"
-        and registry.default_settings(line.text["learner"]).keys()
-        - line.values["settings"].keys()
-    }
-    assert set(re.findall(r"r[0-9a-f]{12}", said)) == lacking

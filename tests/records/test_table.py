@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from pearl_bench.records.table import POSITIVE, REAL, SHARE
+from pearl_bench.records.table import NOT_NEGATIVE, REAL, SHARE
 
 THREE, DOT_FIVE = "\N{ARABIC-INDIC DIGIT THREE}", ".\N{ARABIC-INDIC DIGIT FIVE}"
 
 
-@pytest.mark.parametrize("kind", [REAL, POSITIVE, SHARE])
+@pytest.mark.parametrize("kind", [REAL, NOT_NEGATIVE, SHARE])
 @pytest.mark.parametrize(
     "text", [THREE, THREE + DOT_FIVE, "0" + DOT_FIVE, f"0e{THREE}", "1_0", " 1", "nan"]
 )
