@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution.console import Board, duration
 from pearl_bench.execution.engine import Engine, EngineError, Job
-from pearl_bench.execution.orders import ProgressReader, read_order
+from pearl_bench.execution.orders import Order, ProgressReader, read_order
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.records.files import NoLocksError, RecordError, locked, make_folder
@@ -44,7 +44,11 @@ def living(engine: Engine, runs: Sequence[Run]) -> dict[Path, str]:
     Raises:
         EngineError: the cluster does not answer.
     """
-    orders = {run.folder: read_order(run.folder) for run in runs}
+    return _living(engine, {run.folder: read_order(run.folder) for run in runs})
+
+
+def _living(engine: Engine, orders: Mapping[Path, Order | None]) -> dict[Path, str]:
+    """Return the jobs that the orders name and that wait or run, by folder."""
     jobs = {f: o.job for f, o in orders.items() if o and o.engine == engine.name}
     alive = engine.alive(jobs.values())
     return {folder: job for folder, job in jobs.items() if job in alive}
@@ -121,14 +125,15 @@ class _Follower:
         One whose folder does not give or take an order fails, and stops no other.
         """
         with self._alone(runs[0].folder.parents[2]):
-            runs = [run for run in runs if self._has_legible_order(run)]
-            found = None
-            while found is None:
+            while True:
                 if self._stop():
                     return
-                found = self._ask(lambda: living(self._engine, runs))
-                if found is None:
-                    time.sleep(1)
+                orders = self._orders(runs)
+                found = self._ask(lambda orders=orders: _living(self._engine, orders))
+                if found is not None:
+                    break
+                time.sleep(1)
+            runs = [run for run in runs if run.folder in orders]
             for run in runs:
                 if run.folder in found:
                     self._watched.append(_Watch(run, found[run.folder], fresh=False))
@@ -150,14 +155,15 @@ class _Follower:
             f"{len(found)} there already"
         )
 
-    def _has_legible_order(self, run: Run) -> bool:
-        """Return whether a run's order, if it has one, can be read."""
-        try:
-            read_order(run.folder)
-        except RecordError as error:
-            self.failures[run.folder] = str(error)
-            return False
-        return True
+    def _orders(self, runs: Sequence[Run]) -> dict[Path, Order | None]:
+        """Return the orders of the runs by folder; one that is damaged has failed."""
+        orders: dict[Path, Order | None] = {}
+        for run in runs:
+            try:
+                orders[run.folder] = read_order(run.folder)
+            except RecordError as error:
+                self.failures[run.folder] = str(error)
+        return orders
 
     def follow(self, on_stop: Literal["leave", "cancel"]) -> None:
         """Watch until all have ended, or the command is to stop and leave them."""
