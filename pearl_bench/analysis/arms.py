@@ -212,7 +212,7 @@ class RunCurve:
 
 @dataclass(frozen=True)
 class Arm:
-    """The runs of one family that may be averaged: all but the seed is the same.
+    """The runs of one family that may be averaged: seeds of one method and setting.
 
     Attributes:
         family: name of the family.
@@ -262,6 +262,11 @@ class Arm:
         if self.paper_steps is None:
             return None
         return fewest / self.paper_steps, most / self.paper_steps
+
+    @property
+    def devices(self) -> list[str]:
+        """Where its runs trained, each device once."""
+        return sorted({run.row["device"] for run in self.runs})
 
     @property
     def fingerprint(self) -> str:
@@ -352,9 +357,10 @@ def _mean(points: Sequence[Point]) -> Point:
 def arm_key(row: Row) -> tuple[str, ...]:
     """Return what the runs of an arm have in common, from a row of runs.csv.
 
-    A setting that did not exist yet had what has become its default.
+    A setting that did not exist yet had what has become its default. The device is not
+    among it: it changes the rounding and the random numbers, as a seed does.
     """
-    keys = ("learner", "budget", "precision", "device", "fingerprint", *META_TEST)
+    keys = ("learner", "budget", "precision", "fingerprint", *META_TEST)
     usual = registry.default_settings(row["learner"])
     settings = usual | json.loads(row["settings"])
     alike = (row[key] or ONCE for key in keys)
@@ -362,16 +368,17 @@ def arm_key(row: Row) -> tuple[str, ...]:
 
 
 def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
-    """Group a family's runs by everything but the seed, and name the groups.
+    """Group a family's runs by everything but seed and device, and name the groups.
 
     A name tells what is not as ``conf/`` has it, so that it means the same in every
-    family; tasks and meta-test are named where the family's runs have several.
+    family; tasks and meta-test are named where the family's runs have several, devices
+    where runs of one seed are kept apart by them.
     """
     groups: dict[tuple[str, ...], list[RunCurve]] = {}
     for run in curves:
         groups.setdefault(arm_key(run.row), []).append(run)
     several_tasks = len({run.row["fingerprint"] for run in curves}) > 1
-    ordered = [runs for _, runs in sorted(groups.items())]
+    ordered = [some for _, runs in sorted(groups.items()) for some in _seeds_once(runs)]
     stems = [_stem(suite, runs[0], several_tasks) for runs in ordered]
     for runs, stem in zip(ordered, stems, strict=True):
         alike = [other[0] for other, s in zip(ordered, stems, strict=True) if s == stem]
@@ -390,6 +397,19 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
         )
 
 
+def _seeds_once(runs: list[RunCurve]) -> list[list[RunCurve]]:
+    """Return runs together, or by device if a seed was run on several.
+
+    Two runs of one seed begin with the same networks and draw the same tasks.
+    """
+    if len({run.seed for run in runs}) == len(runs):
+        return [runs]
+    by_device: dict[str, list[RunCurve]] = {}
+    for run in runs:
+        by_device.setdefault(run.row["device"], []).append(run)
+    return [some for _, some in sorted(by_device.items())]
+
+
 def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
     """Return the parts of a name that need no other run to compare with."""
     row, changed = run.row, _changed_settings(suite, run, run.row["budget"])
@@ -398,7 +418,6 @@ def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
         ", ".join([METHODS.get(row["learner"], row["learner"]), *said]),
         row["budget"],
         row["precision"],
-        *([] if row["device"] == "cpu" else [row["device"]]),
         *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
         *(f"{k}={v}" for k, v in changed.items() if (k, v) not in SAID),
     )
@@ -420,6 +439,9 @@ def _alike_budgets(suite: str, run: RunCurve) -> frozenset[str]:
 
 def _apart(run: RunCurve, alike: Sequence[RunCurve]) -> Iterator[str]:
     """Yield what tells a run from others of the same stem."""
+    device = run.row["device"]
+    if device != "cpu" and any(other.row["device"] != device for other in alike):
+        yield device
     for key, words in META_TEST.items():
         if len({other.row[key] or ONCE for other in alike}) > 1:
             yield words.format(run.row[key] or ONCE)

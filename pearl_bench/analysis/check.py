@@ -256,9 +256,10 @@ def _arms(lines: list[Line]) -> list[list[Line]]:
 def _same_seeds(runs: _File) -> Iterator[Problem]:
     """Find runs that would count as several seeds of an arm, and are of one."""
     for arm in _arms([line for line in runs.lines if not line.flaws]):
-        first: dict[str, Line] = {}
-        for line in arm:
-            other = first.setdefault(line.text["seed"], line)
+        first: dict[tuple[str, str], Line] = {}
+        for line in arm:  # one seed on two devices is two arms
+            seed = line.text["seed"], line.text["device"]
+            other = first.setdefault(seed, line)
             if other is not line:
                 what = (
                     f"{line.text['run']} is seed {line.text['seed']} of the same arm "

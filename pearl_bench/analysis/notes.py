@@ -185,6 +185,8 @@ def _runs(arm: Arm) -> list[str]:
         found.append("several runs of the same seed count as different ones.")
     if said := several_commits(run.row for run in arm.runs):
         found.append(f"{said}.")
+    if said := _devices(arm):
+        found.append(f"{said}.")
     older: dict[str, list[str]] = {}
     for run in arm.runs:
         older.setdefault(lacking(run.row), []).append(str(run.seed))
@@ -207,6 +209,17 @@ def _runs(arm: Arm) -> list[str]:
                     "seed; they are in its thin line, not in the mean."
                 )
     return found
+
+
+def _devices(arm: Arm) -> str:
+    """Say which seeds ran on which device; nothing if all ran on the same."""
+    seeds: dict[str, list[str]] = {}
+    for run in arm.runs:
+        row = run.row
+        where = f"{row['device']}, {row['gpu']}" if row["gpu"] else row["device"]
+        seeds.setdefault(where, []).append(str(run.seed))
+    each = [f"seed {', '.join(some)} ({where})" for where, some in seeds.items()]
+    return "on several devices: " + "; ".join(each) if len(each) > 1 else ""
 
 
 def _run(family: Family, arm: Arm, run: RunCurve) -> list[str]:

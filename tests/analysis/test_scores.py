@@ -10,6 +10,7 @@ import raw_runs
 from raw_runs import always
 
 import suites
+from pearl_bench.analysis import notes
 from pearl_bench.analysis.arms import OWN, REPORTED, Part
 from pearl_bench.analysis.files import PublishedError
 from pearl_bench.analysis.scores import load
@@ -104,14 +105,27 @@ def test_a_name_means_the_same_in_every_family(tmp_path):
     assert usual.label == "PEARL · quick · float32"
 
 
-def test_a_change_of_device_is_told(tmp_path):
-    found = published(tmp_path, {"seed": 0}, {"seed": 1})
+def test_seeds_of_several_devices_are_averaged_and_that_is_told(tmp_path):
+    found = published(tmp_path, {"seed": 0}, {"seed": 1}, {"seed": 2, "device": "cuda"})
     table = found.folder / "runs.csv"
     table.write_text(table.read_text().replace(",cpu,float", ",cpu; cuda,float", 1))
     again = load(tmp_path / "results", "locomotion")
-    assert [a.label for a in arms(again)] == [
-        "PEARL · quick · float32",
-        "PEARL · quick · float32 · cpu; cuda",
+    (arm,) = arms(again)
+    assert (arm.label, len(arm.runs)) == ("PEARL · quick · float32", 3)
+    moved, stayed = (run.row["device"] for run in arm.runs[:2])
+    assert {moved, stayed} == {"cpu", "cpu; cuda"}
+    assert (
+        f"half-cheetah-vel, PEARL · quick · float32: on several devices: seed 0 "
+        f"({moved}); seed 1 ({stayed}); seed 2 (cuda, a GPU)."
+    ) in notes.uneven(again)
+
+
+def test_devices_are_kept_apart_where_they_ran_the_same_seed(tmp_path):
+    both = [{"seed": seed, "device": d} for seed in (0, 1) for d in ("cpu", "cuda")]
+    found = published(tmp_path, *both, {"seed": 2})
+    assert [(a.label, [r.seed for r in a.runs]) for a in arms(found)] == [
+        ("PEARL · quick · float32", [0, 1, 2]),
+        ("PEARL · quick · float32 · cuda", [0, 1]),
     ]
 
 
@@ -144,7 +158,6 @@ def test_what_differs_is_not_averaged(tmp_path):
         {"seed": 1},
         {"budget": "paper"},
         {"precision": "bf16"},
-        {"device": "cuda"},
         {"learner": "rl2"},
         {"settings": {"context": "whole-buffer", "latent_dim": 5}},
     )
@@ -153,7 +166,6 @@ def test_what_differs_is_not_averaged(tmp_path):
         ("PEARL · quick · bf16", 1),
         ("PEARL · quick · float32 · context=recent", 2),
         ("PEARL · quick · float32 · context=whole-buffer", 1),
-        ("PEARL · quick · float32 · cuda", 1),
         ("RL² · quick · float32", 1),
     ]
     assert found.labels[-1] == "RL² · quick · float32"

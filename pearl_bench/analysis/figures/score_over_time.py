@@ -43,7 +43,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     panels.label("hours of training", "normalised score")
     about = (
         f"{captions.score_of(families)} Shown is {REPORTED_IS}. {curves.SEEDS_ARE} "
-        "Times are of training with its evaluations, measured at the end of each. "
+        "Times are of training with its evaluations, measured at the end of each; "
+        "seeds that ran on several kinds of device have no mean. "
         f"Hardware: {'; '.join(_hardware(arms))}."
     )
     return panels.finish(
@@ -56,10 +57,10 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
 def _draw_arm(
     ax: Axes, panels: Panels, family: Family, arm: Arm, look: Look, name: str
 ) -> list[float]:
-    """Draw each run thin and the mean bold, of times as of scores.
+    """Draw each run thin and, of one kind of device, the mean of times and scores bold.
 
     Returns:
-        The hours of the mean's points.
+        The hours of the points.
     """
     scores = family.score(arm.matched(REPORTED, -1, family.measure).values)
     hours = arm.hours(REPORTED)
@@ -67,6 +68,8 @@ def _draw_arm(
     if len(scores) > 1:
         for of_run, when in zip(scores, hours.values, strict=True):
             panels.seed(ax, when, of_run, look)
+    if len(arm.devices) > 1:
+        return hours.values.ravel().tolist()
     mean = stats.mean_curve(f"score {family.name} {arm.label}", scores)
     x, *ends = style.with_breaks(hours.values.mean(0), *mean)
     panels.curve(ax, x, stats.Estimate(*ends), look, name)

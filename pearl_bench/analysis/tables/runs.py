@@ -20,14 +20,16 @@ KEYS = (
 
 
 def cost(published: Published) -> PrintedTable:
-    """Return a row per arm that has a run whose time is known."""
+    """Return a row per arm and device that have a run whose time is known."""
     rows: list[tuple[Cell, ...]] = []
     for family in published.families:
-        for arm in family.arms:
-            known = [x for run in arm.runs if (x := _pace(family, run)) is not None]
+        for arm, device in ((a, device) for a in family.arms for device in a.devices):
+            runs = [run for run in arm.runs if run.row["device"] == device]
+            known = [x for run in runs if (x := _pace(family, run)) is not None]
             if not known:
                 continue
             found = stats.mean(f"cost {family.name} {arm.label}", np.array(known))
+            steps = max(run.last_step for run in runs)
             of_budget = usual_steps(
                 arm.learner, published.suite, family.name, arm.budget
             )
@@ -37,7 +39,8 @@ def cost(published: Published) -> PrintedTable:
                 whole = float(found.value) * trained / 1e6
             rows.append(
                 (
-                    *(family.name, arm.label, len(known), arm.steps[1], *cells(found)),
+                    *(family.name, arm.label, device, len(known), steps),
+                    *cells(found),
                     *(stats.spread([len(known)]), of_budget or math.nan, whole),
                 )
             )
@@ -50,7 +53,8 @@ def cost(published: Published) -> PrintedTable:
         "in neither, its minutes are. Machine, threads and what else ran are the runs' "
         f"own: `runs.csv` has them. {stats.METHOD}.",
         (
-            *("family", "method", "runs", "steps", *with_ends("hours_per_million")),
+            *("family", "method", "device", "runs", "steps"),
+            *with_ends("hours_per_million"),
             *("spread", "budget_steps", "hours_of_budget"),
         ),
         rows,
