@@ -322,6 +322,14 @@ def test_score_over_time_is_drawn_at_measured_times():
     assert "PEARL · paper · float32 on ant-fwd-back." in about(sheet)
 
 
+def test_times_of_several_devices_have_no_mean():
+    on_both = [*seeds(2), run_of(seed=2, device="cuda")]
+    (ax,) = draw(published(*on_both), "score-over-time").figure.axes
+    assert [line.get_linewidth() < 1 for line in lines_of(ax, BLUE)] == [True] * 3
+    (ax,) = draw(published(*on_both), "learning-curves").figure.axes
+    assert [line.get_linewidth() < 1 for line in lines_of(ax, BLUE)].count(False) == 1
+
+
 def test_a_curve_of_one_evaluation_can_be_seen():
     found = published(*seeds(1), *seeds(1, learner="rl2", steps=(5000,)))
     (ax,) = draw(found, "score-over-time").figure.axes

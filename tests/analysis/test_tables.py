@@ -148,6 +148,12 @@ def test_a_cost_is_of_what_comes_after_the_pool(tmp_path):
     )
 
 
+def test_a_cost_is_of_one_device(tmp_path):
+    results = published(tmp_path, *seeds(2), {"seed": 2, "device": "cuda"})
+    found = [[row[key] for key in ("device", "runs")] for row in rows(results, "cost")]
+    assert found == [["cpu", "2"], ["cuda", "1"]]
+
+
 def test_a_cost_is_not_known_before_a_checkpoint(tmp_path):
     assert "cost" in named(published(tmp_path / "ended", {"learner": "promp"}))
     begun = published(tmp_path / "begun", {"learner": "promp"})

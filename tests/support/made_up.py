@@ -34,25 +34,28 @@ def run_of(
     success: bool = False,
     timed: bool = True,
     commit: str = "a" * 40,
+    device: str = "cpu",
     fingerprint: str = "0123456789abcdef",
     started: str = "2026-01-01T00:00:00+00:00",
 ) -> RunCurve:
     """Return a run: its row, and a point for each of its evaluations and episodes."""
     row = dict.fromkeys(RUNS.names, "") | {
-        "run": f"r{abs(hash((family, learner, seed, budget, precision))):012x}"[:13],
+        "run": f"r{abs(hash((family, learner, seed, budget, precision, device))):012x}"[
+            :13
+        ],
         "family": family,
         "learner": learner,
         "seed": str(seed),
         "budget": budget,
         "precision": precision,
-        "device": "cpu",
+        "device": device,
         "steps": str(steps[-1]),
         "status": "done",
         "training_hours": "1.0",
         "commit": commit,
         "dirty": "False",
         "cpu": "a CPU",
-        "gpu": "",
+        "gpu": "" if device == "cpu" else "a GPU",
         "started": started,
         "fingerprint": fingerprint,
         "exploration_episodes": str(len(episodes) - 1),
