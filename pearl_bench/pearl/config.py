@@ -38,8 +38,8 @@ class PearlConfig:
         updates_per_iteration: gradient steps per iteration.
         discount: gamma.
         target_tau: step of the target value network's soft update.
-        reward_scale: factor of the reward in the Bellman target only; the entropy
-            temperature is 1, so this is the inverse of SAC's alpha.
+        reward_scale: factor of the reward in the Bellman target only; while the entropy
+            temperature is 1, this is the inverse of SAC's alpha.
         kl_weight: lambda of the KL term, which is summed over the meta-batch.
         policy_mean_reg: weight of the mean squared pre-tanh mean.
         policy_std_reg: weight of the mean squared log standard deviation.
@@ -57,6 +57,10 @@ class PearlConfig:
             the task's parameters scaled to the training tasks (``oracle``), or withheld
             (``none``: zeros). The last two have no encoder, and ``oracle`` as many
             latent dimensions as there are parameters.
+        adaptive_temperature: learn the entropy temperature, from 1 on, so that the
+            entropy comes to minus the number of action dimensions (SAC, arXiv
+            1812.05905). A variant, not the paper's PEARL, for families on which one
+            reward scale gives too much or too little entropy.
     """
 
     latent_dim: int = 5
@@ -86,6 +90,7 @@ class PearlConfig:
     context_sampler: ContextSampler = "recent"
     replay_capacity: int = 1_000_000
     inference: InferenceKind = "posterior"
+    adaptive_temperature: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""

@@ -23,7 +23,7 @@ from pearl_bench.pearl.config import PearlConfig, iteration_steps
 from pearl_bench.pearl.encoder import Belief
 from pearl_bench.pearl.inference import build_inference
 from pearl_bench.pearl.networks import PearlNetworks
-from pearl_bench.pearl.update import METRICS, Batch, PearlUpdate
+from pearl_bench.pearl.update import Batch, PearlUpdate
 from pearl_bench.training.learner import Learner
 from pearl_bench.training.rollout import run_episode
 from pearl_bench.training.types import Metrics, NonFiniteLoss
@@ -68,6 +68,7 @@ class PearlLearner(Learner):
             family.action_dim,
             self.inference.latent_dim,
             hidden_size=config.hidden_size,
+            adaptive_temperature=config.adaptive_temperature,
             rng=self.init,
         )
         self.nets.to(device)
@@ -171,19 +172,20 @@ class PearlLearner(Learner):
         tasks = self.rng.integers(train_tasks, size=(steps, meta_batch))
         rows, context = self._spans(tasks)
         step = self.gradient_step if self.device == "cpu" else self._replay
+        names = self.gradient_step.metrics
         metrics = [step(self._sample(rows.at(i), context.at(i))) for i in range(steps)]
         values = torch.stack(metrics).double().cpu()
         finite = values.isfinite().all(dim=1)
         if not finite.all():
             row = int(finite.int().argmin())
-            name = METRICS[int(values[row].isfinite().int().argmin())]
+            name = names[int(values[row].isfinite().int().argmin())]
             raise NonFiniteLoss(
-                f"{name} is {values[row, METRICS.index(name)]} at gradient step "
+                f"{name} is {values[row, names.index(name)]} at gradient step "
                 f"{self.updates_done + row + 1} ({self.env_steps} environment steps)"
             )
         self.updates_done += steps
         self.updates_due -= steps
-        return dict(zip(METRICS, values.mean(0).tolist(), strict=True))
+        return dict(zip(names, values.mean(0).tolist(), strict=True))
 
     def meta_batch(self, tasks: np.ndarray) -> Batch:
         """Draw what one gradient step takes.

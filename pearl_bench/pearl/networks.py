@@ -12,12 +12,15 @@ from pearl_bench.training.nn import MLP, TanhGaussianPolicy
 class PearlNetworks(nn.Module):
     """Encoder q(z|c), critics Q(o, a, z), value V(o, z), its target, policy π(a|o, z).
 
+    ``log_alpha`` is the logarithm of a learnt entropy temperature, else None.
+
     Args:
         encoder: None where z is not inferred.
         obs_dim: O.
         action_dim: A.
         latent_dim: Z.
         hidden_size: width of the three hidden layers of all but the encoder.
+        adaptive_temperature: whether there is a temperature to learn.
         rng: generator of the initial weights.
     """
 
@@ -29,6 +32,7 @@ class PearlNetworks(nn.Module):
         latent_dim: int,
         *,
         hidden_size: int,
+        adaptive_temperature: bool,
         rng: torch.Generator,
     ) -> None:
         super().__init__()
@@ -44,3 +48,4 @@ class PearlNetworks(nn.Module):
         self.target_v.requires_grad_(False)
         policy_sizes = [obs_dim + latent_dim, *hidden, action_dim]
         self.policy = TanhGaussianPolicy(policy_sizes, rng=rng)
+        self.log_alpha = nn.Parameter(torch.zeros(())) if adaptive_temperature else None

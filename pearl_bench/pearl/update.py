@@ -6,6 +6,7 @@ its authors' implementation, oyster (katerakelly/oyster@44e20fd).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +28,7 @@ METRICS = (
     "z/mean_abs",
     "z/variance",
 )
+TEMPERATURE = "policy/temperature"
 
 
 class Batch(NamedTuple):
@@ -66,6 +68,9 @@ class PearlUpdate:
         inference: makes beliefs of contexts; its encoder is one of ``nets``.
         device: ``cpu`` or ``cuda``.
         precision: ``float32``, or ``bf16`` for the hidden layers in bfloat16.
+
+    Attributes:
+        metrics: what an update returns; ``TEMPERATURE`` among them if it is learnt.
     """
 
     def __init__(
@@ -83,24 +88,28 @@ class PearlUpdate:
         self.device = device
         self.bf16 = precision == "bf16"
 
-        def adam(*networks: nn.Module) -> torch.optim.Adam:
+        def adam(*groups: Iterable[nn.Parameter]) -> torch.optim.Adam:
             return torch.optim.Adam(
-                [{"params": list(network.parameters())} for network in networks],
+                [{"params": list(group)} for group in groups],
                 lr=config.learning_rate,
                 fused=True,
                 capturable=device == "cuda",
             )
 
-        encoders = [nets.encoder] if nets.encoder is not None else []
+        encoders = [nets.encoder.parameters()] if nets.encoder is not None else []
         self.has_kl = bool(encoders) and config.probabilistic
         self.optimizers = {
-            "critic": adam(nets.q1, nets.q2, *encoders),
-            "value": adam(nets.v),
-            "policy": adam(nets.policy),
+            "critic": adam(nets.q1.parameters(), nets.q2.parameters(), *encoders),
+            "value": adam(nets.v.parameters()),
+            "policy": adam(nets.policy.parameters()),
         }
+        self.metrics = METRICS
+        if nets.log_alpha is not None:
+            self.optimizers["temperature"] = adam([nets.log_alpha])
+            self.metrics = (*METRICS, TEMPERATURE)
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Update every network once; return the ``METRICS`` as one vector."""
+        """Update every network once; return the ``metrics`` as one vector."""
         config, nets = self.config, self.nets
         tasks, rows = batch.obs.shape[:2]
 
@@ -135,12 +144,16 @@ class PearlUpdate:
                 loss = loss + config.kl_weight * kl
         _step(self.optimizers["critic"], loss)
 
+        alpha_log_prob = new.log_prob  # the temperature alpha is 1, unless it is learnt
+        if nets.log_alpha is not None:
+            alpha_log_prob = nets.log_alpha.detach().exp() * new.log_prob
+
         with self._autocast():
-            # value, with the critics just updated: V(o) = E[min Q - log π] (SAC, arXiv
-            # 1801.01290, equation 5)
+            # value, with the critics just updated: V(o) = E[min Q - alpha log π] (SAC,
+            # arXiv 1801.01290, equation 5)
             obs_new_z = torch.cat([obs, new.action, z_row_detached], dim=1)
             min_q = torch.min(nets.q1(obs_new_z), nets.q2(obs_new_z))
-            value_target = (min_q - new.log_prob).detach()
+            value_target = (min_q - alpha_log_prob).detach()
             value_loss = functional.mse_loss(nets.v(obs_z), value_target)
         _step(self.optimizers["value"], value_loss)
         self._move_target()
@@ -148,24 +161,31 @@ class PearlUpdate:
         # policy, equation 4, reparameterised; the regularisers are oyster's
         # policy_mean_reg_weight and policy_std_reg_weight
         policy_loss = (
-            (new.log_prob - min_q).mean()
+            (alpha_log_prob - min_q).mean()
             + config.policy_mean_reg * new.mean.square().mean()
             + config.policy_std_reg * new.log_std.square().mean()
         )
         _step(self.optimizers["policy"], policy_loss)
-        return torch.stack(
-            [
-                critic_loss,
-                value_loss,
-                policy_loss,
-                kl,
-                q1.mean(),
-                new.log_prob.mean(),
-                new.log_std.mean(),
-                belief.mean.abs().mean(),
-                belief.variance.mean(),
-            ]
-        ).detach()
+        metrics = [
+            critic_loss,
+            value_loss,
+            policy_loss,
+            kl,
+            q1.mean(),
+            new.log_prob.mean(),
+            new.log_std.mean(),
+            belief.mean.abs().mean(),
+            belief.variance.mean(),
+        ]
+
+        if nets.log_alpha is not None:
+            # temperature: J(alpha) = E[-alpha (log π + target entropy)], the target
+            # minus the action's dimensions (SAC, arXiv 1812.05905, equation 18)
+            alpha = nets.log_alpha.exp()
+            excess = new.log_prob.detach().mean() - action.shape[1]
+            _step(self.optimizers["temperature"], -alpha * excess)
+            metrics.append(alpha)
+        return torch.stack(metrics).detach()
 
     @torch.no_grad()
     def _move_target(self) -> None:
