@@ -27,6 +27,7 @@ VARIANTS = {
     "recurrent": {"recurrent": True},
     "told": {"inference": "oracle"},
     "not told": {"inference": "none"},
+    "adaptive temperature": {"adaptive_temperature": True},
 }
 STEPS = 8
 """More than the warm-up of the capture, so that replays are compared too."""
