@@ -14,7 +14,7 @@ from pearl_bench.analysis import tables
 from pearl_bench.analysis.arms import METHODS
 from pearl_bench.analysis.scores import load
 from pearl_bench.config.types import OF_METHODS, BenchConfig
-from pearl_bench.pearl.update import METRICS
+from pearl_bench.pearl.update import METRICS, TEMPERATURE
 from pearl_bench.registry import LEARNERS, method
 
 PROJECT = Path(__file__).parents[1]
@@ -101,7 +101,7 @@ def test_every_method_has_a_page(learner):
 
 def test_the_pages_tell_every_metric_of_pearl():
     text = (PROJECT / "docs/methods/pearl.md").read_text("utf-8")
-    assert all(f"`{name}`" in text for name in METRICS)
+    assert all(f"`{name}`" in text for name in (*METRICS, TEMPERATURE))
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
