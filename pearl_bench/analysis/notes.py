@@ -212,14 +212,16 @@ def _runs(arm: Arm) -> list[str]:
 
 
 def _devices(arm: Arm) -> str:
-    """Say which seeds ran on which device; nothing if all ran on the same."""
+    """Say which seeds ran on which device; nothing if all ran on CPUs."""
     seeds: dict[str, list[str]] = {}
     for run in arm.runs:
         row = run.row
         where = f"{row['device']}, {row['gpu']}" if row["gpu"] else row["device"]
         seeds.setdefault(where, []).append(str(run.seed))
-    each = [f"seed {', '.join(some)} ({where})" for where, some in seeds.items()]
-    return "on several devices: " + "; ".join(each) if len(each) > 1 else ""
+    if list(seeds) == ["cpu"]:
+        return ""
+    each = [f"seed {', '.join(some)} on {where}" for where, some in seeds.items()]
+    return "trained " + "; ".join(each)
 
 
 def _run(family: Family, arm: Arm, run: RunCurve) -> list[str]:

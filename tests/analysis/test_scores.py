@@ -115,8 +115,8 @@ def test_seeds_of_several_devices_are_averaged_and_that_is_told(tmp_path):
     moved, stayed = (run.row["device"] for run in arm.runs[:2])
     assert {moved, stayed} == {"cpu", "cpu; cuda"}
     assert (
-        f"half-cheetah-vel, PEARL · quick · float32: on several devices: seed 0 "
-        f"({moved}); seed 1 ({stayed}); seed 2 (cuda, a GPU)."
+        f"half-cheetah-vel, PEARL · quick · float32: trained seed 0 on {moved}; "
+        f"seed 1 on {stayed}; seed 2 on cuda, a GPU."
     ) in notes.uneven(again)
 
 
@@ -127,6 +127,9 @@ def test_devices_are_kept_apart_where_they_ran_the_same_seed(tmp_path):
         ("PEARL · quick · float32", [0, 1, 2]),
         ("PEARL · quick · float32 · cuda", [0, 1]),
     ]
+    said = [text for text in notes.uneven(found) if "trained seed" in text]
+    assert len(said) == 1
+    assert said[0].endswith("cuda: trained seed 0, 1 on cuda, a GPU.")
 
 
 def test_success_is_the_mean_over_the_test_episodes(tmp_path):
