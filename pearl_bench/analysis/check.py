@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pearl_bench import registry
-from pearl_bench.analysis.arms import arm_key
 from pearl_bench.analysis.check_late import check_late
 from pearl_bench.analysis.check_run import check_run
 from pearl_bench.analysis.files import curve_files
+from pearl_bench.analysis.grouping import arm_key
 from pearl_bench.analysis.origins import lacking, several_commits
 from pearl_bench.records import schema
 from pearl_bench.records.published import drawn

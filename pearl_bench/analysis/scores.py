@@ -19,7 +19,6 @@ from pearl_bench.analysis.arms import (
     Point,
     RunCurve,
     budgets_of,
-    group,
     shares_of,
 )
 from pearl_bench.analysis.check_run import whole
@@ -30,6 +29,7 @@ from pearl_bench.analysis.files import (
     curve_files,
     read_table,
 )
+from pearl_bench.analysis.grouping import group
 from pearl_bench.analysis.reference import ReferenceCurve
 from pearl_bench.records import schema
 from pearl_bench.records.schema import CURVES, RUNS_FILE

@@ -8,7 +8,8 @@ import numpy as np
 
 import suites
 from pearl_bench.analysis import figures, style
-from pearl_bench.analysis.arms import Part, Point, RunCurve, group
+from pearl_bench.analysis.arms import Part, Point, RunCurve
+from pearl_bench.analysis.grouping import group
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Family, Published

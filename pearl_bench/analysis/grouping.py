@@ -1,0 +1,121 @@
+"""Which runs form an arm, and what it is called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from pearl_bench import registry
+from pearl_bench.analysis.arms import METHODS, PAPER_BUDGET, SAID, Arm, RunCurve
+from pearl_bench.config import runs as config
+from pearl_bench.config.types import Budget
+from pearl_bench.records.table import Row
+
+META_TEST = {
+    "exploration_episodes": "{} exploration episodes",
+    "test_episodes": "{} test episodes",
+    "test_tasks": "{} test tasks",
+    "repetitions": "each task played {} x",
+    "eval_every": "tested every {} steps",
+}
+"""How runs were tested: what must be the same in an arm, and its name in a label."""
+ONCE = "1"
+"""How often runs of before there were repetitions (an empty cell) played a task."""
+
+
+def arm_key(row: Row) -> tuple[str, ...]:
+    """Return what the runs of an arm have in common, from a row of runs.csv.
+
+    A setting that did not exist yet had what has become its default. The device is not
+    among it: it changes the rounding and the random numbers, as a seed does.
+    """
+    keys = ("learner", "budget", "precision", "fingerprint", *META_TEST)
+    usual = registry.default_settings(row["learner"])
+    settings = usual | json.loads(row["settings"])
+    alike = (row[key] or ONCE for key in keys)
+    return row["family"], *alike, json.dumps(settings, sort_keys=True)
+
+
+def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
+    """Group a family's runs by everything but seed and device, and name the groups.
+
+    A name tells what is not as ``conf/`` has it, so that it means the same in every
+    family; tasks and meta-test are named where the family's runs have several, devices
+    where runs of one seed are kept apart by them.
+    """
+    groups: dict[tuple[str, ...], list[RunCurve]] = {}
+    for run in curves:
+        groups.setdefault(arm_key(run.row), []).append(run)
+    several_tasks = len({run.row["fingerprint"] for run in curves}) > 1
+    ordered = [some for _, runs in sorted(groups.items()) for some in _seeds_once(runs)]
+    stems = [_stem(suite, runs[0], several_tasks) for runs in ordered]
+    for runs, stem in zip(ordered, stems, strict=True):
+        alike = [other[0] for other, s in zip(ordered, stems, strict=True) if s == stem]
+        row = runs[0].row
+        yield Arm(
+            family=row["family"],
+            learner=row["learner"],
+            parts=(*stem, *_apart(runs[0], alike)),
+            budget=row["budget"],
+            alike_budgets=_alike_budgets(suite, runs[0]),
+            changed=_changed_settings(suite, runs[0], row["budget"]),
+            runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
+            paper_steps=config.usual_steps(
+                row["learner"], suite, row["family"], PAPER_BUDGET
+            ),
+        )
+
+
+def _seeds_once(runs: list[RunCurve]) -> list[list[RunCurve]]:
+    """Return runs together, or by device if a seed was run on several.
+
+    Two runs of one seed begin with the same networks and draw the same tasks.
+    """
+    if len({run.seed for run in runs}) == len(runs):
+        return [runs]
+    by_device: dict[str, list[RunCurve]] = {}
+    for run in runs:
+        by_device.setdefault(run.row["device"], []).append(run)
+    return [some for _, some in sorted(by_device.items())]
+
+
+def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
+    """Return the parts of a name that need no other run to compare with."""
+    row, changed = run.row, _changed_settings(suite, run, run.row["budget"])
+    said = [SAID[setting] for setting in changed.items() if setting in SAID]
+    return (
+        ", ".join([METHODS.get(row["learner"], row["learner"]), *said]),
+        row["budget"],
+        row["precision"],
+        *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
+        *(f"{k}={v}" for k, v in changed.items() if (k, v) not in SAID),
+    )
+
+
+def _changed_settings(suite: str, run: RunCurve, budget: str) -> dict[str, Any]:
+    """Return a run's settings that are others than those of a budget."""
+    row = run.row
+    usual = config.usual_settings(row["learner"], suite, row["family"], budget)
+    return {k: v for k, v in run.settings.items() if usual.get(k, v) != v}
+
+
+def _alike_budgets(suite: str, run: RunCurve) -> frozenset[str]:
+    """Return the budgets that have a run's settings, its own among them."""
+    own, learner = run.row["budget"], run.row["learner"]
+    known = get_args(Budget) if learner in registry.learner_names() else ()
+    return frozenset([own, *(b for b in known if not _changed_settings(suite, run, b))])
+
+
+def _apart(run: RunCurve, alike: Sequence[RunCurve]) -> Iterator[str]:
+    """Yield what tells a run from others of the same stem."""
+    device = run.row["device"]
+    if device != "cpu" and any(other.row["device"] != device for other in alike):
+        yield device
+    for key, words in META_TEST.items():
+        if len({other.row[key] or ONCE for other in alike}) > 1:
+            yield words.format(run.row[key] or ONCE)
+    settings = [other.settings for other in alike]
+    for key, value in run.settings.items():
+        if any(other.get(key, value) != value for other in settings):
+            yield f"{key}={value}"
