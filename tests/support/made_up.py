@@ -40,10 +40,9 @@ def run_of(
     started: str = "2026-01-01T00:00:00+00:00",
 ) -> RunCurve:
     """Return a run: its row, and a point for each of its evaluations and episodes."""
+    made_of = (family, learner, seed, budget, precision, device)
     row = dict.fromkeys(RUNS.names, "") | {
-        "run": f"r{abs(hash((family, learner, seed, budget, precision, device))):012x}"[
-            :13
-        ],
+        "run": f"r{abs(hash(made_of)):012x}"[:13],
         "family": family,
         "learner": learner,
         "seed": str(seed),
