@@ -16,7 +16,7 @@ from small_pearl import (
 )
 
 from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
-from pearl_bench.pearl.learner import PearlLearner
+from pearl_bench.pearl.learner import TRIAL_UPDATES, UPDATES_PER_SLICE, PearlLearner
 from pearl_bench.pearl.update import METRICS
 from pearl_bench.training.evaluate import evaluate, reported_return
 from pearl_bench.training.types import NonFiniteLoss
@@ -275,6 +275,23 @@ def test_metrics_are_means_over_the_slice(point_robot):
     assert (learner.updates_done, learner.updates_due) == (20, 10)
     assert set(learner.update()) == set(METRICS)
     assert (learner.updates_done, learner.updates_due) == (30, 0)
+
+
+def test_a_trial_times_the_steps_that_training_takes(point_robot, monkeypatch):
+    """A GPU's are replays of a graph, several times as fast as the step itself."""
+    taken = []
+
+    def step(learner):
+        return lambda batch: taken.append(batch) or learner.gradient_step(batch)
+
+    monkeypatch.setattr(PearlLearner, "_step", property(step))
+    learner = learner_on(opposite_corners(point_robot))
+    assert learner.estimate_seconds(10_000) > 0
+    assert len(taken) == 1 + TRIAL_UPDATES
+    taken.clear()
+    learner.updates_due = UPDATES_PER_SLICE
+    learner.update()
+    assert len(taken) == UPDATES_PER_SLICE
 
 
 def test_bfloat16_follows_float32(point_robot):
