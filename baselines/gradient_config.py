@@ -28,7 +28,7 @@ class GradientConfig:
         hidden_size: width of the two tanh layers.
         initial_std: standard deviation of the actions at the start.
         action_scale: the policy acts in plus or minus this, which is then scaled to the
-            actuators' range: with a deviation of 1 it explores a tenth of the range.
+            actuators' range: a deviation of 1 is a twentieth of the whole range.
         discount: gamma.
         gae_lambda: lambda of the advantages.
         ridge: of the linear feature baseline's fit.

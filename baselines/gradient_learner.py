@@ -146,7 +146,7 @@ class GradientLearner(OnPolicyLearner):
         return pace * env_steps
 
     def _draw_tasks(self) -> np.ndarray:
-        """Draw the train tasks of an iteration, each as often as any other or once."""
+        """Draw an iteration's train tasks, each as often as any other or once more."""
         known, wanted = len(self.family.train), self.config.tasks
         rounds = [self.shuffled_tasks() for _ in range(-(-wanted // known))]
         return np.concatenate(rounds)[:wanted]

@@ -29,10 +29,13 @@ Gaussian = tuple[Tensor, Tensor]
 InnerObjective = Literal["likelihood_ratio", "log_likelihood", "dice"]
 
 OBS_CLIP = 10.0
+"""Of the baseline's features; see ``baseline_features``."""
 MIN_LOG_STD = math.log(1e-6)
 """Of the policies that are trained (ProMP's code)."""
 STANDARDISE_EPS = 1e-8
+"""Added to the deviation that advantages are divided by (ProMP's code)."""
 RIDGE_TRIES = 5
+"""Larger ridges that are tried; see ``baseline_weights`` (ProMP's code)."""
 SLICE = 2**13
 """Transitions per phase that the outer losses hold derivatives of at a time."""
 

@@ -25,7 +25,9 @@ from suites.tasks import TaskList, read
 from suites.view import PIXELS
 
 HORIZON = 20
+"""Steps of an episode (oyster ``configs/*point-robot.json``)."""
 GOAL_RADIUS = 0.2
+"""Distance from the goal within which there is a sparse reward."""
 MAX_MOVE = float(np.float32(0.1))
 """Largest move per axis; the reference's action bounds are float32."""
 

@@ -69,7 +69,7 @@ class BenchConfig:
         learners: the methods to train; all that are for the families if empty.
         seeds: numbers of the seeds, one run each; the budget's if empty.
         budget: how long and how carefully: seconds (smoke; regress, which learns
-            something), minutes, or the paper's setting.
+            something), minutes (quick), hours (lean), or the paper's setting.
         steps: environment steps of a run; the budget's if none.
         eval_every: environment steps between two evaluations; the budget's if none.
         engine: where the runs execute: on this machine, or on a cluster, whose nodes

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 from pearl_bench.execution.work import build_learner, meta_tested, prepare
 
 TRIAL_TASKS, TRIAL_HORIZON = 20, 50
+"""Test tasks and steps of an episode, at most, of the meta-test that is timed."""
 
 
 def measure(run: RunConfig, folder: Path) -> Pace:

@@ -55,7 +55,8 @@ class ReplayBuffer:
         tasks: number of train tasks.
         obs_dim: O.
         action_dim: A.
-        capacity: transitions kept per task; the oldest are overwritten.
+        capacity: transitions kept per task, rounded up to whole pages; the oldest are
+            overwritten.
         device: where the table lies.
     """
 

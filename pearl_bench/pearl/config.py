@@ -56,7 +56,7 @@ class PearlConfig:
         inference: where z comes from: inferred from context (``posterior``), told, as
             the task's parameters scaled to the training tasks (``oracle``), or withheld
             (``none``: zeros). The last two have no encoder, and ``oracle`` as many
-            latent dimensions as there are parameters.
+            latent dimensions as there are parameters and, of several, classes.
         adaptive_temperature: learn the entropy temperature, from 1 on, so that the
             entropy comes to minus the number of action dimensions (SAC, arXiv
             1812.05905). A variant, not the paper's PEARL, for families on which one

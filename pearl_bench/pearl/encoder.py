@@ -11,6 +11,7 @@ from torch.nn import functional
 from pearl_bench.training.nn import MLP, full_precision
 
 MIN_VARIANCE = 1e-7
+"""Of a factor (oyster ``rlkit/torch/sac/agent.py``)."""
 
 
 class Belief(NamedTuple):

@@ -30,7 +30,9 @@ from pearl_bench.training.types import Metrics, NonFiniteLoss
 from suites.base import Task, TaskFamily
 
 UPDATES_PER_SLICE = 20
+"""Gradient steps between two polls of a request to stop."""
 TRIAL_UPDATES = 5
+"""Gradient steps that an estimate is made from."""
 POOL_WAVE = 200
 """Tasks side by side while the initial pool is collected."""
 
@@ -99,7 +101,7 @@ class PearlLearner(Learner):
     # Meta-training ------------------------------------------------------------------
 
     def collect(self) -> Metrics:
-        """Collect one iteration's data (algorithm 1, lines 3 to 8)."""
+        """Collect one iteration's data (algorithm 1, its loop over training tasks)."""
         config, means = self.config, EpisodeMeans()
         train_tasks = len(self.family.train)
         if self.iterations == 0:
@@ -165,7 +167,7 @@ class PearlLearner(Learner):
         return self.inference.belief(self._context(self._spans(tasks)[1]))
 
     def update(self) -> Metrics:
-        """Take the next slice of gradient steps (algorithm 1, lines 10 to 21)."""
+        """Take the next slice of gradient steps (algorithm 1, its training steps)."""
         steps = min(UPDATES_PER_SLICE, self.updates_due)
         train_tasks, meta_batch = len(self.family.train), self.config.meta_batch
         # one transfer for the whole slice: none waits for the device in between

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 HIDDEN_BIAS = 0.1
-
+"""See ``MLP``."""
 LOG_STD_RANGE = (-20.0, 2.0)
+"""Of the Gaussian before tanh (oyster ``rlkit/torch/sac/policies.py``)."""
 
 
 def _uniform_linear(

@@ -114,7 +114,7 @@ class MetaLearner(Protocol):
     def update(self) -> Metrics:
         """Take a slice of the steps due and return the mean of each metric over it.
 
-        A slice is short (about a second), so that a run can stop between two.
+        A slice is short (seconds), so that a run can stop between two.
 
         Raises:
             NonFiniteLoss: a loss is NaN or infinite.

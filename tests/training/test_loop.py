@@ -55,7 +55,7 @@ def test_a_stop_within_a_meta_test_is_answered_at_once(whole, tmp_path, share):
     """At any poll it is the last; what was trained is kept, the meta-test repeated."""
     stop_at = int(share * whole[1])
     folder, polls = train(tmp_path, stop_at)
-    assert polls == stop_at  # or one more, if it was between two slices
+    assert polls == stop_at
     run = json.loads((folder / "run.json").read_text())
     assert run["status"] == "stopped"
     # only whole meta-tests are recorded

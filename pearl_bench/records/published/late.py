@@ -8,6 +8,8 @@ from pearl_bench.records.schema import LATE
 from pearl_bench.records.table import Line, Row
 
 LEVEL_SHARE, LEVEL_EVALUATIONS = 0.1, 5
+"""A level is the mean over the evaluations of this last share of the steps, and over so
+many at least: this project's one rule (docs/protocol.md)."""
 
 
 def level_count(
