@@ -20,8 +20,8 @@ import numpy as np
 
 from suites.view import View
 
-GOAL_COLOUR = (0.35, 0.7, 0.35, 1.0)
-GOAL_RADIUS = 0.25
+MARK_COLOUR, MARK_RADIUS = (0.35, 0.7, 0.35, 1.0), 0.25
+"""Red, green, blue and opacity of the disc that marks a place, and its metres."""
 
 
 class MujocoCamera:
@@ -113,10 +113,10 @@ class MujocoCamera:
         mujoco.mjv_initGeom(
             self._scene.geoms[self._scene.ngeom],
             mujoco.mjtGeom.mjGEOM_CYLINDER,
-            np.array([GOAL_RADIUS, GOAL_RADIUS, 0.005]),
+            np.array([MARK_RADIUS, MARK_RADIUS, 0.005]),
             np.array([x, y, 0.005]),
             np.eye(3).reshape(9),
-            np.array(GOAL_COLOUR, np.float32),
+            np.array(MARK_COLOUR, np.float32),
         )
         self._scene.ngeom += 1
 
