@@ -71,19 +71,31 @@ class Trained(NamedTuple):
         seed = self.run.seed if seed is None else seed
         return evaluate(self.learner, family, seed=seed, threads=self.run.threads)
 
-    def agent(self, *, seed: int = 0) -> Agent:
-        """Return an agent that knows nothing of its task yet.
+    def agent(self, *, task: Task | None = None, seed: int = 0) -> Agent:
+        """Return an agent that has seen nothing of its task yet.
 
         Args:
+            task: of the family; a method that is told it (``pearl.inference=oracle``)
+                reads its parameters, and takes the middle of the training tasks if
+                None. To no other does it make a difference.
             seed: of all that it draws.
+
+        Raises:
+            ValueError: the method reads the parameters of every task, and there is no
+                task.
         """
-        return Agent(self.learner.adapter(self.family.test[:1], seed))
+        learner = self.run.learner
+        if task is None and registry.method(learner).reads_parameters:
+            raise ValueError(f"{learner} reads a task's parameters; give task=")
+        told = Task(self.family.name, -1, ()) if task is None else task
+        return Agent(self.learner.adapter([told], seed))
 
     def adapt(
         self,
         env: gymnasium.Env[Any, Any],
         *,
         episodes: int | None = None,
+        task: Task | None = None,
         seed: int = 0,
     ) -> Agent:
         """Explore an environment, adapt to its task, and return the agent.
@@ -92,11 +104,12 @@ class Trained(NamedTuple):
             env: of the family's observation and action sizes.
             episodes: exploration episodes; those of the family's meta-test if None. 0
                 leaves the agent as it is before any experience.
+            task: as in ``agent``.
             seed: of all that the agent draws, and of the first episode's start.
 
         Raises:
-            ValueError: the environment's sizes are not the family's, or ``episodes`` is
-                negative.
+            ValueError: the environment's sizes are not the family's, ``episodes`` is
+                negative, or the method needs the task.
         """
         sizes = (self.family.obs_dim,), (self.family.action_dim,)
         shapes = env.observation_space.shape, env.action_space.shape
@@ -110,7 +123,7 @@ class Trained(NamedTuple):
             episodes = self.family.meta_test.exploration_episodes
         if episodes < 0:
             raise ValueError(f"episodes must be zero or more, not {episodes}")
-        agent = self.agent(seed=seed)
+        agent = self.agent(task=task, seed=seed)
         for number in range(episodes):
             agent.play(env, explore=True, seed=seed if number == 0 else None)
         agent.adapt()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from raw_runs import train_small
 import pearl_bench
 import suites.gym
 from pearl_bench import registry
+from pearl_bench.config.runs import load, run_config
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.console import Tee
-from pearl_bench.execution.work import meta_tested
+from pearl_bench.execution.trained import Trained
+from pearl_bench.execution.work import build_learner, meta_tested
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import read_run
 
@@ -110,6 +113,25 @@ def test_without_a_step_there_is_nothing_to_adapt_from(folder):
     assert agent.play(env, seed=5) == fresh
     with pytest.raises(ValueError, match="episodes must be zero or more, not -1"):
         trained.adapt(env, episodes=-1)
+
+
+def test_a_method_that_is_told_the_task_is_told_that_of_its_agent(monkeypatch):
+    words = [*SMALL, "learners=pearl", "device=cpu", "pearl.inference=oracle"]
+    family = registry.family("navigation", "point-robot")
+    run = run_config(load(words), family.name, "pearl", 0, threads=1)
+    trained = Trained(run, family, build_learner(run, family))
+    env = gymnasium.make("pearl_bench/point-robot-v0", task=2)
+    alone = trained.adapt(env, episodes=1).play(env, seed=5)
+    assert trained.agent().play(env, seed=5) == alone
+    own, another = (
+        trained.adapt(env, episodes=1, task=family.train[k]).play(env, seed=5)
+        for k in (2, 3)
+    )
+    assert len({alone, own, another}) == 3
+    reading = replace(registry.method("pearl"), reads_parameters=True)
+    monkeypatch.setattr(registry, "method", lambda learner: reading)
+    with pytest.raises(ValueError, match="reads a task's parameters; give task="):
+        trained.agent()
 
 
 def test_steps_out_of_order_are_refused_with_a_sentence(folder):
