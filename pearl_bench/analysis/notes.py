@@ -139,42 +139,43 @@ def notes(published: Published) -> list[str]:
 
 
 def uneven(published: Published, shown: Sequence[Arm] | None = None) -> list[str]:
-    """Say of every run, or of some arms' runs, what makes it uneven with others."""
-    found: list[str] = []
+    """Say of every run, or of some arms' runs, what makes it uneven with others.
+
+    What holds of an arm's label in several families is said once.
+    """
+    families_of: dict[tuple[str, str], list[str]] = {}
     of_figure = {(arm.family, arm.label) for arm in shown or ()}
     for family in published.families:
-        arms = [
-            arm
-            for arm in family.arms
-            if shown is None or (arm.family, arm.label) in of_figure
-        ]
-        found += _seeds(published, family, arms)
-        for arm in arms:
-            found += [f"{family.name}, {arm.label}: {text}" for text in _runs(arm)]
-            found += [
-                f"{family.name}, {arm.label}, seed {run.seed} (run {run.row['run']}): "
-                f"{text}."
+        for arm in family.arms:
+            if shown is not None and (arm.family, arm.label) not in of_figure:
+                continue
+            said = [
+                (arm.label, text) for text in (*_seeds(published, arm), *_runs(arm))
+            ]
+            said += [
+                (f"{arm.label}, seed {run.seed} (run {run.row['run']})", f"{text}.")
                 for run in arm.runs
                 for text in _run(family, arm, run)
             ]
-    return found
+            for each in said:
+                families_of.setdefault(each, []).append(family.name)
+    return [
+        f"{', '.join(families)}, {who}: {text}"
+        for (who, text), families in families_of.items()
+    ]
 
 
-def _seeds(published: Published, family: Family, arms: Sequence[Arm]) -> list[str]:
-    """Say which seeds arms lack that others of its budget have."""
-    by_budget: dict[str, set[int]] = {}
-    for arm in published.arms:
-        by_budget.setdefault(arm.budget, set()).update(run.seed for run in arm.runs)
-    found = []
-    for arm in arms:
-        lacking = sorted(by_budget[arm.budget] - {run.seed for run in arm.runs})
-        if lacking:
-            found.append(
-                f"{family.name}, {arm.label}: no run of seed "
-                f"{', '.join(map(str, lacking))}, which others of budget "
-                f"{arm.budget} have."
-            )
-    return found
+def _seeds(published: Published, arm: Arm) -> list[str]:
+    """Say which seeds an arm lacks that others of its budget have."""
+    of_budget = (other for other in published.arms if other.budget == arm.budget)
+    seeds = {run.seed for other in of_budget for run in other.runs}
+    missing = sorted(seeds - {run.seed for run in arm.runs})
+    if not missing:
+        return []
+    return [
+        f"no run of seed {', '.join(map(str, missing))}, which others of budget "
+        f"{arm.budget} have."
+    ]
 
 
 def _runs(arm: Arm) -> list[str]:
@@ -191,8 +192,7 @@ def _runs(arm: Arm) -> list[str]:
     for run in arm.runs:
         older.setdefault(lacking(run.row), []).append(str(run.seed))
     found += [
-        f"seed {', '.join(some)}: older than the settings {said}, which count as set "
-        "so."
+        f"seed {', '.join(some)}: older than some settings; counts as {said}."
         for said, some in older.items()
         if said
     ]

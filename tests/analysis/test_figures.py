@@ -105,6 +105,19 @@ def test_what_is_missing_or_uneven_is_said_by_run(tmp_path):
     assert 0 < len(ours) < len(notes.uneven(found))
 
 
+def test_what_holds_in_several_families_is_said_once(tmp_path):
+    lone = {"learner": "rl2", "status": "stopped"}
+    results = published(
+        tmp_path,
+        {"seed": 1},
+        *({**lone, "family": f} for f in ("half-cheetah-vel", "ant-goal-2d")),
+    )
+    said = notes.uneven(load(results, SUITE))
+    who = "half-cheetah-vel, ant-goal-2d, RL² · quick · float32"
+    assert f"{who}: no run of seed 1, which others of budget quick have." in said
+    assert sum(text.endswith("its status is stopped.") for text in said) == 2
+
+
 def test_a_run_without_a_checkpoint_is_drawn(tmp_path):
     """It has been evaluated, but how long that took nobody has written down."""
     results = published(tmp_path, {}, {"seed": 1})
