@@ -12,11 +12,11 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import RunConfig
 from pearl_bench.execution.pace import Pace
+from pearl_bench.execution.work import build_learner, meta_tested, prepare
 
 if TYPE_CHECKING:
     from pearl_bench.training.types import MetaLearner
     from suites.base import TaskFamily
-from pearl_bench.execution.work import build_learner, meta_tested, prepare
 
 TRIAL_TASKS, TRIAL_HORIZON = 20, 50
 """Test tasks and steps of an episode, at most, of the meta-test that is timed."""

@@ -21,6 +21,7 @@ from pearl_bench.execution import pace
 from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.plan import require_memory
+from pearl_bench.execution.signals import StopRequest
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.machine.threads import available_cores
 from pearl_bench.records.files import RecordError, open_log
@@ -31,7 +32,6 @@ from pearl_bench.records.run_folder import RunRecord
 if TYPE_CHECKING:
     from pearl_bench.training.types import BuildLearner, MetaLearner, Progress
     from suites.base import TaskFamily
-from pearl_bench.execution.signals import StopRequest
 
 LOG = "log.txt"
 HERE = {"engine": "local", "job": None}
