@@ -76,13 +76,11 @@ class Trained(NamedTuple):
 
         Args:
             task: of the family; a method that is told it (``pearl.inference=oracle``)
-                reads its parameters, and takes the middle of the training tasks if
-                None. To no other does it make a difference.
+                needs one. To no other does it make a difference.
             seed: of all that it draws.
 
         Raises:
-            ValueError: the method reads the parameters of every task, and there is no
-                task.
+            ValueError: the method is told the task, and there is none.
         """
         learner = self.run.learner
         if task is None and registry.method(learner).reads_parameters:
