@@ -3,7 +3,8 @@
 A method is a ``Method`` beside its settings, and a line of ``LEARNERS``, or in another
 package an entry point of the group ``pearl_bench.learners`` with the same value. A
 suite is a function that returns it, and a line of ``suites.SUITES``, or an entry point
-of ``pearl_bench.suites``. Planning a run imports settings and task lists, no learner.
+of ``pearl_bench.suites``. Planning a run imports settings and task lists, and a learner
+only where ``precision=`` is one that not every method offers.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ class Method:
             whose tasks have unequal numbers of them.
         memory: ``(settings, family, steps) -> bytes`` that a run takes at least, so
             that one that cannot fit is refused; None if nobody knows.
+        require: ``(settings, family)``, raises ValueError where no run of the family
+            can be trained with them, so that it is refused before any is; None if all
+            settings suit all families.
     """
 
     settings: type
@@ -66,6 +70,7 @@ class Method:
     families: tuple[str, ...] = ()
     reads_parameters: bool = False
     memory: Callable[[Any, TaskFamily, int], int] | None = None
+    require: Callable[[Any, TaskFamily], None] | None = None
 
 
 def verify() -> None:

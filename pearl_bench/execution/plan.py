@@ -65,7 +65,8 @@ def plan(bench: BenchConfig) -> list[Run]:
 
     Raises:
         ConfigError: a folder holds another run than the one asked for, or the device
-            is not there, or a run does not fit this machine's memory.
+            is not there, or a run does not fit this machine's memory, or its method
+            does not allow a setting.
     """
     most_threads = None
     if bench.threads is None:  # how many cores a cluster's nodes have, it knows
@@ -94,6 +95,9 @@ def plan(bench: BenchConfig) -> list[Run]:
         ]
         for seed in bench.seeds
     ]
+    for run in runs:
+        if run.pending:
+            _require_allowed(run.config)
     if bench.engine == "local" and any(run.pending for run in runs):
         device = resolve_device(bench.device)
         runs = [replace(r, config=replace(r.config, device=device)) for r in runs]
@@ -101,6 +105,30 @@ def plan(bench: BenchConfig) -> list[Run]:
             if run.pending:
                 require_memory(run.config)
     return runs
+
+
+def _require_allowed(run: RunConfig) -> None:
+    """Refuse what a learner would refuse when it is built, before others are trained.
+
+    Raises:
+        ConfigError: names the setting and what is allowed.
+    """
+    require = registry.method(run.learner).require
+    try:
+        if require is not None:
+            require(run.config, registry.family(run.suite, run.family))
+        if run.precision != "float32":  # which any method computes in
+            _require_precision(run)
+    except ValueError as error:
+        raise ConfigError(f"{run.learner}: {error}") from error
+
+
+def _require_precision(run: RunConfig) -> None:
+    from pearl_bench.training.learner import Learner  # noqa: PLC0415  (imports torch)
+
+    build = registry.learner_class(run.learner)
+    if isinstance(build, type) and issubclass(build, Learner):
+        build.require_precision(run.precision)
 
 
 def require_memory(run: RunConfig) -> None:

@@ -8,10 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pearl_bench.pearl.config import PAGE, whole_pages
 from pearl_bench.training.types import Transition
-
-PAGE = 1024
-"""Rows per page; a task owns whole pages, so a little-visited task costs little."""
 
 
 class Rows(NamedTuple):
@@ -64,7 +62,7 @@ class ReplayBuffer:
         self, tasks: int, obs_dim: int, action_dim: int, *, capacity: int, device: str
     ) -> None:
         self.widths = [obs_dim, action_dim, 1, 1, obs_dim, 1]
-        self.capacity = -(-capacity // PAGE) * PAGE
+        self.capacity = whole_pages(capacity)
         self.table = torch.empty(0, sum(self.widths), device=device)
         self.pages = torch.zeros(tasks, 1, dtype=torch.long, device=device)
         self.pages_used = 0

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 ContextSampler = Literal["recent", "whole-buffer", "rl-batch"]
 InferenceKind = Literal["posterior", "oracle", "none"]
 
+PAGE = 1024
+"""Rows per page of the replay; a task owns whole pages, so a little-visited one costs
+little."""
+
 
 @dataclass(frozen=True)
 class PearlConfig:
@@ -108,6 +112,8 @@ class PearlConfig:
         least = {"initial_steps": self.initial_steps}
         if self.context_sampler == "recent":
             least["prior_steps"] = self.prior_steps
+        else:
+            least["replay_capacity"] = self.replay_capacity
         if self.recurrent and self.context_size > min(least.values()):
             raise ValueError(
                 "recurrent reads a context in order, so context_size "
@@ -138,6 +144,26 @@ def iteration_steps(config: PearlConfig, horizon: int = 1) -> int:
     return sum(steps + horizon - 1 for steps in blocks if steps)
 
 
+def whole_pages(rows: int) -> int:
+    """Return how many rows of a task the replay keeps where so many are asked for."""
+    return -(-rows // PAGE) * PAGE
+
+
+def require_room(config: PearlConfig, family: TaskFamily) -> None:
+    """Refuse a replay that cannot hold an iteration on a family.
+
+    Raises:
+        ValueError: says how much it must hold.
+    """
+    room = iteration_steps(config, family.horizon)
+    if whole_pages(config.replay_capacity) < room:
+        raise ValueError(
+            f"replay_capacity ({config.replay_capacity}) must be at least {room}: "
+            f"the blocks of an iteration in whole episodes, of up to "
+            f"{family.horizon} steps in {family.name}"
+        )
+
+
 def memory(config: PearlConfig, family: TaskFamily, steps: int) -> int:
     """Return the bytes that a run takes at least: networks, a batch, the replay."""
     obs, action, z = family.obs_dim, family.action_dim, config.latent_dim
@@ -160,4 +186,5 @@ METHOD = Method(
     "pearl_bench.pearl.learner:PearlLearner",
     CONF / "pearl.yaml",
     memory=memory,
+    require=require_room,
 )

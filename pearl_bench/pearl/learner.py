@@ -19,7 +19,7 @@ from pearl_bench.pearl.adapter import PearlAdapter
 from pearl_bench.pearl.buffer import ReplayBuffer, Spans
 from pearl_bench.pearl.capture import WARM_UP_STEPS, CapturedStep
 from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
-from pearl_bench.pearl.config import PearlConfig, iteration_steps
+from pearl_bench.pearl.config import PearlConfig, require_room
 from pearl_bench.pearl.encoder import Belief
 from pearl_bench.pearl.inference import build_inference
 from pearl_bench.pearl.networks import PearlNetworks
@@ -62,6 +62,7 @@ class PearlLearner(Learner):
         **place: Any,
     ) -> None:
         super().__init__(config, family, device=device, precision=precision, **place)
+        require_room(config, family)
         self.iterations = 0
         self.inference = build_inference(config, family, device, self.init)
         self.nets = PearlNetworks(
@@ -81,13 +82,6 @@ class PearlLearner(Learner):
             capacity=config.replay_capacity,
             device=device,
         )
-        room = iteration_steps(config, family.horizon)
-        if self.buffer.capacity < room:
-            raise ValueError(
-                f"replay_capacity ({config.replay_capacity}) must be at least {room}: "
-                f"the blocks of an iteration in whole episodes, of up to "
-                f"{family.horizon} steps in {family.name}"
-            )
         self.gradient_step = PearlUpdate(
             config, self.nets, self.inference, device=device, precision=precision
         )

@@ -51,11 +51,7 @@ class Learner(ABC):
         precision: str,
         threads: int,
     ) -> None:
-        if precision not in self.precisions:
-            raise ValueError(
-                f"precision={precision} is not offered; this method computes in "
-                f"{' or '.join(self.precisions)}. Choose that, or other learners="
-            )
+        self.require_precision(precision)
         self.config = config
         self.family = family
         self.device = device
@@ -66,6 +62,19 @@ class Learner(ABC):
         self.noise = _generator(device, noise_seed)
         self.init = _generator("cpu", init_seed)
         self.moved = False
+
+    @classmethod
+    def require_precision(cls, precision: str) -> None:
+        """Refuse arithmetic that the method does not offer.
+
+        Raises:
+            ValueError: says which it offers.
+        """
+        if precision not in cls.precisions:
+            raise ValueError(
+                f"precision={precision} is not offered; this method computes in "
+                f"{' or '.join(cls.precisions)}. Choose that, or other learners="
+            )
 
     def shuffled_tasks(self) -> np.ndarray:
         """Return the train tasks' indices in random order, their classes in turns.

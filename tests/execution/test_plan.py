@@ -110,6 +110,30 @@ def test_another_run_in_the_folder_is_refused(words):
     assert message.count(" there, ") == 2
 
 
+@pytest.mark.parametrize("engine", ["local", "slurm"])
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            # 400 and 600 steps in whole episodes of up to 200; a page has 1,024
+            "learners=pearl pearl.replay_capacity=1000",
+            r"pearl: replay_capacity \(1000\) must be at least 1398: .* in half-",
+        ),
+        (
+            "learners=pearl,rl2 precision=bf16",
+            "rl2: precision=bf16 is not offered; this method computes in float32",
+        ),
+    ],
+)
+def test_what_a_learner_would_refuse_is_refused_before_any_is_built(
+    engine, asked, message, tmp_path
+):
+    words = "suite=locomotion families=half-cheetah-vel budget=paper device=cpu"
+    with pytest.raises(ConfigError, match=message):
+        plan(load([*f"{words} {asked}".split(), f"engine={engine}", f"out={tmp_path}"]))
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_quick_run_goes_on_as_the_lean_one_that_it_is_the_first_part_of(tmp_path):
     words = ["suite=locomotion", "families=ant-goal-2d", "device=cpu"]
     words += [f"out={tmp_path}", "seeds=0", "learners=pearl,rl2"]

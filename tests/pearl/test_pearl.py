@@ -215,13 +215,11 @@ class TestContext:
         with pytest.raises(ValueError, match=r"initial_steps \(60\) or prior_steps"):
             replace(longer, recurrent=True, posterior_steps=40)
         replace(longer, recurrent=True, context_sampler="whole-buffer")
-        with pytest.raises(ValueError, match=r"exceed initial_steps \(40\)$"):
-            replace(
-                SMALL,
-                recurrent=True,
-                context_sampler="whole-buffer",
-                context_size=41,
-            )
+        whole = replace(SMALL, recurrent=True, context_sampler="whole-buffer")
+        with pytest.raises(ValueError, match=r"exceed initial_steps \(40\) or"):
+            replace(whole, context_size=41)
+        with pytest.raises(ValueError, match=r"or replay_capacity \(1024\)$"):
+            replace(whole, initial_steps=2000, context_size=2000, replay_capacity=1024)
 
 
 class TestDeterminism:
