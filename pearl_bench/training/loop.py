@@ -218,3 +218,6 @@ class _Loop:
         self.meta_test_due = state.get("meta_test_due", False)
         self.record.rewind(state["position"])
         self.record.go_on_from(self.learner.env_steps, self.seconds)
+        # asked for fewer steps than it has, it ends here, and with a meta-test
+        if self._finished() and self.evaluated_at < self.learner.env_steps:
+            self.meta_test_due = True

@@ -82,3 +82,28 @@ def test_a_session_says_which_checkpoint_it_went_on_from(whole, tmp_path):
         assert run["sessions"][2][f"resumed_at_{key}"] == first[f"resumed_at_{key}"] > 0
     train(tmp_path)
     assert rows(folder / "eval.csv") == rows(whole[0] / "eval.csv")
+
+
+def test_a_run_that_has_more_steps_than_it_is_asked_for_ends_with_a_meta_test(
+    whole, tmp_path
+):
+    """It had none due where it was stopped, and goes on from there as it would have."""
+
+    def words(steps):
+        return [*WORDS[:4], f"steps={steps}", *WORDS[5:], f"out={tmp_path}"]
+
+    (run,) = plan(configuration.load(words(640)))
+    train_csv, eval_csv = run.folder / "train.csv", run.folder / "eval.csv"
+
+    def between_iterations():
+        return bool(train_csv.read_text())
+
+    assert not train_run(run.config, run.folder, Silent(), between_iterations, ["run"])
+    (row,) = rows(train_csv)
+    assert not rows(eval_csv)
+    (run,) = plan(configuration.load(words(1)))
+    assert train_run(run.config, run.folder, Silent(), lambda: False, ["run"])
+    assert [r["env_steps"] for r in rows(eval_csv)] == [row["env_steps"]] * EPISODES
+    train(tmp_path)
+    assert rows(train_csv) == rows(whole[0] / "train.csv")
+    assert rows(eval_csv)[EPISODES:] == rows(whole[0] / "eval.csv")
