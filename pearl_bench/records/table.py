@@ -282,7 +282,8 @@ class Table:
             yield Flaw(0, "is missing")
             return
         except RecordError as error:
-            yield Flaw(0, str(error).removeprefix(f"{path}").lstrip(" ,:"))
+            what = str(error).removeprefix(f"{path}").lstrip(" ,:")
+            yield Flaw(0, what.removesuffix("."))
             return
         whole, _, rest = text.rpartition("\n")
         if rest:

@@ -356,6 +356,21 @@ def test_missing_rows_of_a_finished_run_are_an_error(out, results):
         publish(out, results, "locomotion", silent)
 
 
+@pytest.mark.parametrize(("kept", "ends"), [(2, "ends at 2000,"), (0, "has no")])
+def test_missing_evaluations_of_a_finished_run_are_told_each_time(
+    out, results, kept, ends
+):
+    folder = make_run(out)
+    lines = (folder / "eval.csv").read_text().splitlines(keepends=True)
+    (folder / "eval.csv").write_text("".join(lines[: 1 + 6 * kept]))
+    for _ in range(2):
+        said: list[str] = []
+        publish(out, results, "locomotion", said.append)
+        (line,) = said
+        assert f"eval.csv {ends}" in line
+        assert "is done at 3000 environment steps" in line
+
+
 def test_evaluations_out_of_order_are_an_error(out, results):
     make_run(out, steps=(1000, 3000, 2000))
     with pytest.raises(StoreError, match="later than the rows before"):

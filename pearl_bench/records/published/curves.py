@@ -91,6 +91,12 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> Curve:
                     where = {"protocol": protocol, "split": split, "group": group}
                     alike = [row for row in some if row.values["episode"] == episode]
                     points.append(_point(run, where, episode, alike))
+    if run["status"] == "done" and previous < int(run["steps"]):
+        ends = f"ends at {previous}" if points else "has no evaluation"
+        say(
+            f"{path} {ends}, and {title(run)} is done at {run['steps']} environment "
+            f"steps, where it was evaluated. {_REMEDY}"
+        )
     return Curve(sorted(points, key=order), raw)
 
 

@@ -101,7 +101,8 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
     name, learner = run["run"], run["learner"]
     published = files.runs.get(name)
     before = files.of(learner).curves.get(name, [])
-    if before and published and run["status"] == "done":
+    whole = run["status"] == "done" and last_step(before) >= int(run["steps"])
+    if before and published and whole:
         known = {"evaluations": published["evaluations"], "curve": published["curve"]}
         if published == run | known and known["curve"] == digest(before):
             return  # published when it was done, and not touched since
