@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -29,6 +28,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.checks import require_positive
 from pearl_bench.config.command import Command
+from pearl_bench.execution.outputs import Screen
 from pearl_bench.execution.plan import plan, share_cores, side_by_side
 from pearl_bench.execution.throughput import updates_per_second
 from pearl_bench.machine.arithmetic import one_thread, use_fastest_float32
@@ -113,7 +113,7 @@ def _measure(words: Sequence[str]) -> int:
         value = f"{figure.value:,.4g}" if figure.value < 100 else f"{figure.value:,.0f}"
         table.add_row(figure.name, f"{value} {figure.unit}", share, figure.limit)
     if not wanted.json:
-        Console().print(table)
+        Screen().print(table)
     return 0
 
 

@@ -10,13 +10,13 @@ import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rich.console import Console
 from rich.table import Table
 
 from pearl_bench import registry
 from pearl_bench.config.command import Command
 from pearl_bench.config.conf import of_budget, settings_of
 from pearl_bench.config.types import KNOWN, Budget
+from pearl_bench.execution.outputs import Screen
 from suites.base import Suite, TaskFamily
 
 WIDE = 1000
@@ -53,7 +53,7 @@ def main(words: Sequence[str]) -> int:
 
 def _ls(words: Sequence[str]) -> int:
     name = COMMAND.read(words).suite
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console = Screen(width=None if sys.stdout.isatty() else WIDE)
     names = registry.suite_names() if name is None else [name]
     for suite in map(registry.suite, names):
         count = len(suite.families) if name else SHOWN

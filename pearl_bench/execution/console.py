@@ -17,6 +17,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
+from pearl_bench.execution.outputs import Screen
 from pearl_bench.training.types import Progress
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ class Board:
     """The screen: rich on a terminal, plain lines otherwise; a context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or Screen()
         self._status = ("", -float("inf"))
         self._bars = _Bars(
             TextColumn("{task.description}"),

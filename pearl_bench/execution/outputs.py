@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
+
+from rich.console import Console
 
 
 class Enduring:
@@ -53,6 +55,14 @@ class Enduring:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, lost)
             os.close(nowhere)
+
+
+class Screen(Console):
+    """Rich's console; the reader of a pipe that leaves it ends no process by itself."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise what any output raises; rich would exit with 1, as a failure does."""
+        raise BrokenPipeError
 
 
 def enduring(stream: TextIO | None) -> TextIO:

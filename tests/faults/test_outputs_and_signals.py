@@ -129,6 +129,20 @@ def test_a_reader_that_leaves_ends_no_run(tmp_path, jobs):
     assert [status(run_folder(tmp_path, seed)).state for seed in (0, 1)] == ["done"] * 2
 
 
+@pytest.mark.parametrize("words", [("ls", "suite=navigation"), ("ls", "--help")])
+def test_a_command_that_only_tells_ends_as_others_do_when_its_reader_leaves(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "pearl_bench", *words],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_under_the_screen_ends_no_run(tmp_path):
     with (
