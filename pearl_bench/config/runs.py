@@ -204,7 +204,15 @@ def stored(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing or is not a configuration.
     """
-    text = read_text(path)
+    found = _stored(read_text(path), path)
+    if not found.keys() >= {"suite", "family", "learner", "seed", "config"}:
+        raise ConfigError(
+            f"{path} does not describe a run; restore it, or move its folder away"
+        )
+    return found
+
+
+def _stored(text: str, path: Path) -> dict[str, Any]:
     seeds = _SEED.findall(text)
     if len(seeds) != 1:
         return read_yaml(text, path)

@@ -134,6 +134,16 @@ def test_what_a_learner_would_refuse_is_refused_before_any_is_built(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("lines", [0, 5])
+def test_a_configuration_that_is_cut_off_is_no_other_run(words, lines):
+    (run,) = plan(load(words))
+    keep(run, "done", 1040)
+    path = run.folder / "config.yaml"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
+    with pytest.raises(ConfigError, match=r"config\.yaml does not describe a run; rest"):
+        plan(load(words))
+
+
 def test_a_quick_run_goes_on_as_the_lean_one_that_it_is_the_first_part_of(tmp_path):
     words = ["suite=locomotion", "families=ant-goal-2d", "device=cpu"]
     words += [f"out={tmp_path}", "seeds=0", "learners=pearl,rl2"]
