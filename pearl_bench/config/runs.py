@@ -184,10 +184,15 @@ def from_yaml(text: str) -> RunConfig:
         _require_known("suite", data["suite"], registry.suite_names())
         families = [family.name for family in registry.suite(data["suite"]).families]
         _require_known("family", data["family"], families)
-        config = build(registry.config_class(data["learner"]), settings)
+        config = build(
+            registry.config_class(data["learner"]),
+            settings,
+            prefix=f"config.yaml: {data['learner']}.",
+        )
     except KeyError as error:
         raise ConfigError(f"config.yaml: the key {error} is missing") from None
-    return replace(build(RunConfig, data | {"config": None}), config=config)
+    run = build(RunConfig, data | {"config": None}, prefix="config.yaml: ")
+    return replace(run, config=config)
 
 
 def _require_known(key: str, name: object, known: Sequence[str]) -> None:

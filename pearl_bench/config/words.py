@@ -152,8 +152,12 @@ def build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     Raises:
         ConfigError: names the key, begun with ``prefix``.
     """
-    values = dict(values)
-    for key, hint in types_of(cls).items():
+    values, known = dict(values), types_of(cls)
+    for key in values.keys() - known.keys():
+        raise ConfigError(
+            f"{prefix}{key} is no setting of this version{suggest(str(key), known)}"
+        )
+    for key, hint in known.items():
         if is_dataclass(hint) and isinstance(values.get(key), Mapping):
             nested = build(typing.cast(type, hint), values[key], f"{prefix}{key}.")
             values[key] = asdict(nested)

@@ -377,6 +377,14 @@ def test_broken_yaml_is_refused():
         config.from_yaml("config: {}\nsuite: navigation\n")
 
 
+@pytest.mark.parametrize(("before", "name"), [("config:", "pearl."), ("suite:", "")])
+def test_a_setting_of_another_version_is_named(before, name):
+    own = f"{before}\n  newer: 3" if name else f"newer: 3\n{before}"
+    text = config.to_yaml(resolve()).replace(before, own)
+    with pytest.raises(ConfigError, match=rf"^config\.yaml: {name}newer is no setting"):
+        config.from_yaml(text)
+
+
 def test_configuration_loads_without_torch():
     code = (
         "import sys\n"

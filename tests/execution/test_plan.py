@@ -140,7 +140,7 @@ def test_a_configuration_that_is_cut_off_is_no_other_run(words, lines):
     keep(run, "done", 1040)
     path = run.folder / "config.yaml"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
-    with pytest.raises(ConfigError, match=r"config\.yaml does not describe a run; rest"):
+    with pytest.raises(ConfigError, match=r"config\.yaml does not describe a run"):
         plan(load(words))
 
 
