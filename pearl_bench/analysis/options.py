@@ -7,6 +7,7 @@ from typing import Literal
 
 from pearl_bench import registry
 from pearl_bench.config.types import KNOWN
+from pearl_bench.config.words import LARGEST as FURTHEST
 
 PAGE_WIDTH, COLUMN_WIDTH = 6.9, 3.3
 """Inches, of the text of a page in two columns, and of one of them."""
@@ -76,10 +77,19 @@ class AnalysisConfig:
             raise ValueError(
                 f"font={self.font:g}: take {SMALLEST:g} to {LARGEST:g} points"
             )
-        if self.until is not None and not self.until > 0:
-            raise ValueError(f"until={self.until:g}: take a number of steps above 0")
+        if self.until is not None and not 0 < self.until <= FURTHEST:
+            raise ValueError(
+                f"until={self.until:g}: take a number of steps above 0, at most "
+                f"{FURTHEST:.0e}"
+            )
         if not self.format:
             raise ValueError("format=: take some of pdf, png, svg")
+        names = [text.strip() for text in self.label.values()]
+        for arm, text in zip(self.label, names, strict=True):
+            if not text:
+                raise ValueError(f"label.{arm}=: give a name, or leave it out")
+            if names.count(text) > 1:
+                raise ValueError(f"label.{arm}={text}: another arm is called so too")
 
     @property
     def is_custom(self) -> bool:

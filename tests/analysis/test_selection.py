@@ -124,12 +124,15 @@ def test_the_same_run_stays_where_it_is_longer(tmp_path):
         ("runs=r000", "runs=r000 is unknown"),
         ("label.perl=x", "known are: label.pearl=, label.pearl-quick-float32="),
         ("label=x", "unknown word label="),
+        ("label.pearl=", "label.pearl=: give a name, or leave it out"),
+        ("label.pearl=x label.rl2=x", "label.pearl=x: another arm is called so too"),
         ("colour=red", "unknown word colour="),
         ("log=perhaps", "true or false"),
         ("width=wide", "a number"),
         ("width=0.5", "take 1.5 to 60 inches"),
         ("font=100", "take 4 to 24 points"),
         ("until=-3", "above 0"),
+        ("until=1e300", "at most 1e+15"),
         ("format=gif", "some of pdf, png, svg"),
         ("format=", "some of pdf, png, svg"),
         ("caption=yes", "one of file, sheet, none"),
@@ -140,7 +143,7 @@ def test_the_same_run_stays_where_it_is_longer(tmp_path):
     ],
 )
 def test_what_is_not_understood_is_said(results, capsys, word, said):
-    assert main(words(results, word)) == 2
+    assert main(words(results, *word.split())) == 2
     assert said in capsys.readouterr().err
 
 
