@@ -41,6 +41,9 @@ from suites.base import TaskFamily
 
 EXAMPLE = "suite=locomotion"
 
+MOST_THREADS = 1024
+"""More than any machine has cores for a run; with many more OpenMP ends the process."""
+
 
 def load(words: Sequence[str]) -> BenchConfig:
     """Read ``key=value`` words; families, learners and seeds come back filled in.
@@ -77,6 +80,11 @@ def complete(bench: BenchConfig) -> BenchConfig:
         value = getattr(bench, key)
         if value is not None and value <= 0:
             raise ConfigError(f"{key}={value}: it must be positive")
+    if (bench.threads or 1) > MOST_THREADS:
+        raise ConfigError(
+            f"threads={bench.threads}: a run takes at most {MOST_THREADS}; as many as "
+            "there are cores is usual"
+        )
     return on_engine(bench)
 
 

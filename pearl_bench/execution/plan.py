@@ -25,6 +25,10 @@ MEMORY_OF_A_RUN = 2 << 30
 """Bytes that a run may take of which nothing was measured here: twice as much as most
 do (``runs.csv``: peak_memory_mib)."""
 
+EVAL_ROW = 144
+"""Bytes of a row of a meta-test (``EvalRow``), whose rows are held until all are
+there: at least one of each time that a task is begun."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -149,11 +153,14 @@ def require_memory(run: RunConfig) -> None:
 
 
 def _least_memory(run: RunConfig) -> int:
-    """Return how many bytes a run takes at least; 0 if its method does not say."""
+    """Return how many bytes a run takes at least, as far as its method says."""
+    family, asked = registry.family(run.suite, run.family), run.meta_test
     at_least = registry.method(run.learner).memory
-    if at_least is None:
-        return 0
-    return int(at_least(run.config, registry.family(run.suite, run.family), run.steps))
+    needed = 0 if at_least is None else at_least(run.config, family, run.steps)
+    tested = family.meta_tested(
+        asked.goals, protocol=asked.protocol, repetitions=asked.repetitions
+    )
+    return int(needed) + EVAL_ROW * len(tested.test) * (asked.repetitions or 1)
 
 
 def side_by_side(bench: BenchConfig, runs: Sequence[Run]) -> int:

@@ -81,6 +81,7 @@ def test_nothing_writes_to_a_configuration():
         ("suite=navigation jobs=1.5", "jobs=1.5 is not allowed; it takes an integer"),
         ("suite=navigation jobs=some", "jobs=some is not allowed"),
         ("suite=navigation jobs=0", "jobs=0: it must be positive"),
+        ("suite=navigation threads=1e5", "threads=100000: a run takes at most 1024"),
         ("suite=navigation jobs=1e300", "jobs= is too large to plan; take at"),
         ("suite=navigation steps=1e308 eval_every=1", "steps= is too large"),
         ("suite=navigation seeds=0,1e99", "seeds= is too large to plan"),
