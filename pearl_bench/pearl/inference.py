@@ -168,7 +168,7 @@ def scaled_parameters(
     The range is that of the known tasks, so others may lie a little outside; 0 stands
     where the known ones do not differ. Where they are of several classes, one more
     dimension per class is 1 for its tasks, else 0, and parameters that a class lacks
-    are 0. It raises ValueError at a task with fewer of them than any known one.
+    are 0. It raises ValueError at a task of none, where all known ones have some.
     """
     classes = sorted({task.group for task in known})
     sizes = [len(task.params) for task in known]
@@ -185,7 +185,7 @@ def scaled_parameters(
     half = np.where(high > low, (high - low) / 2, 1)
 
     def scaled(tasks: Sequence[Task]) -> np.ndarray:
-        if any(len(task.params) < min(sizes) for task in tasks):
+        if min(sizes) and not all(task.params for task in tasks):
             raise ValueError("pearl.inference=oracle is told its task; give task=")
         parameters = np.nan_to_num((table(tasks) - (low + high) / 2) / half)
         if len(classes) == 1:
