@@ -102,7 +102,9 @@ def test_any_number_of_panels_is_tidy(count, width):
         assert_tidy(draw(found, name, width=width).figure)
 
 
-@pytest.mark.parametrize("width", [2.5, 3.3, 6.9, 10.0])
+@pytest.mark.parametrize(
+    "width", [2.5, 3.3, 6.9, pytest.param(10.0, marks=pytest.mark.slow)]
+)
 def test_every_figure_is_tidy(width):
     runs = [
         run

@@ -186,7 +186,9 @@ def test_who_asked_to_outlive_the_terminal_does(tmp_path):
         assert process.wait(PATIENCE) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_a_child_that_somebody_else_ends_has_failed(tmp_path, number):
     words = command(tmp_path, "jobs=2", steps=200_000)
     process = subprocess.Popen(
