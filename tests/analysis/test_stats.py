@@ -81,7 +81,7 @@ def test_intervals_cover_the_truth():
     The percentile bootstrap of few runs is known to be a little narrow.
     """
     covered = np.zeros(4)
-    experiments = 150
+    experiments = 300
     for seed in range(experiments):
         strata = normal([9, seed], *[10] * 4)
         found = stats.estimate(f"{seed}", stats.aggregates, strata, resamples=200)
