@@ -18,6 +18,7 @@ from typing import NamedTuple, cast
 from pearl_bench import registry
 from pearl_bench.config.command import Command
 from pearl_bench.config.conf import of_budget
+from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import (
     Budget,
     ConfigError,
@@ -30,7 +31,6 @@ from pearl_bench.config.words import build, suggest
 from pearl_bench.execution.console import Board, tell_failures
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import look_up, resolve_device
-from pearl_bench.execution.work import meta_tested
 from pearl_bench.machine import threads
 from pearl_bench.records import schema
 from pearl_bench.records.files import kept_or_temporary

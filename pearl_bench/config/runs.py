@@ -179,6 +179,16 @@ def _as_stored(run: RunConfig) -> dict[str, Any]:
     return data
 
 
+def meta_tested(family: TaskFamily, run: RunConfig) -> TaskFamily:
+    """Return the family with the meta-test that the run asks for."""
+    words = run.meta_test
+    return family.meta_tested(
+        words.goals,
+        protocol=words.protocol,
+        repetitions=words.repetitions,
+    )
+
+
 def from_yaml(text: str) -> RunConfig:
     """Return the run that ``to_yaml`` wrote.
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import BenchConfig, ConfigError, Device, RunConfig
 from pearl_bench.execution.pace import Pace, recall
 from pearl_bench.machine.memory import available_memory, most_memory
@@ -154,13 +155,11 @@ def require_memory(run: RunConfig) -> None:
 
 def _least_memory(run: RunConfig) -> int:
     """Return how many bytes a run takes at least, as far as its method says."""
-    family, asked = registry.family(run.suite, run.family), run.meta_test
+    family = registry.family(run.suite, run.family)
     at_least = registry.method(run.learner).memory
     needed = 0 if at_least is None else at_least(run.config, family, run.steps)
-    tested = family.meta_tested(
-        asked.goals, protocol=asked.protocol, repetitions=asked.repetitions
-    )
-    return int(needed) + EVAL_ROW * len(tested.test) * (asked.repetitions or 1)
+    begun = len(meta_tested(family, run).test) * (run.meta_test.repetitions or 1)
+    return int(needed) + EVAL_ROW * begun
 
 
 def side_by_side(bench: BenchConfig, runs: Sequence[Run]) -> int:

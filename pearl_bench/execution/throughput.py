@@ -10,8 +10,9 @@ from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 
 from pearl_bench import registry
+from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import RunConfig
-from pearl_bench.execution.work import build_learner, meta_tested, prepare
+from pearl_bench.execution.work import build_learner, prepare
 from pearl_bench.machine import threads
 
 PATIENCE = 300.0

@@ -16,6 +16,7 @@ import gymnasium
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import BenchConfig, ConfigError, RunConfig
 from pearl_bench.config.words import check_names, show, vocabulary
 from pearl_bench.execution.console import Lines
@@ -23,12 +24,7 @@ from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.pace import expected
 from pearl_bench.execution.plan import Run, plan, resolve_device, share_cores
 from pearl_bench.execution.signals import StopRequest
-from pearl_bench.execution.work import (
-    build_learner,
-    meta_tested,
-    save_policy,
-    train_run,
-)
+from pearl_bench.execution.work import build_learner, save_policy, train_run
 from pearl_bench.records import checkpoint, policy_file
 from pearl_bench.records.files import RecordError, read_text
 from pearl_bench.records.run_folder import CONFIG

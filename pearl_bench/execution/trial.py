@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.runs import RunConfig
+from pearl_bench.config.runs import RunConfig, meta_tested
 from pearl_bench.execution.pace import Pace
-from pearl_bench.execution.work import build_learner, meta_tested, prepare
+from pearl_bench.execution.work import build_learner, prepare
 
 if TYPE_CHECKING:
     from pearl_bench.training.types import MetaLearner

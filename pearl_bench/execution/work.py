@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.runs import ConfigError, RunConfig
+from pearl_bench.config.runs import ConfigError, RunConfig, meta_tested
 from pearl_bench.execution import pace
 from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.execution.outputs import enduring
@@ -109,16 +109,6 @@ def train_run(
             stopwatch.end()
         progress.say("done" if done else "stopped; the same command goes on from here")
         return done
-
-
-def meta_tested(family: TaskFamily, run: RunConfig) -> TaskFamily:
-    """Return the family with the meta-test that the run asks for."""
-    words = run.meta_test
-    return family.meta_tested(
-        words.goals,
-        protocol=words.protocol,
-        repetitions=words.repetitions,
-    )
 
 
 def prepare(run: RunConfig) -> None:

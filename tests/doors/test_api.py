@@ -21,11 +21,11 @@ from raw_runs import train_small
 import pearl_bench
 import suites.gym
 from pearl_bench import registry
-from pearl_bench.config.runs import load, run_config
+from pearl_bench.config.runs import load, meta_tested, run_config
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.console import Tee
 from pearl_bench.execution.trained import Trained
-from pearl_bench.execution.work import build_learner, meta_tested
+from pearl_bench.execution.work import build_learner
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import read_run
 
