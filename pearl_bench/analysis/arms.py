@@ -138,6 +138,11 @@ class RunCurve:
         return json.loads(self.row["settings"])
 
     @property
+    def trained_on(self) -> tuple[str, str]:
+        """The device, and the model of GPU or processor that its hours are of."""
+        return self.row["device"], self.row["gpu"] or self.row["cpu"] or "unknown"
+
+    @property
     def last_step(self) -> int:
         """Environment steps at the last evaluation."""
         return max(points[-1].env_steps for points in self.points.values())
@@ -251,9 +256,9 @@ class Arm:
         return fewest / self.paper_steps, most / self.paper_steps
 
     @property
-    def devices(self) -> list[str]:
-        """Where its runs trained, each device once."""
-        return sorted({run.row["device"] for run in self.runs})
+    def trained_on(self) -> list[tuple[str, str]]:
+        """Devices and models that its runs trained on, each once."""
+        return sorted({run.trained_on for run in self.runs})
 
     @property
     def fingerprint(self) -> str:

@@ -186,7 +186,7 @@ def _runs(arm: Arm) -> list[str]:
         found.append("several runs of the same seed count as different ones.")
     if said := several_commits(run.row for run in arm.runs):
         found.append(f"{said}.")
-    if said := _devices(arm):
+    if said := _processors(arm):
         found.append(f"{said}.")
     older: dict[str, list[str]] = {}
     for run in arm.runs:
@@ -211,16 +211,16 @@ def _runs(arm: Arm) -> list[str]:
     return found
 
 
-def _devices(arm: Arm) -> str:
-    """Say which seeds ran on which device; nothing if all ran on CPUs."""
-    seeds: dict[str, list[str]] = {}
+def _processors(arm: Arm) -> str:
+    """Say which seeds ran on which processor; nothing of a single kind of CPU."""
+    seeds: dict[tuple[str, str], list[str]] = {}
     for run in arm.runs:
-        row = run.row
-        where = f"{row['device']}, {row['gpu']}" if row["gpu"] else row["device"]
-        seeds.setdefault(where, []).append(str(run.seed))
-    if list(seeds) == ["cpu"]:
+        seeds.setdefault(run.trained_on, []).append(str(run.seed))
+    if [device for device, _ in seeds] == ["cpu"]:
         return ""
-    each = [f"seed {', '.join(some)} on {where}" for where, some in seeds.items()]
+    each = [
+        f"seed {', '.join(some)} on {', '.join(where)}" for where, some in seeds.items()
+    ]
     return "trained " + "; ".join(each)
 
 

@@ -322,8 +322,9 @@ def test_score_over_time_is_drawn_at_measured_times():
     assert "PEARL · paper · float32 on ant-fwd-back." in about(sheet)
 
 
-def test_times_of_several_devices_have_no_mean():
-    on_both = [*seeds(2), run_of(seed=2, device="cuda")]
+@pytest.mark.parametrize("other", [{"device": "cuda"}, {"cpu": "another CPU"}])
+def test_times_of_several_processors_have_no_mean(other):
+    on_both = [*seeds(2), run_of(seed=2, **other)]
     (ax,) = draw(published(*on_both), "score-over-time").figure.axes
     assert [line.get_linewidth() < 1 for line in lines_of(ax, BLUE)] == [True] * 3
     (ax,) = draw(published(*on_both), "learning-curves").figure.axes

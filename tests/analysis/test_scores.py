@@ -106,17 +106,18 @@ def test_a_name_means_the_same_in_every_family(tmp_path):
 
 
 def test_seeds_of_several_devices_are_averaged_and_that_is_told(tmp_path):
-    found = published(tmp_path, {"seed": 0}, {"seed": 1}, {"seed": 2, "device": "cuda"})
+    others = {"seed": 2, "device": "cuda"}, {"seed": 3, "cpu": "another CPU"}
+    found = published(tmp_path, {"seed": 0}, {"seed": 1}, *others)
     table = found.folder / "runs.csv"
     table.write_text(table.read_text().replace(",cpu,float", ",cpu; cuda,float", 1))
     again = load(tmp_path / "results", "locomotion")
     (arm,) = arms(again)
-    assert (arm.label, len(arm.runs)) == ("PEARL · quick · float32", 3)
+    assert (arm.label, len(arm.runs)) == ("PEARL · quick · float32", 4)
     moved, stayed = (run.row["device"] for run in arm.runs[:2])
     assert {moved, stayed} == {"cpu", "cpu; cuda"}
     assert (
-        f"half-cheetah-vel, PEARL · quick · float32: trained seed 0 on {moved}; "
-        f"seed 1 on {stayed}; seed 2 on cuda, a GPU."
+        f"half-cheetah-vel, PEARL · quick · float32: trained seed 0 on {moved}, a CPU; "
+        f"seed 1 on {stayed}, a CPU; seed 2 on cuda, a GPU; seed 3 on cpu, another CPU."
     ) in notes.uneven(again)
 
 

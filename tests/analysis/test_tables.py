@@ -148,10 +148,15 @@ def test_a_cost_is_of_what_comes_after_the_pool(tmp_path):
     )
 
 
-def test_a_cost_is_of_one_device(tmp_path):
-    results = published(tmp_path, *seeds(2), {"seed": 2, "device": "cuda"})
-    found = [[row[key] for key in ("device", "runs")] for row in rows(results, "cost")]
-    assert found == [["cpu", "2"], ["cuda", "1"]]
+def test_a_cost_is_of_one_processor(tmp_path):
+    others = {"seed": 2, "device": "cuda"}, {"seed": 3, "cpu": "another CPU"}
+    results = published(tmp_path, *seeds(2), *others)
+    keys = "device", "processor", "runs"
+    assert [[row[key] for key in keys] for row in rows(results, "cost")] == [
+        ["cpu", "a CPU", "2"],
+        ["cpu", "another CPU", "1"],
+        ["cuda", "a GPU", "1"],
+    ]
 
 
 def test_a_cost_is_not_known_before_a_checkpoint(tmp_path):

@@ -37,6 +37,7 @@ def run_of(
     timed: bool = True,
     commit: str = "a" * 40,
     device: str = "cpu",
+    cpu: str = "a CPU",
     fingerprint: str = "0123456789abcdef",
     started: str = "2026-01-01T00:00:00+00:00",
 ) -> RunCurve:
@@ -55,7 +56,7 @@ def run_of(
         "training_hours": "1.0",
         "commit": commit,
         "dirty": "False",
-        "cpu": "a CPU",
+        "cpu": cpu,
         "gpu": "" if device == "cpu" else "a GPU",
         "started": started,
         "fingerprint": fingerprint,

@@ -44,7 +44,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     about = (
         f"{captions.score_of(families)} Shown is {REPORTED_IS}. {curves.SEEDS_ARE} "
         "Times are of training with its evaluations, measured at the end of each; "
-        "seeds that ran on several kinds of device have no mean. "
+        "seeds that ran on several models of processor have no mean. "
         f"Hardware: {'; '.join(_hardware(arms))}."
     )
     return panels.finish(
@@ -57,7 +57,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
 def _draw_arm(
     ax: Axes, panels: Panels, family: Family, arm: Arm, look: Look, name: str
 ) -> list[float]:
-    """Draw each run thin and, of one kind of device, the mean of times and scores bold.
+    """Draw each run thin and, of one processor, the mean of times and scores bold.
 
     Returns:
         The hours of the points.
@@ -68,7 +68,7 @@ def _draw_arm(
     if len(scores) > 1:
         for of_run, when in zip(scores, hours.values, strict=True):
             panels.seed(ax, when, of_run, look)
-    if len(arm.devices) > 1:
+    if len(arm.trained_on) > 1:
         return hours.values.ravel().tolist()
     mean = stats.mean_curve(f"score {family.name} {arm.label}", scores)
     x, *ends = style.with_breaks(hours.values.mean(0), *mean)
@@ -90,5 +90,4 @@ def _untimed(families: Sequence[Family]) -> list[str]:
 
 
 def _hardware(arms: list[Arm]) -> list[str]:
-    rows = [run.row for arm in arms for run in arm.runs]
-    return sorted({row["gpu"] or row["cpu"] or "unknown" for row in rows})
+    return sorted({model for arm in arms for _, model in arm.trained_on})

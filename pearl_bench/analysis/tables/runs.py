@@ -20,11 +20,11 @@ KEYS = (
 
 
 def cost(published: Published) -> PrintedTable:
-    """Return a row per arm and device that have a run whose time is known."""
+    """Return a row per arm and processor that have a run whose time is known."""
     rows: list[tuple[Cell, ...]] = []
     for family in published.families:
-        for arm, device in ((a, device) for a in family.arms for device in a.devices):
-            runs = [run for run in arm.runs if run.row["device"] == device]
+        for arm, where in ((a, where) for a in family.arms for where in a.trained_on):
+            runs = [run for run in arm.runs if run.trained_on == where]
             known = [x for run in runs if (x := _pace(family, run)) is not None]
             if not known:
                 continue
@@ -39,7 +39,7 @@ def cost(published: Published) -> PrintedTable:
                 whole = float(found.value) * trained / 1e6
             rows.append(
                 (
-                    *(family.name, arm.label, device, len(known), steps),
+                    *(family.name, arm.label, *where, len(known), steps),
                     *cells(found),
                     *(stats.spread([len(known)]), of_budget or math.nan, whole),
                 )
@@ -50,10 +50,10 @@ def cost(published: Published) -> PrintedTable:
         "Hours of training and meta-tests per million environment steps, mean over the "
         "runs, and what they make of a whole run of the budget. PEARL's initial pool "
         "(`initial_steps` in every training task) takes minutes at most: its steps are "
-        "in neither, its minutes are. Machine, threads and what else ran are the runs' "
-        f"own: `runs.csv` has them. {stats.METHOD}.",
+        "in neither, its minutes are. Runs of different processors are not averaged; "
+        f"threads and what else ran are the runs' own: `runs.csv`. {stats.METHOD}.",
         (
-            *("family", "method", "device", "runs", "steps"),
+            *("family", "method", "device", "processor", "runs", "steps"),
             *with_ends("hours_per_million"),
             *("spread", "budget_steps", "hours_of_budget"),
         ),
