@@ -11,6 +11,9 @@ from pearl_bench import registry
 
 SLOW = {"reach-rl2"}  # Meta-World's environments
 RTOL = 1e-2
+ATOL = 1e-3
+"""Losses are 0 but for rounding and log deviations begin there. With AVX-512 instead of
+AVX2, conjugate gradients on the point robot make 2e-4 of the latter out of rounding."""
 
 NAMES = [
     pytest.param(path.name, marks=pytest.mark.slow if path.name in SLOW else ())
@@ -58,11 +61,13 @@ def rounds_alike(name):
     return path.exists() and json.loads(path.read_text()) == rounding()
 
 
-def difference(old, new, rtol):
+def difference(old, new, rtol, atol):
     """Say how a cell differs; only what is no whole number may, and by that much."""
     try:
         whole = old.removeprefix("-").isdecimal()
-        near = not whole and math.isclose(float(old), float(new), rel_tol=rtol)
+        near = not whole and math.isclose(
+            float(old), float(new), rel_tol=rtol, abs_tol=atol
+        )
     except ValueError:
         near = False
     return "" if old == new or near else f"is {new!r}, {old!r} expected"
@@ -82,13 +87,13 @@ def differences(before, after, kept, *, exact):
             found.append(f"{file} has {len(after[file])} rows, {len(rows)} expected")
             continue
         for number, (old, new) in enumerate(zip(rows, after[file], strict=True)):
-            rtol = math.inf
+            rtol, atol = math.inf, 0.0
             if exact or file == "runs.csv" or number < kept.get(file, 0):
                 rtol = 0.0
             elif file == "train.csv" and number == kept[file]:
-                rtol = RTOL
+                rtol, atol = RTOL, ATOL
             for key, value in old.items():
-                complaint = difference(value, new.get(key, "missing"), rtol)
+                complaint = difference(value, new.get(key, "missing"), rtol, atol)
                 if complaint:
                     found.append(f"{file}, row {number + 1}: {key} {complaint}")
     return found
@@ -107,7 +112,9 @@ def test_goes_on_to_the_same_rows(name, tmp_path):
     ("file", "row", "key", "change", "everywhere"),
     [
         ("train.csv", 0, "policy/log_std", 1e-9, True),  # before the checkpoint
-        ("train.csv", 2, "policy/log_std", 0.02, True),  # the first after it
+        ("train.csv", 2, "policy/log_std", 2e-3, True),  # the first after it
+        ("train.csv", 2, "loss/outer", 2e-3, True),
+        ("train.csv", 2, "loss/outer", 1e-7, False),
         ("train.csv", 2, "policy/log_std", 1e-9, False),
         ("eval.csv", 0, "return", 1e-9, True),
         ("eval.csv", -1, "return", 1e-9, False),
