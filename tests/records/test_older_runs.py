@@ -11,9 +11,9 @@ from pearl_bench import registry
 
 SLOW = {"reach-rl2"}  # Meta-World's environments
 RTOL = 1e-2
-ATOL = 1e-3
-"""Losses are 0 but for rounding and log deviations begin there. With AVX-512 instead of
-AVX2, conjugate gradients on the point robot make 2e-4 of the latter out of rounding."""
+NEAR_ZERO = {"loss/outer": 1e-6, "policy/log_std": 3e-4}
+"""Amounts by which columns may differ that are 0 but for rounding, or begin there. With
+AVX-512 for AVX2 conjugate gradients make 2e-4 of the latter on the point robot."""
 
 NAMES = [
     pytest.param(path.name, marks=pytest.mark.slow if path.name in SLOW else ())
@@ -87,12 +87,13 @@ def differences(before, after, kept, *, exact):
             found.append(f"{file} has {len(after[file])} rows, {len(rows)} expected")
             continue
         for number, (old, new) in enumerate(zip(rows, after[file], strict=True)):
-            rtol, atol = math.inf, 0.0
+            rtol, near_zero = math.inf, {}
             if exact or file == "runs.csv" or number < kept.get(file, 0):
                 rtol = 0.0
             elif file == "train.csv" and number == kept[file]:
-                rtol, atol = RTOL, ATOL
+                rtol, near_zero = RTOL, NEAR_ZERO
             for key, value in old.items():
+                atol = near_zero.get(key, 0.0)
                 complaint = difference(value, new.get(key, "missing"), rtol, atol)
                 if complaint:
                     found.append(f"{file}, row {number + 1}: {key} {complaint}")
@@ -112,8 +113,8 @@ def test_goes_on_to_the_same_rows(name, tmp_path):
     ("file", "row", "key", "change", "everywhere"),
     [
         ("train.csv", 0, "policy/log_std", 1e-9, True),  # before the checkpoint
-        ("train.csv", 2, "policy/log_std", 2e-3, True),  # the first after it
-        ("train.csv", 2, "loss/outer", 2e-3, True),
+        ("train.csv", 2, "policy/log_std", 4e-4, True),  # the first after it
+        ("train.csv", 2, "loss/outer", 2e-6, True),
         ("train.csv", 2, "loss/outer", 1e-7, False),
         ("train.csv", 2, "policy/log_std", 1e-9, False),
         ("eval.csv", 0, "return", 1e-9, True),
