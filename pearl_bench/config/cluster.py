@@ -30,6 +30,10 @@ REFUSED = {
 """What each engine does not take, and why."""
 
 _MEMORY = re.compile(r"[1-9]\d*[KMGT]?", re.ASCII)
+_TIME = re.compile(
+    r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|infinite|unlimited", re.ASCII | re.IGNORECASE
+)
+"""What sbatch takes as ``--time``, by its manual; one number is minutes."""
 
 OWN_OPTIONS = ("-a", "--array", "-J", "--job-name", "-o", "--output", "--wrap")
 """Options of sbatch by which the command finds its jobs again."""
@@ -65,6 +69,11 @@ def on_engine(bench: BenchConfig) -> BenchConfig:
     if bench.memory is not None and not _MEMORY.fullmatch(bench.memory):
         raise ConfigError(
             f"memory={bench.memory} is not allowed; write 4G or 500M (of one run)"
+        )
+    if bench.time is not None and not _TIME.fullmatch(bench.time):
+        raise ConfigError(
+            f"time={bench.time} is not allowed; write 12:00:00, 1-12:00:00 (days "
+            "first) or minutes"
         )
     try:
         options = shlex.split(bench.sbatch)

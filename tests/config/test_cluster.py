@@ -42,6 +42,10 @@ def test_what_an_engine_does_not_take_is_refused_with_a_reason(words):
         (["device=cuda"], "which means device=cpu"),
         (["memory=4GB"], "write 4G or 500M"),
         (["memory=0"], "write 4G or 500M"),
+        *(
+            ([f"time={text}"], "time=.* is not allowed; write 12:00:00")
+            for text in ("bogus", "12h", "1:2:3:4", "1-", "-5", "1-2-3", "1٣", "[1]")
+        ),
         (["threads=0"], "must be positive"),
         (["sbatch=--comment='"], "No closing quotation"),
         (["sbatch=--array=0-3"], "--array=0-3 is the command's own"),
@@ -60,6 +64,13 @@ def test_what_an_engine_does_not_take_is_refused_with_a_reason(words):
 def test_impossible_demands_are_refused(words, message):
     with pytest.raises(ConfigError, match=message):
         asked("engine=slurm", *words)
+
+
+@pytest.mark.parametrize(
+    "time", ["90", "90:30", "12:00:00", "1-12", "1-12:30", "1-12:30:00", "UNLIMITED"]
+)
+def test_a_session_s_time_is_taken_as_sbatch_takes_it(time):
+    assert asked("engine=slurm", f"time={time}").time == time
 
 
 @pytest.mark.parametrize(
