@@ -57,7 +57,8 @@ class Meter:
     Counting starts with the first update that it sees done, from one moment at which
     the counters moved to another, since they may move in leaps. Speeds are those of
     the last ``WINDOW_SECONDS``: the steps of the first iteration, with the initial
-    pool among them, are much faster than all that follow.
+    pool among them, are much faster than all that follow. Where the counters have
+    stood for longer than they are counted, as in a first meta-test, that counts too.
 
     Args:
         steps: environment steps of the whole run.
@@ -91,13 +92,16 @@ class Meter:
             moves.append((now, env_steps, updates))
         while len(moves) > 2 and moves[1][0] <= now - WINDOW_SECONDS:
             moves.popleft()
+        counted = 0.0
         if len(moves) > 1:
             (start, steps_then, updates_then), (end, *_) = moves[0], moves[-1]
-            seconds = max(end - start, 1e-9)
+            counted = end - start
+            if now - end > counted:
+                counted = now - start
+            seconds = max(counted, 1e-9)
             self.updates_per_second = (updates - updates_then) / seconds
             self.steps_per_second = (env_steps - steps_then) / seconds or None
-        measured = moves and now - moves[0][0] >= FIRST_SECONDS
-        if self._expected and not measured:
+        if self._expected and counted < FIRST_SECONDS:
             self.steps_per_second = 1 / self._expected
         if self.steps_per_second is not None:
             left = max(self._steps - env_steps, 0)

@@ -91,6 +91,25 @@ def test_what_is_expected_is_told_until_there_is_a_measurement():
     assert (meter.steps_per_second, meter.seconds_to_go) == (1, 480)
 
 
+def test_a_long_meta_test_after_a_short_count_counts_too():
+    """Or a run that takes hours would say after its first iterations: 2 min left."""
+    clock = Clock()
+    new, resumed = Meter(10**6, clock=clock), Meter(10**6, expected=0.001, clock=clock)
+    for iteration in range(5):
+        for meter in (new, resumed):
+            meter.add(64_000 * iteration, iteration)
+        clock.now += 1
+    assert new.steps_per_second == 64_000
+    assert resumed.steps_per_second == 1000  # three seconds tell less
+    for _ in range(100):  # the meta-test
+        for meter in (new, resumed):
+            meter.add(256_000, 4)
+        clock.now += 1
+    for meter in (new, resumed):
+        assert meter.steps_per_second == pytest.approx(192_000 / 103)
+        assert meter.seconds_to_go == pytest.approx(744_000 * 103 / 192_000)
+
+
 def test_lines_are_few_but_tell_new_returns_at_once():
     clock, stream = Clock(), io.StringIO()
     lines = Lines(stream, 1000, "run", every=10, clock=clock)
