@@ -77,7 +77,7 @@ STEPS = [1, 2, 2.5, 5, 10]
 """Of the numbers at a linear axis, up to powers of ten."""
 SERIES = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 """First digits of the numbers at a logarithmic axis, the densest first."""
-BOUND = re.compile(r" (?=[·%=])|(?<==) ")
+BOUND = re.compile(r" (?=[·%=])|(?<==) |(?<=:) (?=\d)")
 """Spaces that no line ends at."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 

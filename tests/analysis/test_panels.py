@@ -372,6 +372,7 @@ def test_lines_are_broken_at_hyphens_and_about_equally_long():
         ("MAML-TRPO over RL²", 1.0, ["MAML-TRPO", "over RL²"]),
         ("RL² · paper (10 to 11 %)", 1.2, ["RL² · paper", "(10 to 11 %)"]),
         ("RL² · paper (10 to 11 %)", 0.6, ["RL² ·", "paper (10", "to 11 %)"]),
+        ("n = 1 (PEARL: 3), lean", 0.9, ["n = 1", "(PEARL: 3), lean"]),
         ("of families, n = 3 and 4", 0.9, ["of families,", "n = 3 and 4"]),
     ],
 )
