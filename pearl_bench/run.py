@@ -146,11 +146,11 @@ def _refuse_trials(bench: BenchConfig) -> None:
 
 
 def _require_writable(bench: BenchConfig) -> None:
-    """Find out now, not after hours, that curves cannot be published."""
+    """Find out now, not in each run or after hours, that nothing can be written."""
     from pearl_bench.records.published.publish import LOCK  # noqa: PLC0415
 
-    folder = Path(bench.results).expanduser() / bench.suite
-    require_writable(folder, LOCK, "results")
+    for word, place in (("out", bench.out), ("results", bench.results)):
+        require_writable(Path(place).expanduser() / bench.suite, LOCK, word)
 
 
 if __name__ == "__main__":
