@@ -60,7 +60,6 @@ def test_a_warned_run_goes_on_in_another_session(slurm, on_slurm, local):
         ("partition=none-such", "Invalid partition name specified"),
         ("threads=2", "CPU count per node can not be satisfied"),
         ("memory=1T", "Memory specification can not be satisfied"),
-        ("time=soon", "Invalid --time specification"),
         ("sbatch=--qqos=1", "unrecognized option '--qqos=1'"),
     ],
 )
