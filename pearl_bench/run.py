@@ -149,8 +149,8 @@ def _require_writable(bench: BenchConfig) -> None:
     """Find out now, not in each run or after hours, that nothing can be written."""
     from pearl_bench.records.published.publish import LOCK  # noqa: PLC0415
 
-    require_writable(Path(bench.out).expanduser() / bench.suite, LOCK, "out")
     require_writable(Path(bench.results).expanduser() / bench.suite, LOCK, "results")
+    require_writable(Path(bench.out).expanduser() / bench.suite, LOCK, "out")
 
 
 if __name__ == "__main__":

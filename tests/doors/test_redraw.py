@@ -102,11 +102,16 @@ def test_more_is_redrawn_where_there_is_more(results):
     assert "tables/notes.md" in json.loads((folder / drawn.STAMP).read_text())["drawn"]
 
 
-@pytest.mark.parametrize("word", ["out", "results"])
-def test_a_folder_that_cannot_be_written_is_noticed_first(tmp_path, word):
+@pytest.mark.parametrize(
+    ("word", "is_file"), [("results", True), ("results", False), ("out", False)]
+)
+def test_a_folder_that_cannot_be_written_is_noticed_first(tmp_path, word, is_file):
     """Once, and not by each run."""
     place = tmp_path / word
-    place.symlink_to("nowhere")
+    if is_file:
+        place.write_text("a file")
+    else:
+        place.symlink_to("nowhere")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pearl_bench.run", "suite=navigation"),
@@ -122,4 +127,4 @@ def test_a_folder_that_cannot_be_written_is_noticed_first(tmp_path, word):
     (sentence,) = done.stderr.splitlines()
     assert sentence.startswith(f"{word}={place}")
     assert sentence.endswith("Nothing has been trained yet.")
-    assert not [*tmp_path.glob("out/navigation/point-robot")]
+    assert not (tmp_path / "out").exists()
