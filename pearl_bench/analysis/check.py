@@ -257,7 +257,7 @@ def _same_seeds(runs: _File) -> Iterator[Problem]:
     """Find runs that would count as several seeds of an arm, and are of one."""
     for arm in _arms([line for line in runs.lines if not line.flaws]):
         first: dict[tuple[str, str], Line] = {}
-        for line in arm:  # one seed on two devices is two arms
+        for line in arm:  # of one seed on two devices the longer counts
             seed = line.text["seed"], line.text["device"]
             other = first.setdefault(seed, line)
             if other is not line:

@@ -41,17 +41,21 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
     """Group a family's runs by everything but seed and device, and name the groups.
 
     A name tells what is not as ``conf/`` has it, so that it means the same in every
-    family; tasks and meta-test are named where the family's runs have several, devices
-    where runs of one seed are kept apart by them.
+    family; tasks and meta-test are named where the family's runs have several, and the
+    device of runs that a longer one of their seed keeps out.
     """
     groups: dict[tuple[str, ...], list[RunCurve]] = {}
     for run in curves:
         groups.setdefault(arm_key(run.row), []).append(run)
     several_tasks = len({run.row["fingerprint"] for run in curves}) > 1
     ordered = [some for _, runs in sorted(groups.items()) for some in _seeds_once(runs)]
-    stems = [_stem(suite, runs[0], several_tasks) for runs in ordered]
-    for runs, stem in zip(ordered, stems, strict=True):
-        alike = [other[0] for other, s in zip(ordered, stems, strict=True) if s == stem]
+    stems = [
+        (*_stem(suite, runs[0], several_tasks), *device) for device, runs in ordered
+    ]
+    for (_, runs), stem in zip(ordered, stems, strict=True):
+        alike = [
+            other[0] for (_, other), s in zip(ordered, stems, strict=True) if s == stem
+        ]
         row = runs[0].row
         yield Arm(
             family=row["family"],
@@ -67,17 +71,21 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
         )
 
 
-def _seeds_once(runs: list[RunCurve]) -> list[list[RunCurve]]:
-    """Return runs together, or by device if a seed was run on several.
+def _seeds_once(runs: list[RunCurve]) -> list[tuple[tuple[str, ...], list[RunCurve]]]:
+    """Return the longest run of each seed, and the rest by the device that names it.
 
-    Two runs of one seed begin with the same networks and draw the same tasks.
+    Two runs of one seed begin with the same networks and draw the same tasks, so that
+    they do not count as two. Of equally long ones the CPU's stands.
     """
-    if len({run.seed for run in runs}) == len(runs):
-        return [runs]
-    by_device: dict[str, list[RunCurve]] = {}
+    longest: dict[int, RunCurve] = {}
+    for run in sorted(runs, key=lambda r: (-r.last_step, r.row["device"])):
+        longest.setdefault(run.seed, run)
+    rest: dict[str, list[RunCurve]] = {}
     for run in runs:
-        by_device.setdefault(run.row["device"], []).append(run)
-    return [some for _, some in sorted(by_device.items())]
+        if run is not longest[run.seed]:
+            rest.setdefault(run.row["device"], []).append(run)
+    others = [((device,), some) for device, some in sorted(rest.items())]
+    return [((), list(longest.values())), *others]
 
 
 def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
@@ -109,9 +117,6 @@ def _alike_budgets(suite: str, run: RunCurve) -> frozenset[str]:
 
 def _apart(run: RunCurve, alike: Sequence[RunCurve]) -> Iterator[str]:
     """Yield what tells a run from others of the same stem."""
-    device = run.row["device"]
-    if device != "cpu" and any(other.row["device"] != device for other in alike):
-        yield device
     for key, words in META_TEST.items():
         if len({other.row[key] or ONCE for other in alike}) > 1:
             yield words.format(run.row[key] or ONCE)

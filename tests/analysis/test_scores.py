@@ -133,6 +133,31 @@ def test_devices_are_kept_apart_where_they_ran_the_same_seed(tmp_path):
     assert said[0].endswith("cuda: trained seed 0, 1 on cuda, a GPU.")
 
 
+def test_of_a_seed_that_ran_on_both_devices_the_longer_run_counts(tmp_path):
+    long, short = (1000, 2000, 3000, 4000), (1000, 2000)
+    found = published(
+        tmp_path,
+        {"seed": 0, "device": "cpu", "steps": short},
+        {"seed": 0, "device": "cuda", "steps": long},
+        {"seed": 1, "device": "cpu", "steps": long},
+        {"seed": 1, "device": "cuda", "steps": short},
+        {"seed": 2, "device": "cuda", "steps": short},
+    )
+    assert [
+        (a.label, [(r.seed, r.row["device"], r.last_step) for r in a.runs])
+        for a in arms(found)
+    ] == [
+        (
+            "PEARL · quick · float32",
+            [(0, "cuda", 4000), (1, "cpu", 4000), (2, "cuda", 2000)],
+        ),
+        ("PEARL · quick · float32 · cpu", [(0, "cpu", 2000)]),
+        ("PEARL · quick · float32 · cuda", [(1, "cuda", 2000)]),
+    ]
+    family = next(f for f in found.families if f.name == "half-cheetah-vel")
+    assert [len(arm.runs) for arm in family.headline] == [3]
+
+
 def test_success_is_the_mean_over_the_test_episodes(tmp_path):
     """Of the suite's protocol and of the package's; of the own one there is but one."""
     found = published(
