@@ -78,11 +78,9 @@ def _seeds_once(runs: list[RunCurve]) -> list[tuple[tuple[str, ...], list[RunCur
     they do not count as two. Of equally long ones the CPU's stands.
     """
     longest: dict[int, RunCurve] = {}
-    for run in sorted(runs, key=lambda r: (-r.last_step, r.row["device"])):
-        longest.setdefault(run.seed, run)
     rest: dict[str, list[RunCurve]] = {}
-    for run in runs:
-        if run is not longest[run.seed]:
+    for run in sorted(runs, key=lambda r: (-r.last_step, r.row["device"])):
+        if longest.setdefault(run.seed, run) is not run:
             rest.setdefault(run.row["device"], []).append(run)
     others = [((device,), some) for device, some in sorted(rest.items())]
     return [((), list(longest.values())), *others]
