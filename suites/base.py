@@ -142,7 +142,8 @@ class MetaTest:
 
     Attributes:
         exploration_episodes: K, episodes before the first adaptation.
-        test_episodes: episodes after it; the last one is the reported one.
+        test_episodes: episodes after it; the last one is the reported one, on
+            Meta-World the mean of all.
         repetitions: how often each task is played, from the beginning each time.
         unadapted: whether an episode 0 is played besides: without chance in the
             actions, before any experience, and unknown to the adaptation.
@@ -225,7 +226,7 @@ class Evaluator(typing.Protocol):
         player: Player,
         seeds: np.random.SeedSequence,
     ) -> list[Counted]:
-        """Play; return tasks x episodes of the protocol, in that order."""
+        """Play; return the protocol's test episodes of every task, each's in order."""
         ...
 
 

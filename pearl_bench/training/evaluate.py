@@ -85,7 +85,7 @@ class EvalRow(NamedTuple):
         group: the task's class, empty where the family has none.
         repetition: how often the task has been begun, 1 the first time.
         episode: 0 is played without chance and experience, 1 is the first exploration
-            episode; the last is the reported one.
+            episode; which is reported ``MetaTest`` says.
         total: undiscounted return.
         length: environment steps.
         success: whether the episode succeeded, None without a notion of success.
@@ -141,7 +141,8 @@ def evaluate(
         stop: polled at every step; true abandons the evaluation.
 
     Returns:
-        Of each protocol exactly tasks x repetitions x episodes rows, in that order.
+        Of each protocol exactly tasks x repetitions x episodes rows; in that order
+        unless an evaluator of the suite's plays it.
 
     Raises:
         ArithmeticError: a return is no number.
