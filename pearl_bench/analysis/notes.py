@@ -54,9 +54,11 @@ def evaluations_in_words(number: int) -> str:
 
 
 def steps_of(arm: Arm) -> str:
-    """Return an arm's steps as in ``504k``, or ``400k to 504k``."""
-    fewest, most = map(steps_in_words, arm.steps)
-    return most if fewest == most else f"{fewest} to {most}"
+    """Return an arm's steps as in ``504k``, or ``400k to 504k`` if they are uneven."""
+    shortest, longest = arm.steps
+    if shortest > (1 - UNEVEN) * longest:
+        return steps_in_words(longest)
+    return f"{steps_in_words(shortest)} to {steps_in_words(longest)}"
 
 
 def at_steps(arm: Arm) -> str:

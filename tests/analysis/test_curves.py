@@ -87,6 +87,13 @@ def test_what_went_on_longer_is_a_level_with_its_steps():
     )
     ax = draw(uneven).figure.axes[0]
     assert ax.texts[1].get_text() == "RL² at 400k to 600k (2.0 to 3.0 %)"
+    alike = published(
+        *seeds(2),
+        *seeds(1, learner="rl2", steps=LONG),
+        run_of(learner="rl2", seed=5, steps=(*LONG[:2], 590_000)),
+    )
+    ax = draw(alike).figure.axes[0]
+    assert ax.texts[1].get_text().startswith("RL² at 600k (")
 
 
 def test_a_method_that_ends_a_little_later_has_no_level():
