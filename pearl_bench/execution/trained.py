@@ -27,7 +27,7 @@ from pearl_bench.execution.signals import StopRequest
 from pearl_bench.execution.work import build_learner, save_policy, train_run
 from pearl_bench.records import checkpoint, policy_file
 from pearl_bench.records.files import RecordError, read_text
-from pearl_bench.records.run_folder import CONFIG
+from pearl_bench.records.run_folder import CONFIG, read_run
 from pearl_bench.training.agent import Agent
 from pearl_bench.training.evaluate import EvalRow, evaluate
 from pearl_bench.training.types import MetaLearner, Progress
@@ -267,13 +267,7 @@ def _from_file(path: Path) -> Trained:
             raise
         raise RecordError(f"{path} has a damaged description: {error!r}") from error
     trained = _untrained(run)
-    family = trained.family
-    # in files of before it is of the tasks that the run was tested on, some or all
-    if fingerprint not in (f.fingerprint() for f in (family, meta_tested(family, run))):
-        raise RecordError(
-            f"{path} was trained on other tasks of {run.family} than this version's; "
-            "use the version that wrote it"
-        )
+    _require_tasks(path, trained, fingerprint)
     try:
         trained.learner.load_policy_state(tensors)
     except ValueError as error:
@@ -284,11 +278,12 @@ def _from_file(path: Path) -> Trained:
 
 def _from_folder(folder: Path, say: Callable[[str], None]) -> Trained:
     try:
-        text = read_text(folder / CONFIG)
-    except FileNotFoundError:
+        text, there = read_text(folder / CONFIG), read_run(folder)
+    except FileNotFoundError as error:
         raise RecordError(
-            f"{folder} holds no run: there is no {CONFIG}. Give a folder like "
-            "results/raw/<suite>/<family>/<learner>/seed=0, or a policy file"
+            f"{folder} holds no run: there is no {Path(error.filename).name}. Give a "
+            "folder like results/raw/<suite>/<family>/<learner>/seed=0, or a policy "
+            "file"
         ) from None
     run = configuration.from_yaml(text)
     state = checkpoint.load(folder, say)
@@ -297,8 +292,27 @@ def _from_folder(folder: Path, say: Callable[[str], None]) -> Trained:
     from pearl_bench.training.learner import restore  # noqa: PLC0415  (imports torch)
 
     trained = _untrained(run)
-    restore(trained.learner, state["learner"], say)
+    _require_tasks(folder, trained, there["fingerprint"])
+    try:
+        restore(trained.learner, state["learner"], say)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise RecordError(
+            f"{folder}: its checkpoint is not of the run that {CONFIG} describes "
+            f"({error}). Restore {CONFIG}, or load another run"
+        ) from error
     return trained
+
+
+def _require_tasks(path: Path, trained: Trained, fingerprint: str) -> None:
+    """Refuse what was trained on other tasks than this version has."""
+    family = trained.family
+    # in files of before it is of the tasks that the run was tested on, some or all
+    same = family, meta_tested(family, trained.run)
+    if fingerprint not in (one.fingerprint() for one in same):
+        raise RecordError(
+            f"{path} was trained on other tasks of {family.name} than this version's; "
+            "use the version that wrote it"
+        )
 
 
 def _untrained(run: RunConfig) -> Trained:

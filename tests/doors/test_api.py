@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +189,24 @@ def test_damaged_policies_are_refused(folder, tmp_path):
         pearl_bench.load(changed(tensors | {name: torch.zeros(1, 1, 1, 1)}))
     with pytest.raises(RecordError, match="stray is unknown"):
         pearl_bench.load(changed({**tensors, "stray": torch.zeros(1)}))
+
+
+def test_damaged_run_folders_are_refused(folder, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    pearl_bench.load(copy)
+    described = json.loads((copy / "run.json").read_text())
+    other = described | {"fingerprint": "0" * 16}
+    (copy / "run.json").write_text(json.dumps(other))
+    with pytest.raises(RecordError, match="other tasks of point-robot"):
+        pearl_bench.load(copy)
+    (copy / "run.json").write_text(json.dumps(described))
+    config = (copy / "config.yaml").read_text()
+    wider = re.sub(r"hidden_size: \d+", "hidden_size: 33", config)
+    assert wider != config
+    (copy / "config.yaml").write_text(wider)
+    with pytest.raises(RecordError, match=r"not of the run that config\.yaml"):
+        pearl_bench.load(copy)
 
 
 def test_adapting_refuses_an_environment_of_other_sizes(folder):

@@ -254,13 +254,33 @@ def test_another_execution_of_a_run_replaces_it_and_says_so(tmp_path, results):
     make_run(
         tmp_path / "two",
         commit="b" * 40,
+        started="2026-01-02T00:00:00+00:00",
         returns=lambda *where: some_return(*where) + 1e-9,
     )
     said: list[str] = []
     assert len(publish(tmp_path / "two", results, "locomotion", said.append)) == 3
-    assert "came from another execution" in said[0]
+    assert "came from another execution (2026-01-01" in said[0]
     (run,) = rows_of(results / "locomotion" / "runs.csv")
     assert run["commit"] == "b" * 40
+
+
+def test_other_rows_of_the_same_execution_are_not_called_another(tmp_path, results):
+    make_run(tmp_path / "one", steps=(1000, 2000))
+    publish(tmp_path / "one", results, "locomotion", silent)
+    make_run(tmp_path / "two", returns=lambda *where: some_return(*where) + 1)
+    said: list[str] = []
+    publish(tmp_path / "two", results, "locomotion", said.append)
+    assert "has other rows than its folder has now" in said[0]
+
+
+def test_lost_rows_of_single_tasks_are_published_again(out, results):
+    make_run(out)
+    publish(out, results, "locomotion", silent)
+    late = results / "locomotion" / "late" / "pearl.csv"
+    whole = late.read_bytes()
+    late.unlink()
+    assert publish(out, results, "locomotion", silent) == [late]
+    assert late.read_bytes() == whole
 
 
 def test_a_killed_run_is_published_up_to_its_last_whole_evaluation(out, results):

@@ -57,6 +57,7 @@ def make_run(
     package: int | None = None,
     groups: Sequence[str] | None = None,
     fingerprint: str = "0123456789abcdef",
+    started: str = "2026-01-01T00:00:00+00:00",
     **config: object,
 ) -> Path:
     """Write a run with one evaluation at each of ``steps``; return its folder.
@@ -84,7 +85,7 @@ def make_run(
         "config": settings or {"latent_dim": 5, "context": "recent"},
     }
     origin = {
-        "started": "2026-01-01T00:00:00+00:00",
+        "started": started,
         "command": ["run"],
         "host": "somewhere",
         "cpu": cpu,

@@ -102,7 +102,7 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
     published = files.runs.get(name)
     before = files.of(learner).curves.get(name, [])
     whole = run["status"] == "done" and last_step(before) >= int(run["steps"])
-    if before and published and whole:
+    if before and published and whole and name in files.of(learner).late:
         known = {"evaluations": published["evaluations"], "curve": published["curve"]}
         if published == run | known and known["curve"] == digest(before):
             return  # published when it was done, and not touched since
@@ -114,10 +114,15 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
         )
         return
     if not _goes_on(before, curve):
+        began = published["started"] if published else "unknown"
+        another = (
+            "has other rows than its folder has now"
+            if began == run["started"]
+            else f"came from another execution ({began})"
+        )
         say(
-            f"the published curve of {title(run)} came from another execution "
-            f"({published['started'] if published else 'unknown'}); that of {folder} "
-            "replaces it"
+            f"the published curve of {title(run)} {another}; "
+            f"that of {folder} replaces it"
         )
     for outgrown in _outgrown(files, run):
         files.forget(outgrown)
