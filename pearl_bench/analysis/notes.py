@@ -17,6 +17,11 @@ UNEVEN = 0.02
 """Share of the longest run that the others of an arm may lack unmentioned."""
 
 
+def alike(shortest: float, longest: float) -> bool:
+    """Whether runs that end between the two are called by the longest alone."""
+    return shortest > (1 - UNEVEN) * longest
+
+
 def steps_in_words(steps: float) -> str:
     """Return a number of steps as in ``504k``."""
     return EngFormatter(sep="", places=None)(float(f"{steps:.3g}"))
@@ -56,7 +61,7 @@ def evaluations_in_words(number: int) -> str:
 def steps_of(arm: Arm) -> str:
     """Return an arm's steps as in ``504k``, or ``400k to 504k`` if they are uneven."""
     shortest, longest = arm.steps
-    if shortest > (1 - UNEVEN) * longest:
+    if alike(shortest, longest):
         return steps_in_words(longest)
     return f"{steps_in_words(shortest)} to {steps_in_words(longest)}"
 

@@ -90,9 +90,8 @@ def share(shares: tuple[float, float] | None) -> Cell:
     """Return the cell of a share of the paper's budget, words where runs differ."""
     if shares is None:
         return math.nan
-    fewest, most = shares
-    alike = fewest > (1 - notes.UNEVEN) * most
-    return Share(most) if alike else notes.share_in_words(shares)
+    most = shares[1]
+    return Share(most) if notes.alike(*shares) else notes.share_in_words(shares)
 
 
 def _is_end(column: str) -> bool:

@@ -98,11 +98,12 @@ def publish(
 
 def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> None:
     """Put a run's row and curve in the place of what was published of it."""
-    name, learner = run["run"], run["learner"]
+    name = run["run"]
     published = files.runs.get(name)
-    before = files.of(learner).curves.get(name, [])
+    rows = files.of(run["learner"])
+    before = rows.curves.get(name, [])
     whole = run["status"] == "done" and last_step(before) >= int(run["steps"])
-    if before and published and whole and name in files.of(learner).late:
+    if before and published and whole and name in rows.late:
         known = {"evaluations": published["evaluations"], "curve": published["curve"]}
         if published == run | known and known["curve"] == digest(before):
             return  # published when it was done, and not touched since
@@ -127,8 +128,8 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
     for outgrown in _outgrown(files, run):
         files.forget(outgrown)
     files.runs[name] = run | _of_curve(curve.points)
-    files.of(learner).curves[name] = curve.points
-    files.of(learner).late[name] = late_rows(run, curve.raw, curve.steps)
+    rows.curves[name] = curve.points
+    rows.late[name] = late_rows(run, curve.raw, curve.steps)
 
 
 def _outgrown(files: _Files, run: Row) -> list[str]:
