@@ -96,7 +96,7 @@ def trace(folder: Path, results: Path) -> tuple[str, list[Row]]:
     rows: list[Row] = []
     try:
         for number in range(1, family.meta_test.episodes + 1):
-            width = adapter.belief.variance.sqrt().mean(1).cpu().numpy()
+            width = adapter.belief.variance.sqrt().mean(1).numpy()
             episode = run_episode(env, adapter, family.horizon, rng, explore=False)
             adapter.end_episode()
             adapter.adapt()

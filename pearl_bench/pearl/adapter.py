@@ -20,10 +20,10 @@ class PearlAdapter:
     """Acts on N tasks with one z each, drawn from the current belief.
 
     Args:
-        policy: the meta-learned policy; not changed.
-        inference: of z.
+        policy: the meta-learned policy, on the CPU; not changed.
+        inference: of z, on any device.
         tasks: N tasks; only an inference that is told looks at them.
-        noise: generator of z and of exploration.
+        noise: generator of z and of exploration, of the CPU.
         deterministic: take the policy's mode in exploration episodes too, as the
             original's meta-test does: only z explores.
     """
@@ -52,8 +52,7 @@ class PearlAdapter:
     def believe(self, belief: Belief) -> None:
         """Start from that belief, forgetting what was observed; draw z from it."""
         self.context.clear()
-        self.belief = belief
-        self.end_episode()
+        self._draw_from(belief)
 
     @torch.no_grad()
     def end_episode(self) -> None:
@@ -63,11 +62,11 @@ class PearlAdapter:
     @torch.no_grad()
     def act(self, obs: np.ndarray, *, explore: bool) -> np.ndarray:
         """Sample from the policy, or take its mode."""
-        obs_z = torch.cat([torch.from_numpy(obs).to(self.z.device), self.z], dim=1)
+        obs_z = torch.cat([torch.from_numpy(obs), self.z], dim=1)
         if self.deterministic or not explore:
-            return self.policy.mode(obs_z).cpu().numpy()
+            return self.policy.mode(obs_z).numpy()
         noise = self._normal((len(obs), self.policy.output.out_features))
-        return self.policy.explore(obs_z, noise).cpu().numpy()
+        return self.policy.explore(obs_z, noise).numpy()
 
     def observe(self, step: Transition) -> None:
         """Add the step to the context."""
@@ -81,7 +80,7 @@ class PearlAdapter:
         )
 
         def rows(field: np.ndarray) -> Tensor:
-            values = torch.from_numpy(field).to(self.z.device, torch.float32)
+            values = torch.from_numpy(field).to(torch.float32)
             return values.reshape(*seen.alive.shape, -1)
 
         observed = Rows(
@@ -92,9 +91,13 @@ class PearlAdapter:
             rows(seen.next_obs),
             rows(seen.terminated),
         )
-        valid = torch.from_numpy(seen.alive).to(self.z.device)
-        self.belief = self.inference.posterior(self.tasks, observed, valid)
+        valid = torch.from_numpy(seen.alive)
+        self._draw_from(self.inference.posterior(self.tasks, observed, valid))
+
+    def _draw_from(self, belief: Belief) -> None:
+        """Adopt the belief, wherever it was inferred."""
+        self.belief = Belief(belief.mean.cpu(), belief.variance.cpu())
         self.end_episode()
 
     def _normal(self, shape: Sequence[int]) -> Tensor:
-        return torch.randn(shape, generator=self.noise, device=self.noise.device)
+        return torch.randn(shape, generator=self.noise)

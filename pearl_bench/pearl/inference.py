@@ -45,8 +45,8 @@ class Inference(Protocol):
 
         Args:
             tasks: N tasks.
-            rows: ``[N, C, ...]`` seen on them.
-            valid: ``[N, C]`` bool, which of them hold data.
+            rows: ``[N, C, ...]`` seen on them, on any device.
+            valid: ``[N, C]`` bool, which of them hold data, likewise.
         """
         ...
 
@@ -98,7 +98,9 @@ class FromContext:
 
     def posterior(self, tasks: Sequence[Task], rows: Rows, valid: Tensor) -> Belief:
         """Infer from the valid transitions."""
-        return self.encoder(context_rows(rows, self.config), valid)
+        device = self.encoder.mlp.output.weight.device
+        seen = context_rows(rows, self.config)
+        return self.encoder(seen.to(device), valid.to(device))
 
     def context(self, drawn: Tensor, rows: Rows) -> Tensor:
         """Return the encoder's input."""

@@ -7,6 +7,7 @@ meta-testing in ``adapter.py``.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -128,7 +129,7 @@ class PearlLearner(Learner):
         """
         drawn = [self.family.train[i] for i in tasks]
         env = self.family.make_batch(drawn, threads=self.threads)
-        adapter = self._adapter(drawn, self.noise, deterministic=False)
+        adapter = self._adapter(drawn, self._acting_noise(), deterministic=False)
         try:
             for block in blocks:
                 adapter.forget()
@@ -154,6 +155,16 @@ class PearlLearner(Learner):
                         adapter.forget()
         finally:
             env.close()
+
+    def _acting_noise(self) -> torch.Generator:
+        """Return the CPU's generator of what is collected next.
+
+        On a GPU ``noise`` is the GPU's, so one is seeded that no state need keep.
+        """
+        if self.device == "cpu":
+            return self.noise
+        seed = int(self.rng.integers(2**63))
+        return torch.Generator().manual_seed(seed)
 
     @torch.no_grad()
     def _posterior(self, tasks: np.ndarray) -> Belief:
@@ -276,7 +287,7 @@ class PearlLearner(Learner):
 
     def adapter(self, tasks: Sequence[Task], seed: int) -> PearlAdapter:
         """Return an adapter that starts from the prior."""
-        noise = torch.Generator(self.device).manual_seed(seed)
+        noise = torch.Generator().manual_seed(seed)
         return self._adapter(tasks, noise, deterministic=True)
 
     def unadapted(self, tasks: Sequence[Task]) -> PearlAdapter:
@@ -289,8 +300,12 @@ class PearlLearner(Learner):
     def _adapter(
         self, tasks: Sequence[Task], noise: torch.Generator, *, deterministic: bool
     ) -> PearlAdapter:
+        policy = self.nets.policy
+        if self.device != "cpu":
+            # an action at a time is faster there than the way to the GPU and back
+            policy = copy.deepcopy(policy).cpu()
         return PearlAdapter(
-            self.nets.policy, self.inference, tasks, noise, deterministic=deterministic
+            policy, self.inference, tasks, noise, deterministic=deterministic
         )
 
     # State --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import torch
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.pearl.learner import UPDATES_PER_SLICE, PearlLearner
 from pearl_bench.pearl.update import Batch
+from pearl_bench.training.rollout import run_episode
 
 pytestmark = [
     pytest.mark.gpu,
@@ -89,6 +90,25 @@ def test_training_goes_on_from_its_state_exactly(families, precision):
         assert torch.equal(theirs, ours[name]), name
     ours, theirs = (x.buffer.state_dict() for x in (straight, resumed))
     assert torch.equal(ours["table"], theirs["table"])
+
+
+def test_meta_tests_as_a_cpu_does(families):
+    """It acts on the CPU and infers on the GPU, with the same random numbers."""
+    family = few_tasks(families)
+    cpu, gpu = (learner_on(family, device) for device in ("cpu", "cuda"))
+    actions = {}
+    for learner in (cpu, gpu):
+        adapter = learner.adapter(family.test[:3], seed=1)
+        assert adapter.z.device.type == "cpu"
+        for explore in (True, False):
+            env = family.make_batch(family.test[:3], threads=1)
+            rng = np.random.default_rng(0)
+            episode = run_episode(env, adapter, 20, rng, explore=explore)
+            env.close()
+            adapter.adapt()
+            actions[learner, explore] = episode.steps.action
+    assert np.array_equal(actions[cpu, True], actions[gpu, True])  # z from the prior
+    np.testing.assert_allclose(actions[cpu, False], actions[gpu, False], atol=1e-4)
 
 
 def test_the_captured_update_pays(families):
