@@ -85,15 +85,19 @@ class Family:
 
     @property
     def bounds(self) -> tuple[Arm, ...]:
-        """What bounds the headline's methods: the same told the task, and not told."""
+        """What bounds the headline's methods: the same told the task, and not told.
+
+        Of each the longest: a shorter one is of the same seeds on another device.
+        """
         alike = {(a.learner, a.budget, a.source, a.fingerprint) for a in self.headline}
-        return tuple(
-            arm
-            for arm in self.arms
-            if arm.bounds
-            and (arm.learner, arm.budget, arm.source, arm.fingerprint) in alike
-            and arm.having(REPORTED)
-        )
+        chosen: dict[tuple[object, ...], Arm] = {}
+        for arm in self.arms:
+            key = arm.learner, arm.budget, arm.source, arm.fingerprint
+            fits = arm.bounds and key in alike and arm.having(REPORTED)
+            kind = *key, *arm.changed.items()
+            if fits and (kind not in chosen or _rank(arm) > _rank(chosen[kind])):
+                chosen[kind] = arm
+        return tuple(chosen.values())
 
     def score(self, values: np.ndarray | float) -> np.ndarray:
         """Normalise values by the family's fixed range; a success is its own score."""

@@ -443,3 +443,20 @@ def test_families_that_nobody_asked_for_are_left_out(tmp_path):
     run = {"family": "ml10", "success": always}
     found = load(raw_runs.published(tmp_path, run, suite="ml10"), "ml10")
     assert [family.name for family in found.families] == ["ml10"]
+
+
+def test_of_what_bounds_a_method_the_longest_run_counts(tmp_path):
+    told = {"settings": {"inference": "oracle"}}
+    found = published(
+        tmp_path,
+        {"settings": {"inference": "posterior"}},
+        told | {"device": "cpu", "steps": (1000, 2000)},
+        told | {"device": "cuda", "steps": (1000, 2000, 3000)},
+        {"settings": {"inference": "none"}},
+    )
+    (family,) = (f for f in found.families if f.name == "half-cheetah-vel")
+    assert [(arm.label, arm.steps[1]) for arm in family.bounds] == [
+        ("PEARL, task not told · quick · float32", 3000),
+        ("PEARL, task told · quick · float32", 3000),
+    ]
+    assert "PEARL, task told · quick · float32 · cpu" in [a.label for a in family.arms]
