@@ -105,6 +105,18 @@ def status(folder: Path) -> RunStatus:
     return RunStatus(known, run["env_steps"], run["seconds"])
 
 
+def refusal(run: Mapping[str, Any]) -> str:
+    """Return why a run could not go on from its folder when it last was to.
+
+    Args:
+        run: what ``read_run`` returned.
+
+    Returns:
+        What ``finish`` was told; ``""`` if nothing was wrong with the folder.
+    """
+    return run["message"] if run["status"] == "stopped" else ""
+
+
 class RunRecord:
     """A run's folder, held by one process for as long as the context lasts.
 
@@ -307,7 +319,14 @@ class RunRecord:
     def finish(
         self, status: Literal["done", "stopped", "failed"], message: str = ""
     ) -> None:
-        """Note how the session ended; ``message`` says why it failed."""
+        """Note how the session ended; ``message`` says why it failed.
+
+        One that failed before it had found its checkpoint's rows has played nothing: it
+        is no session of the run, which stays one that was stopped. See ``refusal``.
+        """
+        if status == "failed" and not self._rewound:
+            self._run["sessions"].pop()
+            status = "stopped"
         self._run |= {"status": status, "message": message}
         self._write()
 

@@ -24,6 +24,7 @@ from pearl_bench.records.published.publish import (
     StoreError,
     publish,
 )
+from pearl_bench.records.run_folder import RunRecord, read_run
 from pearl_bench.registry import default_settings
 
 
@@ -264,13 +265,102 @@ def test_another_execution_of_a_run_replaces_it_and_says_so(tmp_path, results):
     assert run["commit"] == "b" * 40
 
 
-def test_other_rows_of_the_same_execution_are_not_called_another(tmp_path, results):
-    make_run(tmp_path / "one", steps=(1000, 2000))
+def better(since: int):
+    """Return returns that are others from an evaluation on."""
+    return lambda step, *where: some_return(step, *where) + (step >= since)
+
+
+def go_on(folder: Path, resumed_at: int) -> None:
+    """Add a session to a run's record that went on from a checkpoint."""
+    run = json.loads((folder / "run.json").read_text())
+    last = run["sessions"][-1]
+    run["sessions"].append(last | {"resumed_at_env_steps": resumed_at})
+    (folder / "run.json").write_text(json.dumps(run))
+
+
+@pytest.mark.parametrize("since", [1000, 3000])
+@pytest.mark.parametrize("steps", [(1000, 2000, 3000), (1000, 2000, 3000, 4000)])
+def test_edited_rows_of_an_execution_do_not_replace_its_curve(
+    tmp_path, results, since, steps
+):
+    make_run(tmp_path / "one")
     publish(tmp_path / "one", results, "locomotion", silent)
-    make_run(tmp_path / "two", returns=lambda *where: some_return(*where) + 1)
+    before = {path: path.read_bytes() for path in results.rglob("*.csv")}
+    words = {"steps": steps, "status": "stopped", "returns": better(since)}
+    make_run(tmp_path / "two", **words)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=f"edited: at {since} .*which is kept"):
+            publish(tmp_path / "two", results, "locomotion", silent)
+        assert {path: path.read_bytes() for path in results.rglob("*.csv")} == before
+    runs = results / "locomotion" / "runs.csv"
+    runs.write_text(runs.read_text().splitlines()[0] + "\n")  # as the message says
+    publish(tmp_path / "two", results, "locomotion", lambda line: None)
+    (run,) = rows_of(runs)
+    assert run["steps"] == str(steps[-1])
+
+
+@pytest.mark.parametrize(("resumed_at", "taken"), [(2500, False), (2000, True)])
+def test_a_resumed_run_may_have_other_rows_since_its_checkpoint(
+    tmp_path, results, resumed_at, taken
+):
+    make_run(tmp_path / "one", status="begun")
+    publish(tmp_path / "one", results, "locomotion", silent)
+    folder = make_run(
+        tmp_path / "two", steps=(1000, 2000, 3000, 4000), returns=better(2000)
+    )
+    go_on(folder, resumed_at)
     said: list[str] = []
+    if not taken:
+        with pytest.raises(StoreError, match="at 2000 environment steps"):
+            publish(tmp_path / "two", results, "locomotion", silent)
+        return
     publish(tmp_path / "two", results, "locomotion", said.append)
+    assert "was played anew from 2000 environment steps on" in said[0]
+    assert len(rows_of(results / "locomotion" / "pearl.csv")) == 12
+
+
+def test_a_curve_that_was_edited_is_replaced(out, results):
+    make_run(out)
+    publish(out, results, "locomotion", silent)
+    path = results / "locomotion" / "pearl.csv"
+    whole = path.read_text()
+    value = rows_of(path)[0]["return"]
+    path.write_text(whole.replace(value, "1.5", 1))
+    said: list[str] = []
+    publish(out, results, "locomotion", said.append)
     assert "has other rows than its folder has now" in said[0]
+    assert path.read_text() == whole
+
+
+def test_a_folder_that_its_run_could_not_go_on_from_is_not_published(out, results):
+    folder = make_run(out, status="stopped")
+    run = json.loads((folder / "run.json").read_text())
+    config = (folder / "config.yaml").read_text()
+    session = {key: run[key] for key in ("fingerprint", "meta_test")}
+
+    def try_again(digest: str | None) -> None:
+        with RunRecord(folder) as record:
+            record.begin(config, run["sessions"][0] | session)
+            try:
+                length = (folder / "eval.csv").stat().st_size
+                known = {"eval.csv sha256": digest} if digest else {}
+                record.rewind({"eval.csv": length} | known)
+            except RecordError as error:
+                record.finish("failed", str(error))
+            else:
+                record.finish("stopped")
+
+    for _ in range(2):
+        try_again("0" * 64)
+        assert len(read_run(folder)["sessions"]) == 1
+        with pytest.raises(StoreError, match=r"not published.*has been edited since"):
+            publish(out, results, "locomotion", silent)
+        assert not list(results.rglob("*.csv"))
+    try_again(None)
+    publish(out, results, "locomotion", silent)
+    assert [row["sessions"] for row in rows_of(results / "locomotion/runs.csv")] == [
+        "2"
+    ]
 
 
 def test_lost_rows_of_single_tasks_are_published_again(out, results):

@@ -17,7 +17,7 @@ from pearl_bench import registry
 from pearl_bench.config.types import FREE_ON_RESUME
 from pearl_bench.records.files import RecordError, read_text
 from pearl_bench.records.provenance import PACKAGES
-from pearl_bench.records.run_folder import CONFIG, RUN, read_run
+from pearl_bench.records.run_folder import CONFIG, RUN, read_run, refusal
 from pearl_bench.records.schema import RUNS
 from pearl_bench.records.table import SEPARATOR, Row, shown
 
@@ -92,6 +92,22 @@ def require_place(folder: Path, suite: str, row: Row) -> None:
         raise StoreError(
             f"{folder} holds {CONFIG} of another run, {'/'.join(wanted)} of {suite}: "
             "it was copied or edited. Restore it, or move the folder away."
+        )
+
+
+def require_sound(folder: Path) -> None:
+    """Refuse a folder from which its run could not go on when it last was to.
+
+    Nobody knows whose rows it has until it does.
+
+    Raises:
+        StoreError: says why, and what to do.
+    """
+    why = refusal(read_run(folder))
+    if why:
+        raise StoreError(
+            f"{folder} is not published: its run could not go on from it. Mend that, "
+            f"then repeat its command: {why}"
         )
 
 

@@ -10,6 +10,7 @@ bytes. A file of an older version is read, and written in the newest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from pathlib import Path
 
 from pearl_bench.config.conf import BENEATH
@@ -28,10 +29,12 @@ from pearl_bench.records.published.identity import (
     StoreError,
     describe,
     require_place,
+    require_sound,
     run_folders,
     title,
 )
 from pearl_bench.records.published.late import late_order, late_rows
+from pearl_bench.records.run_folder import EVAL, read_run
 from pearl_bench.records.table import Row, Table, same_cells
 
 CURVE_COLUMNS = schema.CURVES.names
@@ -48,8 +51,9 @@ def publish(
 ) -> list[Path]:
     """Bring the published curves of a suite up to date with the raw run folders.
 
-    A published curve is never replaced by a shorter one of the same run. A run that
-    went on under a larger budget leaves the one that it was begun with.
+    A published curve is never replaced by a shorter one of the same run, nor by other
+    rows of the same execution than a resumed run plays again. A run that went on under
+    a larger budget leaves the one that it was begun with.
 
     Args:
         out: raw run folders, ``<out>/<suite>/<family>/<learner>/seed=<k>/``.
@@ -83,6 +87,7 @@ def publish(
         for folder in folders:
             run = describe(folder, files.runs.values())
             require_place(folder, suite, run)
+            require_sound(folder)
             if run["run"] in seen:
                 raise StoreError(
                     f"{folder} and {seen[run['run']]} hold the same run: {title(run)}. "
@@ -114,17 +119,17 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
             f"published curve of {title(run)} at {last_step(before)} is kept"
         )
         return
-    if not _goes_on(before, curve):
+    since = _first_difference(before, curve)
+    if since is not None:
         began = published["started"] if published else "unknown"
-        another = (
-            "has other rows than its folder has now"
-            if began == run["started"]
-            else f"came from another execution ({began})"
-        )
-        say(
-            f"the published curve of {title(run)} {another}; "
-            f"that of {folder} replaces it"
-        )
+        if began != run["started"]:
+            why = f"came from another execution ({began})"
+        elif published and published["curve"] == digest(before):
+            _require_played_again(folder, run, published, since)
+            why = f"was played anew from {since} environment steps on"
+        else:
+            why = "has other rows than its folder has now"
+        say(f"the published curve of {title(run)} {why}; that of {folder} replaces it")
     for outgrown in _outgrown(files, run):
         files.forget(outgrown)
     files.runs[name] = run | _of_curve(curve.points)
@@ -170,12 +175,41 @@ def migrate(folder: Path) -> list[Path]:
     return files.write()
 
 
-def _goes_on(before: list[Row], curve: Curve) -> bool:
-    """Whether a curve begins as the published one does."""
-    return len(before) <= len(curve.points) and all(
-        same_cells(old, new, OF_A_SESSION)
-        for old, new in zip(before, curve.points, strict=False)
-    )
+def _first_difference(before: list[Row], curve: Curve) -> int | None:
+    """Return from where on a curve is not as published, in environment steps.
+
+    None if it begins as the published one does.
+    """
+    for old, new in zip_longest(before, curve.points[: len(before)], fillvalue={}):
+        if not new or not same_cells(old, new, OF_A_SESSION):
+            return min(int(row["env_steps"]) for row in (old, new) if row)
+    return None
+
+
+def _require_played_again(folder: Path, run: Row, published: Row, since: int) -> None:
+    """Refuse rows that no session can have played since they were published.
+
+    What was published of an execution stays, but for what came after a checkpoint that
+    a later session went on from: on another device that has other returns.
+
+    Args:
+        folder: the run's.
+        run: its row of runs.csv.
+        published: the one that is published.
+        since: the first environment steps at which the folder has other rows.
+
+    Raises:
+        StoreError: there is no such session.
+    """
+    later = read_run(folder)["sessions"][int(published["sessions"]) :]
+    if all(since < session["resumed_at_env_steps"] for session in later):
+        raise StoreError(
+            f"{folder / EVAL} has been edited: at {since} environment steps it has "
+            f"other rows than the published curve of {title(run)}, which is kept. "
+            "Restore the file, or move the folder away; if its rows are the right "
+            f"ones, take the line of {run['run']} out of {schema.RUNS_FILE}, and they "
+            "replace it."
+        )
 
 
 class _OfLearner:
