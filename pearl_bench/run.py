@@ -35,8 +35,8 @@ COMMAND = Command(
 Plans suite x learner x seed, runs what is missing, publishes the curves. The same
 line again resumes where it stopped. Lists: families=a,b seeds=0,1
 
-Exit code: 0 all done, 1 a run failed, 2 the command cannot be carried out,
-128 + n stopped by signal n.""",
+Exit code: 0 all done, 1 a run failed or is not published, 2 the command cannot be
+carried out, 128 + n stopped by signal n.""",
     configuration.EXAMPLE,
 )
 
@@ -57,9 +57,7 @@ def _run(words: Sequence[str]) -> int:
     if not any(run.pending for run in runs):
         board.show_plan(runs)
         board.say("nothing to do")
-        if not bench.dry:
-            _publish(bench, board)
-        return 0
+        return 0 if bench.dry or _publish(bench, board) else 1
     if not bench.dry:
         _require_writable(bench)
     command = ["python", "-m", "pearl_bench.run", *words]
@@ -92,21 +90,34 @@ def _run(words: Sequence[str]) -> int:
         if cluster is None:
             board.say("stopped; repeat the command to resume")
         return 128 + stopped
-    _publish(bench, board)
-    return 1 if failures else 0
+    published = _publish(bench, board)
+    return 0 if published and not failures else 1
 
 
-def _publish(bench: BenchConfig, board: Board) -> None:
-    """Bring published curves and figures up to date; quick if they are."""
+def _publish(bench: BenchConfig, board: Board) -> bool:
+    """Bring published curves and figures up to date; quick if they are.
+
+    Returns:
+        Whether all runs are published.
+    """
     from pearl_bench.records.published import drawn  # noqa: PLC0415
-    from pearl_bench.records.published.publish import publish  # noqa: PLC0415
+    from pearl_bench.records.published.publish import (  # noqa: PLC0415
+        LeftOutError,
+        publish,
+    )
 
     out, results = Path(bench.out).expanduser(), Path(bench.results).expanduser()
     folder, behind = results / bench.suite, _behind(results, bench.suite)
-    for path in publish(out, results, bench.suite, board.say):
+    complete = True
+    try:
+        changed = publish(out, results, bench.suite, board.say)
+    except LeftOutError as error:
+        print(error, file=sys.stderr)
+        changed, complete = error.changed, False
+    for path in changed:
         board.say(f"wrote {path}")
     if drawn.is_current(folder, *(other / bench.suite for other in behind)):
-        return
+        return complete
     from pearl_bench.analysis import report  # noqa: PLC0415  (takes seconds)
     from pearl_bench.analysis.files import NothingPublishedError  # noqa: PLC0415
 
@@ -115,6 +126,7 @@ def _publish(bench: BenchConfig, board: Board) -> None:
             board.say(f"wrote {path}")
     except NothingPublishedError as error:
         board.say(f"no figure: {error}")
+    return complete
 
 
 def _behind(results: Path, suite: str) -> list[Path]:

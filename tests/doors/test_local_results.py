@@ -64,7 +64,7 @@ def test_what_is_published_stands_behind_a_users_own(tmp_path):
     make_run(tmp_path / "raw", seed=3)
     bench = BenchConfig(suite=SUITE, out=str(tmp_path / "raw"), results=str(own))
 
-    run._publish(bench, Board())
+    assert run._publish(bench, Board())
     caption = (own / SUITE / "figures" / "learning-curves.md").read_text()
     assert "PEARL" in caption
     assert "RL²" in caption
@@ -83,3 +83,14 @@ def test_what_is_published_stands_behind_a_users_own(tmp_path):
     assert not drawn.is_current(own / SUITE, published / SUITE)
     (said,) = [text for text in remarks(own) if "are older" in text]
     assert f"they show {published / SUITE} as well" in said
+
+
+def test_what_is_not_published_is_told_when_all_else_is(tmp_path, capsys):
+    out, results = tmp_path / "raw", tmp_path / "results"
+    make_run(out)
+    damaged = make_run(out, seed=1) / "run.json"
+    damaged.write_text("{")
+    bench = BenchConfig(suite=SUITE, out=str(out), results=str(results))
+    assert not run._publish(bench, Board())
+    assert str(damaged) in capsys.readouterr().err
+    assert (results / SUITE / "figures" / "learning-curves.png").exists()

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from raw_runs import always, make_run, some_return
 
+from pearl_bench import registry
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.records import schema
 from pearl_bench.records.files import RecordError
@@ -21,11 +22,11 @@ from pearl_bench.records.published.identity import _digest, identity, is_identit
 from pearl_bench.records.published.publish import (
     CURVE_COLUMNS,
     RUN_COLUMNS,
+    LeftOutError,
     StoreError,
     publish,
 )
 from pearl_bench.records.run_folder import RunRecord, read_run
-from pearl_bench.registry import default_settings
 
 
 def silent(line: str) -> None:
@@ -537,6 +538,42 @@ def test_a_copied_folder_is_not_a_second_run(out, results):
         publish(out, results, "locomotion", silent)
 
 
+def test_unsound_folders_keep_no_sound_one_from_being_published(
+    out, results, monkeypatch
+):
+    make_run(out, seed=3)
+    publish(out, results, "locomotion", silent)
+    make_run(out, seed=4)
+    make_run(out, seed=4, learner="rl2")
+    default = registry.default_settings
+
+    def broken(learner: str) -> dict[str, object]:
+        if learner == "broken":
+            raise registry.ExtensionError("mend that package or uninstall it")
+        return default(learner)
+
+    monkeypatch.setattr(registry, "default_settings", broken)
+    for learner in ("gone", "broken"):
+        make_run(out, learner=learner)
+    (make_run(out, seed=0) / "run.json").write_text("{")
+    (make_run(out, seed=5) / "eval.csv").write_text("x\n")
+    for changed in (5, 0):
+        with pytest.raises(LeftOutError) as left_out:
+            publish(out, results, "locomotion", silent)
+        assert len(left_out.value.changed) == changed
+        lines = str(left_out.value).splitlines()
+        assert len(lines) == 4
+        for line in lines:
+            assert re.search(r"uninstall it|move (the|its) folder away", line)
+        runs = rows_of(results / "locomotion" / "runs.csv")
+        assert [(run["learner"], run["seed"]) for run in runs] == [
+            *(("pearl", "3"), ("pearl", "4"), ("rl2", "4"))
+        ]
+    for learner, seed in (("gone", 0), ("broken", 0), ("pearl", 0), ("pearl", 5)):
+        shutil.rmtree(out / f"locomotion/half-cheetah-vel/{learner}/seed={seed}")
+    assert publish(out, results, "locomotion", silent) == []
+
+
 @pytest.mark.parametrize("learner", ["../../escaped", "theirs", "rl2", "/tmp/x"])
 def test_a_config_cannot_choose_where_to_publish(out, results, learner):
     folder = make_run(out)
@@ -602,7 +639,7 @@ def test_a_run_published_under_the_id_of_before_keeps_it(tmp_path, results):
     config = {"learner": "pearl", "seed": 0, "family": "x", "config": {"latent_dim": 5}}
     old = _digest(config, "f" * 16, "cpu")
     row = {"learner": "pearl", "seed": "0", "run": old, "settings": '{"latent_dim": 5}'}
-    filled = config | {"config": default_settings("pearl")}
+    filled = config | {"config": registry.default_settings("pearl")}
     assert identity(filled, "f" * 16, "cpu") != old
     assert identity(filled, "f" * 16, "cpu", [row]) == old
     assert identity(config, "f" * 16, "cpu", [row]) == old
@@ -615,7 +652,7 @@ def test_a_run_that_gets_settings_keeps_its_id_however_often_it_is_published(
 ):
     """Its id is of the settings that it began with, and they stay in its row."""
     few = {"latent_dim": 5}
-    every = default_settings("pearl") | few
+    every = registry.default_settings("pearl") | few
 
     def publish_up_to(step, settings):
         out = tmp_path / str(step)

@@ -76,7 +76,8 @@ def describe(folder: Path, published: Collection[Row] = ()) -> Row:
     if row["learner"] not in registry.learner_names():
         raise StoreError(
             f"{folder / CONFIG}: {shown(row['learner'])} is no method; registered are "
-            f"{', '.join(registry.learner_names())}."
+            f"{', '.join(registry.learner_names())}. Install the package that has it, "
+            "or move the folder away."
         )
     return row
 

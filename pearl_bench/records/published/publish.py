@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from pathlib import Path
 
+from pearl_bench import registry
 from pearl_bench.config.conf import BENEATH
 from pearl_bench.records import schema
-from pearl_bench.records.files import locked, make_folder, write_atomic
+from pearl_bench.records.files import RecordError, locked, make_folder, write_atomic
 from pearl_bench.records.published import unchanged
 from pearl_bench.records.published.curves import (
     OF_A_SESSION,
@@ -46,6 +47,18 @@ _REMEDY = "Restore the file (git has it), or move it away."
 ByRun = dict[str, list[Row]]
 
 
+class LeftOutError(StoreError):
+    """Some raw folders are not published; the message has a line for each.
+
+    Attributes:
+        changed: the files that changed when the others were.
+    """
+
+    def __init__(self, why: Iterable[str], changed: list[Path]) -> None:
+        super().__init__("\n".join(dict.fromkeys(why)))
+        self.changed = changed
+
+
 def publish(
     out: Path, results: Path, suite: str, say: Callable[[str], None] = print
 ) -> list[Path]:
@@ -65,7 +78,9 @@ def publish(
         The files that changed.
 
     Raises:
-        RecordError: a raw or published file is damaged; the message says where.
+        LeftOutError: raw folders are damaged, or of methods that are not installed. The
+            others are published.
+        RecordError: a published file is damaged, or cannot be written.
     """
     folders = run_folders(out, suite)
     if not folders:
@@ -83,19 +98,18 @@ def publish(
             say(line)
 
         files = _Files(target)
-        seen: dict[str, Path] = {}
+        left_out: list[str] = []
         for folder in folders:
-            run = describe(folder, files.runs.values())
-            require_place(folder, suite, run)
-            require_sound(folder)
-            if run["run"] in seen:
-                raise StoreError(
-                    f"{folder} and {seen[run['run']]} hold the same run: {title(run)}. "
-                    "Move one of them away."
-                )
-            seen[run["run"]] = folder
-            _take(files, folder, run, tell)
+            try:
+                run = describe(folder, files.runs.values())
+                require_place(folder, suite, run)
+                require_sound(folder)
+                _take(files, folder, run, tell)
+            except (RecordError, registry.ExtensionError) as error:
+                left_out.append(str(error))
         changed = files.write()
+        if left_out:
+            raise LeftOutError(left_out, changed)
         if not said:  # what was left out is said each time
             unchanged.note(target, raw)
         return changed
@@ -244,9 +258,12 @@ class _Files:
         rows.late.pop(run, None)
 
     def write(self) -> list[Path]:
-        """Write what was asked for; return the files that changed."""
+        """Write what was asked for and has runs; return the files that changed."""
         found: dict[Path, bytes] = {}
-        for learner, rows in sorted(self._learners.items()):
+        for learner in sorted({row["learner"] for row in self.runs.values()}):
+            if learner not in self._learners:
+                continue
+            rows = self._learners[learner]
             curves = sorted(_flat(rows.curves), key=order)
             found[self.folder / f"{learner}.csv"] = schema.CURVES.to_csv(curves)
             late = sorted(_flat(rows.late), key=late_order)
@@ -255,8 +272,9 @@ class _Files:
                 make_folder(path.parent)
                 found[path] = schema.LATE.to_csv(late)
         # Last, so that a run it calls done has its whole curve published.
-        runs = sorted(self.runs.values(), key=run_order)
-        found[self.folder / schema.RUNS_FILE] = schema.RUNS.to_csv(runs)
+        if self.runs:
+            runs = sorted(self.runs.values(), key=run_order)
+            found[self.folder / schema.RUNS_FILE] = schema.RUNS.to_csv(runs)
         return [path for path, data in found.items() if write_atomic(path, data)]
 
 
