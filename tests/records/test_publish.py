@@ -38,10 +38,10 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+def contents(folder: Path, names: str = "*") -> dict[str, tuple[bytes, int]]:
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in folder.rglob("*")
+        for path in folder.rglob(names)
         if path.is_file()
     }
 
@@ -205,11 +205,11 @@ def test_a_published_curve_is_never_shortened(tmp_path, results):
     make_run(tmp_path / "long")
     publish(tmp_path / "long", results, "locomotion", silent)
     folder = results / "locomotion"
-    before = contents(folder)
+    before = contents(folder, "*.csv")
     make_run(tmp_path / "short", steps=(1000, 2000), commit="b" * 40)
     said: list[str] = []
     assert publish(tmp_path / "short", results, "locomotion", said.append) == []
-    assert contents(folder) == before
+    assert contents(folder, "*.csv") == before
     assert "ends at 2000 environment steps" in said[0]
     assert "at 3000 is kept" in said[0]
 
@@ -286,13 +286,13 @@ def test_edited_rows_of_an_execution_do_not_replace_its_curve(
 ):
     make_run(tmp_path / "one")
     publish(tmp_path / "one", results, "locomotion", silent)
-    before = {path: path.read_bytes() for path in results.rglob("*.csv")}
+    before = contents(results, "*.csv")
     words = {"steps": steps, "status": "stopped", "returns": better(since)}
     make_run(tmp_path / "two", **words)
     for _ in range(2):
         with pytest.raises(StoreError, match=f"edited: at {since} .*which is kept"):
             publish(tmp_path / "two", results, "locomotion", silent)
-        assert {path: path.read_bytes() for path in results.rglob("*.csv")} == before
+        assert contents(results, "*.csv") == before
     runs = results / "locomotion" / "runs.csv"
     runs.write_text(runs.read_text().splitlines()[0] + "\n")  # as the message says
     publish(tmp_path / "two", results, "locomotion", lambda line: None)
@@ -372,6 +372,27 @@ def test_lost_rows_of_single_tasks_are_published_again(out, results):
     late.unlink()
     assert publish(out, results, "locomotion", silent) == [late]
     assert late.read_bytes() == whole
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_edited_rows_of_single_tasks_are_published_again(tmp_path, results, said):
+    make_run(tmp_path / "elsewhere", seed=9)
+    publish(tmp_path / "elsewhere", results, "locomotion", silent)
+    out = tmp_path / "raw"
+    make_run(out)
+    if said:  # at each command
+        path = make_run(out, seed=1, status="stopped") / "eval.csv"
+        path.write_text(path.read_text() + "4000,sui")
+    publish(out, results, "locomotion", lambda line: None)
+    late = results / "locomotion" / "late" / "pearl.csv"
+    whole = rows_of(late)
+    late.write_text(late.read_text().replace(whole[0]["return"], "1.5"))
+    edited = rows_of(late)
+    assert publish(out, results, "locomotion", lambda line: None) == [late]
+    assert rows_of(late) == [
+        was if was["seed"] != "9" else now  # which no raw folder has
+        for was, now in zip(whole, edited, strict=True)
+    ]
 
 
 def test_a_killed_run_is_published_up_to_its_last_whole_evaluation(out, results):

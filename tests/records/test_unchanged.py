@@ -64,8 +64,8 @@ def test_what_is_published_is_not_read_again(out, results, work):
     assert not work
     (results / SUITE / unchanged.STAMP).unlink()
     assert publish(out, results, SUITE, silent) == []
-    # runs.csv, and two files of each method
-    assert work == {"tables": 1 + 2 * 2, "runs": 2 * SEEDS}
+    # runs.csv, two files of each method, and all runs' rows
+    assert work == {"tables": 1 + 2 * 2 + 2 * SEEDS, "runs": 2 * SEEDS}
 
 
 def edit(path, old, new):
@@ -140,6 +140,17 @@ def test_a_damaged_note_is_written_anew(out, results, work, text):
     work.clear()
     assert publish(out, results, SUITE, silent) == []
     assert not work
+
+
+def test_of_what_is_new_the_rest_is_not_read_again(out, results, work):
+    """Not even where something is told each time."""
+    make_run(out, seed=SEEDS, steps=(1000,), status="stopped")
+    path = out / SUITE / FAMILY / "pearl" / f"seed={SEEDS}" / "eval.csv"
+    path.write_text(path.read_text() + "1500,sui")
+    for _ in range(2):
+        work.clear()
+        publish(out, results, SUITE, lambda line: None)
+        assert work["tables"] == 1 + 2 * 2 + 1
 
 
 def test_other_raw_folders_are_read(out, results, work, tmp_path):

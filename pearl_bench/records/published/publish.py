@@ -108,10 +108,10 @@ def publish(
             except (RecordError, registry.ExtensionError) as error:
                 left_out.append(str(error))
         changed = files.write()
+        # what was left out is said each time
+        unchanged.note(target, None if said or left_out else raw)
         if left_out:
             raise LeftOutError(left_out, changed)
-        if not said:  # what was left out is said each time
-            unchanged.note(target, raw)
         return changed
 
 
@@ -122,7 +122,7 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
     rows = files.of(run["learner"])
     before = rows.curves.get(name, [])
     whole = run["status"] == "done" and last_step(before) >= int(run["steps"])
-    if before and published and whole and name in rows.late:
+    if before and published and whole and rows.late_as_noted and name in rows.late:
         known = {"evaluations": published["evaluations"], "curve": published["curve"]}
         if published == run | known and known["curve"] == digest(before):
             return  # published when it was done, and not touched since
@@ -231,8 +231,10 @@ class _OfLearner:
 
     def __init__(self, folder: Path, learner: str) -> None:
         self.curves = _by_run(schema.CURVES, folder / f"{learner}.csv")
-        late = folder / schema.LATE_FOLDER / f"{learner}.csv"
-        self.late = _by_run(schema.LATE, late)
+        late = f"{schema.LATE_FOLDER}/{learner}.csv"
+        self.late = _by_run(schema.LATE, folder / late)
+        # no digest in runs.csv vouches for these rows, as it does for a curve's
+        self.late_as_noted = unchanged.is_as_noted(folder, late)
 
 
 class _Files:

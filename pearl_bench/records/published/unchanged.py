@@ -1,8 +1,8 @@
 """Whether anything has changed since a suite was last published.
 
-``<suite>/.published.json`` says what raw folders and published files were like when all
-of the former was in the latter. It saves the reading of hundreds of finished runs, and
-nothing depends on it: where anything differs, or it cannot be read, all are read.
+``<suite>/.published.json`` says what published files were like when they were written,
+and what raw folders were like if all of them was in there. It saves the reading of
+hundreds of finished runs, and nothing depends on it: where it cannot be read, all are.
 """
 
 from __future__ import annotations
@@ -58,25 +58,41 @@ def is_unchanged(target: Path, raw: str | None) -> bool:
     """
     if raw is None:
         return False
-    try:
-        return read_json(target / STAMP) == _state(target, raw)
-    except (FileNotFoundError, RecordError):
-        return False
+    return _noted(target) == {"raw": raw, "published": _published(target)}
 
 
-def note(target: Path, raw: str | None) -> None:
-    """Note that all of the raw folders is published.
+def is_as_noted(target: Path, name: str) -> bool:
+    """Whether a published file is as it was when it was last written.
 
     Args:
         target: ``results/<suite>``.
-        raw: what ``raw_digest`` returned before they were read.
+        name: of the file in it.
     """
-    if raw is not None:
-        with suppress(RecordError):  # of a read-only folder, say: it saves time alone
-            text = json.dumps(_state(target, raw), indent=2) + "\n"
-            write_atomic(target / STAMP, text.encode())
+    noted, found = _noted(target), _published(target)
+    known = noted.get("published") if isinstance(noted, dict) else None
+    return isinstance(known, dict) and name in found and known.get(name) == found[name]
 
 
-def _state(target: Path, raw: str) -> dict[str, object]:
-    published = drawn.inputs(target, target / schema.LATE_FOLDER)
-    return {"raw": raw, "published": published}
+def note(target: Path, raw: str | None) -> None:
+    """Note what has been published.
+
+    Args:
+        target: ``results/<suite>``.
+        raw: what ``raw_digest`` returned before the folders were read; None if not all
+            of them is published.
+    """
+    state = {"raw": raw, "published": _published(target)}
+    with suppress(RecordError):  # of a read-only folder, say: it saves time alone
+        write_atomic(target / STAMP, (json.dumps(state, indent=2) + "\n").encode())
+
+
+def _noted(target: Path) -> object:
+    """Return what ``note`` has written; None where it cannot be read."""
+    try:
+        return read_json(target / STAMP)
+    except (FileNotFoundError, RecordError):
+        return None
+
+
+def _published(target: Path) -> dict[str, str]:
+    return drawn.inputs(target, target / schema.LATE_FOLDER)
