@@ -30,13 +30,14 @@ from pearl_bench.config.types import (
 from pearl_bench.config.words import build, suggest
 from pearl_bench.execution.console import Board, tell_failures
 from pearl_bench.execution.local import launch
-from pearl_bench.execution.plan import look_up, resolve_device
+from pearl_bench.execution.plan import Run, look_up, resolve_device
 from pearl_bench.machine import threads
 from pearl_bench.records import schema
 from pearl_bench.records.files import kept_or_temporary
 from pearl_bench.records.published.curves import OF_A_SESSION, curve_of, order
 from pearl_bench.records.published.identity import describe, title
 from pearl_bench.records.published.publish import read_rows
+from pearl_bench.records.run_folder import read_run
 from pearl_bench.records.table import SEPARATOR, Row
 from suites.base import TaskFamily
 
@@ -256,6 +257,7 @@ def _reproduce(words: Sequence[str]) -> int:
             keep_repetitions=False,
             most_threads=None,
         )
+        _require_another(again, published.row)
         command = ["python", "-m", "pearl_bench.reproduce", *words]
         with board:
             failures, stopped = launch([again], 1, board, command)
@@ -267,6 +269,25 @@ def _reproduce(words: Sequence[str]) -> int:
         row = describe(again.folder, [published.row])
         curve = curve_of(again.folder, row, board.say).points
     return _report(published, run, row, curve, board)
+
+
+def _require_another(again: Run, row: Row) -> None:
+    """Refuse to compare a run with itself.
+
+    Args:
+        again: what is to be trained.
+        row: of the published run.
+
+    Raises:
+        ConfigError: its folder holds the execution that was published.
+    """
+    if again.state == "missing":
+        return
+    if read_run(again.folder)["sessions"][0]["started"] == row["started"]:
+        raise ConfigError(
+            f"{again.folder} holds {title(row)} as it was trained and published, which "
+            "would be compared with itself; take another out=, or none"
+        )
 
 
 def _meta_test(

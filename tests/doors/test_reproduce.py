@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shutil
 
 import pytest
 from raw_runs import make_run, train_small
@@ -83,6 +84,17 @@ def test_all_evaluations_and_another_place(results, tmp_path, capsys):
     # the same line again finds it done
     assert reproduce(results, "steps=1000000", f"out={tmp_path / 'out'}") == 0
     assert "updates" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", [(), ("steps=1000000",)])
+def test_a_run_is_not_compared_with_itself(trained, tmp_path, capsys, steps):
+    raw = trained.parent / "raw"
+    before = contents(raw)
+    assert reproduce(trained, f"out={raw}", *steps) == 2
+    assert "compared with itself; take another out=, or none" in capsys.readouterr().err
+    assert contents(raw) == before
+    copy = shutil.copytree(raw, tmp_path / "copy")
+    assert reproduce(trained, f"out={copy}", *steps) == 2
 
 
 def test_a_changed_value_is_found_at_its_place(results, capsys, monkeypatch):
