@@ -15,7 +15,9 @@ from pearl_bench.analysis.check import check, remarks
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.report import folder_of, write
 from pearl_bench.config.command import Command
+from pearl_bench.config.types import ConfigError
 from pearl_bench.records.published import drawn
+from pearl_bench.records.schema import RUNS_FILE
 
 SHOWN = 20
 """Problems that are named; the others are counted."""
@@ -62,15 +64,40 @@ def _draw(words: Sequence[str]) -> int:
     wanted = ANALYSIS.read(words)
     folder = folder_of(wanted)
     published = [Path(word).expanduser() / wanted.suite for word in wanted.results]
+    usual = [folder.resolve()] == [path.resolve() for path in published]
+    _require_place(wanted, folder, usual=usual and not wanted.is_custom)
     drawn_from = drawn.inputs(*published)
     changed = write(wanted)
-    if [folder] == published:  # all of one suite, as the command `run` draws it
+    if usual:  # all of one suite, as the command `run` draws it
         drawn.stamp(folder, drawn_from)
     for path in changed:
         print(f"{'wrote' if path.exists() else 'removed'} {path}")
     if not changed:
         print(f"figures and tables in {folder} are up to date")
     return 0
+
+
+def _require_place(wanted: AnalysisConfig, folder: Path, *, usual: bool) -> None:
+    """Refuse to put other figures in the place of published ones, or among suites.
+
+    Args:
+        wanted: the words.
+        folder: where figures and tables go.
+        usual: they are those that are published there.
+
+    Raises:
+        ConfigError: names the word, and what to do.
+    """
+    if (folder / RUNS_FILE).exists() and not usual:
+        raise ConfigError(
+            f"out={wanted.out} has published files, and figures of all of them alone; "
+            "take another out=, or none, and these go to custom/"
+        )
+    if any(folder.glob(f"*/{RUNS_FILE}")):
+        raise ConfigError(
+            f"out={wanted.out} holds published results, where every folder is a "
+            "suite's; take another out=, or none"
+        )
 
 
 def _check(words: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ from pearl_bench.analysis.__main__ import ANALYSIS, main
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.selection import select
 from pearl_bench.config.types import ConfigError
+from pearl_bench.records.published.drawn import is_current
 from pearl_bench.records.published.publish import publish
 
 SUITE = "locomotion"
@@ -208,6 +209,36 @@ def test_what_is_custom_does_not_replace_what_is_published(results):
     ):
         assert report.folder_of(custom) == results / SUITE / report.CUSTOM
     assert report.folder_of(replace(usual, html=True)) == results / SUITE
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        (["families=ant-fwd-back"], SUITE),
+        (["learners=rl2"], SUITE),
+        (["caption=none"], SUITE),
+        ([], "../own-results/locomotion"),  # another's curves
+        ([], "."),  # where `check` takes tables/ for a suite
+        (["learners=rl2"], "."),
+    ],
+)
+def test_other_figures_are_not_put_among_what_is_published(
+    results, capsys, more, place
+):
+    before = sorted(results.rglob("*"))
+    out = results / "published-results" / place
+    assert main(words(results, *more, f"out={out}")) == 2
+    assert "take another out=, or none" in capsys.readouterr().err
+    assert sorted(results.rglob("*")) == before
+
+
+def test_figures_are_those_of_their_place_however_it_is_written(tmp_path):
+    make_run(tmp_path / "raw")
+    publish(tmp_path / "raw", tmp_path, SUITE)
+    folder = tmp_path / SUITE
+    out = folder / ".." / SUITE
+    assert main([f"suite={SUITE}", f"results={tmp_path}", f"out={out}"]) == 0
+    assert is_current(folder)
 
 
 def test_axes_end_where_the_reference_does_or_where_asked():
