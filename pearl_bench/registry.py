@@ -32,6 +32,13 @@ LEARNERS = {
 LEARNER_GROUP, SUITE_GROUP = "pearl_bench.learners", "pearl_bench.suites"
 """Groups of entry points by which other packages add a method or a suite."""
 
+RESERVED = {
+    LEARNER_GROUP: ("runs", "trajectories", "meta_test"),
+    SUITE_GROUP: ("reference", "regress", "local", "raw"),
+}
+"""Names in a group that are those of other files and folders of results, or of words.
+"""
+
 CONF = Path(__file__).with_name("conf")
 """What differs from the methods' defaults, per family and per budget."""
 
@@ -196,7 +203,7 @@ def _installed(group: str) -> dict[str, EntryPoint]:
     """Return what installed packages add to a group, by name.
 
     Raises:
-        ExtensionError: a name is no name, or stands for two things.
+        ExtensionError: a name is no name, is reserved, or stands for two things.
     """
     import suites  # noqa: PLC0415
 
@@ -207,6 +214,11 @@ def _installed(group: str) -> dict[str, EntryPoint]:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", point.name):
             raise ExtensionError(
                 f"{_origin(point)}: a name has small letters, digits, _ and - alone"
+            )
+        if point.name in RESERVED[group]:
+            raise ExtensionError(
+                f"{_origin(point)}: the name is reserved, as are "
+                f"{', '.join(RESERVED[group])}"
             )
         if point.name in taken or point.name in found:
             raise ExtensionError(f"{_origin(point)}: the name is taken already")

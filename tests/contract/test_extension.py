@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pearl_bench import registry
+from pearl_bench.config.types import BenchConfig
+from pearl_bench.config.words import vocabulary
+from pearl_bench.records import schema
+
 SOURCES = {
     "own/__init__.py": "",
     "own/settings.py": '''
@@ -214,6 +219,17 @@ def test_parameters_of_unequal_number_are_said(package, tmp_path):
     )
 
 
+def test_names_of_files_and_words_are_reserved():
+    usual = BenchConfig(suite="")
+    files = {Path(schema.RUNS_FILE).stem, Path(schema.TRAJECTORIES_FILE).stem}
+    words = {word.partition(".")[0] for word in vocabulary(BenchConfig) if "." in word}
+    methods = registry.RESERVED[registry.LEARNER_GROUP]
+    assert {*methods} == (files | words) - registry.LEARNERS.keys()
+    folders = {schema.REFERENCE, schema.REGRESS}
+    folders |= {Path(place).name for place in (usual.out, usual.results)}
+    assert {*registry.RESERVED[registry.SUITE_GROUP]} == folders
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -226,6 +242,20 @@ def test_parameters_of_unequal_number_are_said(package, tmp_path):
                 "pearl = own.settings:METHOD\n"
             },
             "the name is taken already",
+        ),
+        (
+            {
+                "own-1.0.dist-info/entry_points.txt": "[pearl_bench.learners]\n"
+                "runs = own.settings:METHOD\n"
+            },
+            "the name is reserved, as are runs, trajectories",
+        ),
+        (
+            {
+                "own-1.0.dist-info/entry_points.txt": "[pearl_bench.suites]\n"
+                "regress = own.ring:suite\n"
+            },
+            "the name is reserved, as are reference, regress",
         ),
         (
             {
