@@ -59,9 +59,13 @@ class Trained(NamedTuple):
 
         Returns:
             A row per protocol, task, repetition and episode.
+
+        Raises:
+            ValueError: a task is of another family.
         """
         family = meta_tested(self.family, self.run)
         if tasks is not None:
+            self._require_own(tasks)
             tested = tuple(one for one in family.protocols if one.split == "test")
             family = replace(family, test=tuple(tasks), protocols=tested)
         seed = self.run.seed if seed is None else seed
@@ -76,11 +80,13 @@ class Trained(NamedTuple):
             seed: of all that it draws.
 
         Raises:
-            ValueError: the method is told the task, and there is none.
+            ValueError: the method is told the task, and there is none, or it is of
+                another family.
         """
         learner = self.run.learner
         if task is None and registry.method(learner).reads_parameters:
             raise ValueError(f"{learner} reads a task's parameters; give task=")
+        self._require_own([] if task is None else [task])
         told = Task(self.family.name, -1, ()) if task is None else task
         return Agent(self.learner.adapter([told], seed))
 
@@ -103,7 +109,7 @@ class Trained(NamedTuple):
 
         Raises:
             ValueError: the environment's sizes are not the family's, ``episodes`` is
-                negative, or the method needs the task.
+                negative, or the task is not as ``agent`` needs it.
         """
         sizes = (self.family.obs_dim,), (self.family.action_dim,)
         shapes = env.observation_space.shape, env.action_space.shape
@@ -126,6 +132,23 @@ class Trained(NamedTuple):
     def save(self, path: Path | str) -> None:
         """Write what acting and adapting need as one small file, for ``load``."""
         save_policy(Path(path).expanduser(), self.run, self.family, self.learner)
+
+    def _require_own(self, tasks: Sequence[Task]) -> None:
+        """Refuse tasks whose numbers mean something else in this family.
+
+        Raises:
+            ValueError: names the other family.
+        """
+        family = self.family
+        # an own family may have taken its tasks from one of another name
+        own = {family.name, *(task.family for task in (*family.train, *family.test))}
+        for task in tasks:
+            if task.family not in own:
+                raise ValueError(
+                    f"task {task.index} of {task.family} is none of {family.name}, "
+                    "which this method was trained on; take tasks of family.train or "
+                    "family.test"
+                )
 
 
 def train(

@@ -215,6 +215,26 @@ def test_adapting_refuses_an_environment_of_other_sizes(folder):
         pearl_bench.load(folder).adapt(env)
 
 
+def test_tasks_of_another_family_are_refused(folder):
+    trained = pearl_bench.load(folder)
+    env = gymnasium.make(suites.gym.id_of(trained.family), task=3)
+    (other,) = registry.family("navigation", "sparse-point-robot").test[:1]
+    for use in (
+        lambda task: trained.evaluate([*trained.family.test[:1], task]),
+        lambda task: trained.agent(task=task),
+        lambda task: trained.adapt(env, episodes=0, task=task),
+    ):
+        with pytest.raises(ValueError, match=r"of sparse-point-robot is none of point"):
+            use(other)
+        use(trained.family.train[0])
+
+
+def test_an_own_family_may_have_taken_tasks_from_another(folder):
+    trained = pearl_bench.load(folder)
+    renamed = trained._replace(family=replace(trained.family, name="ring"))
+    assert renamed.evaluate(renamed.family.test[:1])
+
+
 def test_training_again_returns_what_is_there(tmp_path):
     words: dict[str, Any] = {"budget": "smoke", "out": tmp_path}
     first = pearl_bench.train("promp", "point-robot", **words)
