@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import BenchConfig, ConfigError, RunConfig
-from pearl_bench.config.words import check_names, show, vocabulary
+from pearl_bench.config.words import LARGEST, check_names, show, vocabulary
 from pearl_bench.execution.console import Lines
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.pace import expected
@@ -61,14 +62,14 @@ class Trained(NamedTuple):
             A row per protocol, task, repetition and episode.
 
         Raises:
-            ValueError: a task is of another family.
+            ValueError: a task is of another family, or the seed is none.
         """
         family = meta_tested(self.family, self.run)
         if tasks is not None:
             self._require_own(tasks)
             tested = tuple(one for one in family.protocols if one.split == "test")
             family = replace(family, test=tuple(tasks), protocols=tested)
-        seed = self.run.seed if seed is None else seed
+        seed = self.run.seed if seed is None else _whole("seed", seed)
         return evaluate(self.learner, family, seed=seed, threads=self.run.threads)
 
     def agent(self, *, task: Task | None = None, seed: int = 0) -> Agent:
@@ -81,14 +82,14 @@ class Trained(NamedTuple):
 
         Raises:
             ValueError: the method is told the task, and there is none, or it is of
-                another family.
+                another family; or the seed is none.
         """
         learner = self.run.learner
         if task is None and registry.method(learner).reads_parameters:
             raise ValueError(f"{learner} reads a task's parameters; give task=")
         self._require_own([] if task is None else [task])
         told = Task(self.family.name, -1, ()) if task is None else task
-        return Agent(self.learner.adapter([told], seed))
+        return Agent(self.learner.adapter([told], _whole("seed", seed)))
 
     def adapt(
         self,
@@ -108,8 +109,9 @@ class Trained(NamedTuple):
             seed: of all that the agent draws, and of the first episode's start.
 
         Raises:
-            ValueError: the environment's sizes are not the family's, ``episodes`` is
-                negative, or the task is not as ``agent`` needs it.
+            ValueError: the environment's sizes are not the family's, ``episodes`` or
+                ``seed`` is no whole number from 0 on, or the task is not as ``agent``
+                needs it.
         """
         sizes = (self.family.obs_dim,), (self.family.action_dim,)
         shapes = env.observation_space.shape, env.action_space.shape
@@ -121,8 +123,7 @@ class Trained(NamedTuple):
             )
         if episodes is None:
             episodes = self.family.meta_test.exploration_episodes
-        if episodes < 0:
-            raise ValueError(f"episodes must be zero or more, not {episodes}")
+        episodes, seed = _whole("episodes", episodes), _whole("seed", seed)
         agent = self.agent(task=task, seed=seed)
         for number in range(episodes):
             agent.play(env, explore=True, seed=seed if number == 0 else None)
@@ -149,6 +150,21 @@ class Trained(NamedTuple):
                     "which this method was trained on; take tasks of family.train or "
                     "family.test"
                 )
+
+
+def _whole(name: str, value: int) -> int:
+    """Return a number that counts, or seeds random streams; numpy's as Python's.
+
+    Raises:
+        ValueError: it is none.
+    """
+    counts = isinstance(value, Integral) and not isinstance(value, bool)
+    number = int(value) if counts else -1
+    if not 0 <= number <= LARGEST:
+        raise ValueError(
+            f"{name} must be a whole number from 0 to {LARGEST:.0e}, not {value!r}"
+        )
+    return number
 
 
 def train(
@@ -225,7 +241,7 @@ def _require_one_run(words: Mapping[str, object], **names: object) -> None:
                 f"words may be {', '.join(allowed)}; pearl_bench.run takes all"
             )
     for word, name in names.items():
-        if not re.fullmatch(r"[^\s,\[\]]+", str(name)):
+        if name is None or not re.fullmatch(r"[^\s,\[\]]+", str(name)):
             raise ConfigError(
                 f"{word}={name!r} is not one name or number; train() trains one run, "
                 "so call it for each, or use pearl_bench.run"

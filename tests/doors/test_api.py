@@ -113,7 +113,7 @@ def test_without_a_step_there_is_nothing_to_adapt_from(folder):
     agent.end_episode()
     agent.adapt()
     assert agent.play(env, seed=5) == fresh
-    with pytest.raises(ValueError, match="episodes must be zero or more, not -1"):
+    with pytest.raises(ValueError, match=r"episodes must be a whole number.*, not -1"):
         trained.adapt(env, episodes=-1)
 
 
@@ -229,6 +229,32 @@ def test_tasks_of_another_family_are_refused(folder):
         use(trained.family.train[0])
 
 
+@pytest.mark.parametrize("seed", [None, 1.5, -1, True, "1", 2**70, np.arange(2)])
+def test_what_is_no_seed_is_refused(folder, seed):
+    trained = pearl_bench.load(folder)
+    env = gymnasium.make(suites.gym.id_of(trained.family), task=3)
+    refused = pytest.raises(ValueError, match=r"^seed must be a whole number")
+    with refused:
+        trained.agent(seed=seed)
+    with refused:
+        trained.adapt(env, seed=seed)
+    if seed is not None:  # the run's
+        with refused:
+            trained.evaluate(seed=seed)
+    with pytest.raises(ValueError, match=r"^episodes must be a whole number"):
+        trained.adapt(env, episodes=1.5)  # type: ignore[arg-type]
+
+
+def test_a_seed_of_numpy_is_one(folder):
+    trained = pearl_bench.load(folder)
+    env = gymnasium.make(suites.gym.id_of(trained.family), task=3)
+    plays = [
+        trained.adapt(env, episodes=1, seed=seed).play(env, seed=1)  # type: ignore
+        for seed in (7, np.int64(7))
+    ]
+    assert plays[0] == plays[1]
+
+
 def test_an_own_family_may_have_taken_tasks_from_another(folder):
     trained = pearl_bench.load(folder)
     renamed = trained._replace(family=replace(trained.family, name="ring"))
@@ -273,6 +299,7 @@ def test_words_of_many_runs_or_of_elsewhere_are_refused(tmp_path, word, value):
         *(("learner", "promp,rl2"), ("learner", ["promp", "rl2"]), ("learner", "")),
         *(("family", "point-robot,sparse-point-robot"), ("family", ["point-robot"])),
         *(("seed", [0, 1]), ("seed", range(2)), ("seed", np.arange(2)), ("seed", "")),
+        *(("learner", None), ("family", None), ("seed", None)),
     ],
 )
 def test_one_call_trains_one_run(tmp_path, word, value):
