@@ -34,6 +34,9 @@ from pearl_bench.training.evaluate import EvalRow, evaluate
 from pearl_bench.training.types import MetaLearner, Progress
 from suites.base import Task, TaskFamily
 
+_MISMATCH = re.compile("size mismatch|must match|(Missing|Unexpected) key")
+"""What torch says where a state has other shapes or names than a network."""
+
 
 class Trained(NamedTuple):
     """A method as training has left it.
@@ -335,6 +338,8 @@ def _from_folder(folder: Path, say: Callable[[str], None]) -> Trained:
     try:
         restore(trained.learner, state["learner"], say)
     except (KeyError, RuntimeError, ValueError) as error:
+        if isinstance(error, RuntimeError) and not _MISMATCH.search(str(error)):
+            raise  # of a full or broken GPU, say
         raise RecordError(
             f"{folder}: its checkpoint is not of the run that {CONFIG} describes "
             f"({error}). Restore {CONFIG}, or load another run"

@@ -209,6 +209,15 @@ def test_damaged_run_folders_are_refused(folder, tmp_path):
         pearl_bench.load(copy)
 
 
+def test_a_full_gpu_is_not_called_another_run(folder, monkeypatch):
+    def full(*of_any):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("pearl_bench.training.learner.restore", full)
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        pearl_bench.load(folder)
+
+
 def test_adapting_refuses_an_environment_of_other_sizes(folder):
     env = gymnasium.make("pearl_bench/half-cheetah-vel-v0")
     with pytest.raises(ValueError, match=r"those of the environment are \(20,\)"):
