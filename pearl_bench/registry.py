@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -175,7 +176,7 @@ def suite(name: str) -> Suite:
 
     Raises:
         ValueError: there is no such suite.
-        ExtensionError: an installed package's cannot be imported, or is none.
+        ExtensionError: an installed package's cannot be imported or made, or is none.
     """
     import suites  # noqa: PLC0415
     from suites.base import Suite  # noqa: PLC0415
@@ -183,7 +184,9 @@ def suite(name: str) -> Suite:
     point = _installed(SUITE_GROUP).get(name)
     if point is None:
         return suites.load(name)
-    found = _load(point)()
+    make = _load(point)
+    with _blaming(point):
+        found = make()
     if not isinstance(found, Suite) or found.name != name:
         raise ExtensionError(f"{_origin(point)}: it is no suite of that name")
     return found
@@ -227,8 +230,19 @@ def _installed(group: str) -> dict[str, EntryPoint]:
 
 
 def _load(point: EntryPoint) -> Any:
-    try:
+    with _blaming(point):
         return point.load()
+
+
+@contextmanager
+def _blaming(point: EntryPoint) -> Iterator[None]:
+    """Name the package whose code goes wrong within the block.
+
+    Raises:
+        ExtensionError: in place of any error.
+    """
+    try:
+        yield
     except Exception as error:  # anything may go wrong in somebody else's module
         raise ExtensionError(
             f"{_origin(point)}: {type(error).__name__}: {error}"

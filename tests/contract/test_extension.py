@@ -236,6 +236,8 @@ def test_names_of_files_and_words_are_reserved():
         ({"own/settings.py": "import nowhere"}, "No module named 'nowhere'"),
         ({"own/settings.py": "METHOD = 1"}, "it is 1, not a Method"),
         ({"own/ring.py": "def suite(): return 1"}, "it is no suite of that name"),
+        ({"own/ring.py": "def suite(): return 1 / 0"}, "ZeroDivisionError: division"),
+        ({"own/ring.py": "suite = 1"}, "TypeError: 'int' object is not callable"),
         (
             {
                 "own-1.0.dist-info/entry_points.txt": "[pearl_bench.learners]\n"
