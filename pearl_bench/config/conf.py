@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pearl_bench import registry
+from pearl_bench.config.errors import in_words
 from pearl_bench.config.types import Budget, ConfigError
 from pearl_bench.config.words import suggest, types_of
 from suites.base import Suite
@@ -105,7 +106,7 @@ def _mapping(data: object, where: str) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{where} must hold a mapping")
+        raise ConfigError(f"{where} must hold a mapping; mend it")
     return typing.cast(dict[str, Any], data)
 
 
@@ -119,7 +120,7 @@ def _yaml_file(path: Path) -> dict[str, Any]:
     try:
         stamp = path.stat().st_mtime_ns
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        raise ConfigError(in_words(error)) from error
     return _parsed(path, stamp)
 
 
@@ -137,10 +138,18 @@ def read_text(path: Path) -> str:
     """
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise ConfigError(f"{path} cannot be read: it is no file")
+            raise ConfigError(
+                f"{path} cannot be read: it is no file; put one in its place"
+            )
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing; restore it") from None
+    except OSError as error:
+        raise ConfigError(in_words(error)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path} cannot be read: it is not UTF-8 ({error.reason}); restore it"
+        ) from error
 
 
 def read_yaml(text: str, where: object) -> dict[str, Any]:
@@ -156,7 +165,10 @@ def read_yaml(text: str, where: object) -> dict[str, Any]:
     try:
         data = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
     except Exception as error:  # the YAML parser's errors are not omegaconf's
-        raise ConfigError(f"{where} is not valid YAML: {error}") from error
+        said = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"{where} is not valid YAML ({said}); mend or restore it"
+        ) from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{where} must hold a mapping")
+        raise ConfigError(f"{where} must hold a mapping; mend or restore it")
     return typing.cast(dict[str, Any], data)

@@ -208,7 +208,9 @@ def from_yaml(text: str) -> RunConfig:
             prefix=f"config.yaml: {data['learner']}.",
         )
     except KeyError as error:
-        raise ConfigError(f"config.yaml: the key {error} is missing") from None
+        raise ConfigError(
+            f"config.yaml: the key {error} is missing; restore it"
+        ) from None
     run = build(RunConfig, data | {"config": None}, prefix="config.yaml: ")
     return replace(run, config=config)
 

@@ -228,6 +228,27 @@ class TestConf:
         assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\xff", "is not UTF-8"),
+        (b"config: [\n", "is not valid YAML"),
+        (b"- config\n", "must hold a mapping"),
+        (b"suite: navigation\n", "does not describe a run"),
+        (None, "is missing"),
+    ],
+)
+def test_a_damaged_configuration_is_told_in_a_line_with_a_remedy(tmp_path, data, said):
+    path = tmp_path / "config.yaml"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(ConfigError, match=said) as refusal:
+        config.stored(path)
+    assert re.fullmatch(
+        rf"{path}.*; (mend or restore it|restore it.*)", str(refusal.value)
+    )
+
+
 SIX = [row.name for row in registry.suite("locomotion").families]
 FAMILIES = [
     (suite, family.name)
