@@ -18,6 +18,7 @@ from pearl_bench.records.files import (
     RecordError,
     explained,
     make_folder,
+    open_bytes,
     open_log,
     read_bytes,
     write_atomic,
@@ -149,7 +150,7 @@ class ProgressReader:
     def news(self) -> list[dict[str, Any]]:
         """Return what has been told since the last call."""
         try:
-            with self._path.open("rb") as file:
+            with open_bytes(self._path) as file:
                 size = os.fstat(file.fileno()).st_size
                 start = self._offset
                 if start is None:

@@ -23,7 +23,13 @@ from typing import Any, NamedTuple, TypeGuard
 from pearl_bench import registry
 from pearl_bench.config.runs import RunConfig
 from pearl_bench.execution.console import FIRST_SECONDS
-from pearl_bench.records.files import RecordError, make_folder, read_json, write_atomic
+from pearl_bench.records.files import (
+    RecordError,
+    make_folder,
+    read_json,
+    read_text,
+    write_atomic,
+)
 from pearl_bench.records.provenance import cpu_model, versions
 from pearl_bench.records.run_folder import TRAIN, read_run, status
 
@@ -174,10 +180,10 @@ def _is_time(x: object) -> TypeGuard[float]:
 def _own(folder: Path) -> Pace | None:
     """Return a run's pace from its rows; None before the second of an update."""
     try:
-        with (folder / TRAIN).open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["updates"] != "0"]
+        table = csv.DictReader(read_text(folder / TRAIN).splitlines())
+        rows = [row for row in table if row["updates"] != "0"]
         ends = [(float(rows[k]["wall_s"]), int(rows[k]["env_steps"])) for k in (0, -1)]
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+    except (FileNotFoundError, RecordError, ValueError, LookupError, TypeError):
         return None  # what is wrong with it is for those to say who go on with it
     (first_seconds, first_steps), _ = ends
     seconds, steps = (last - first for first, last in zip(*ends, strict=True))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pearl_bench.records.files import RecordError, refuse, sync_folder
+from pearl_bench.records.files import RecordError, open_bytes, refuse, sync_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12
@@ -94,11 +94,12 @@ def load(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
     Raises:
         CheckpointError: there are checkpoints but all are damaged, or one is of another
             format version.
+        RecordError: one cannot be read, or is no regular file.
     """
     problems: list[str] = []
     for name in (NEWEST, INCOMING, PREVIOUS):
         try:
-            with (folder / name).open("rb") as file:
+            with open_bytes(folder / name) as file:
                 state = _read(folder / name, file)
         except FileNotFoundError:
             continue

@@ -18,6 +18,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, NoReturn, TextIO
@@ -80,18 +81,33 @@ def read_bytes(path: Path) -> bytes:
         FileNotFoundError: there is none: for most readers not a fault.
         RecordError: it cannot be read, or is no regular file.
     """
+    with open_bytes(path) as file, explained(path, "read"):
+        return file.read()
+
+
+def open_bytes(path: Path) -> BufferedReader:
+    """Open a file for reading.
+
+    Raises:
+        FileNotFoundError: there is none: for most readers not a fault.
+        RecordError: it cannot be read, or is no regular file.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
         refuse(path, error, "read")
-    with explained(path, "read"), os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise RecordError(
-                f"{path} cannot be read: it is a pipe or a device, not a file."
-            )
-        return file.read()
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        refuse(path, OSError(errno.EISDIR, os.strerror(errno.EISDIR)), "read")
+    raise RecordError(
+        f"{path} cannot be read: it is a pipe or a device, not a file. Remove it, or "
+        "restore the file."
+    )
 
 
 def read_text(path: Path) -> str:
@@ -176,10 +192,17 @@ def open_own(path: Path, flags: int) -> int:
 
     Raises:
         OSError: that is not possible; ``explained`` says it to people.
-        RecordError: it is a pipe or a device.
+        RecordError: it is a link, a pipe or a device.
     """
     always = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    handle = os.open(path, os.O_RDWR | always | flags, 0o666)
+    try:
+        handle = os.open(path, os.O_RDWR | always | flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise RecordError(
+                f"{path} is a link; put the file itself in its place."
+            ) from error
+        raise
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise RecordError(f"{path} is a pipe or a device, not a file: remove it.")

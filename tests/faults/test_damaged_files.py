@@ -23,7 +23,7 @@ from pearl_bench.config.conf import read_text
 from pearl_bench.config.errors import UserError
 from pearl_bench.records import checkpoint, policy_file, schema
 from pearl_bench.records.checkpoint import CheckpointError
-from pearl_bench.records.files import RecordError
+from pearl_bench.records.files import RecordError, open_log
 from pearl_bench.records.published.identity import describe
 from pearl_bench.records.published.publish import publish
 from pearl_bench.records.run_folder import RunRecord, read_run, status
@@ -228,3 +228,33 @@ def test_a_pipe_in_place_of_a_configuration_is_not_waited_for(raw, tmp_path):
         read_text(path)
     with pytest.raises(UserError, match=r"config\.yaml cannot be read: it is a pipe"):
         describe(path.parent)
+
+
+@pytest.mark.parametrize("name", [checkpoint.NEWEST, checkpoint.PREVIOUS])
+def test_a_pipe_in_place_of_a_checkpoint_is_not_waited_for(saved, tmp_path, name):
+    folder = shutil.copytree(saved, tmp_path / "saved")
+    for path in folder.glob("*.pt"):
+        path.unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(RecordError, match=f"{name} cannot be read: it is a pipe"):
+        checkpoint.load(folder, lambda line: None)
+
+
+def go_on(folder: Path) -> None:
+    """Open what a session writes to."""
+    run = read_run(folder)
+    about = {key: run[key] for key in ("fingerprint", "meta_test")}
+    with RunRecord(folder) as record, open_log(folder / "log.txt"):
+        record.begin("", run["sessions"][0] | about)
+        record.rewind({})
+
+
+@pytest.mark.parametrize("name", ["lock", "log.txt", "eval.csv", "train.csv"])
+def test_a_link_in_a_runs_folder_is_called_one(raw, tmp_path, name):
+    out = shutil.copytree(raw, tmp_path / "raw")
+    folder = out / SUITE / FAMILY.name / "pearl" / "seed=0"
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RecordError, match=f"{name} is a link; put the file itself"):
+        go_on(folder)
+    assert not (tmp_path / "elsewhere").exists()
