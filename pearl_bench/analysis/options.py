@@ -77,10 +77,9 @@ class AnalysisConfig:
             raise ValueError(
                 f"font={self.font:g}: take {SMALLEST:g} to {LARGEST:g} points"
             )
-        if self.until is not None and not 0 < self.until <= FURTHEST:
+        if self.until is not None and not 1 <= self.until <= FURTHEST:
             raise ValueError(
-                f"until={self.until:g}: take a number of steps above 0, at most "
-                f"{FURTHEST:.0e}"
+                f"until={self.until:g}: take a number of steps from 1 to {FURTHEST:.0e}"
             )
         if not self.format:
             raise ValueError("format=: take some of pdf, png, svg")
@@ -88,6 +87,11 @@ class AnalysisConfig:
         for arm, text in zip(self.label, names, strict=True):
             if not text:
                 raise ValueError(f"label.{arm}=: give a name, or leave it out")
+            if not text.isprintable():
+                raise ValueError(
+                    f"label.{arm}={text!r}: a name is one line of UTF-8 that can be "
+                    "printed"
+                )
             if names.count(text) > 1:
                 raise ValueError(f"label.{arm}={text}: another arm is called so too")
 

@@ -15,6 +15,7 @@ from pearl_bench.analysis.reference import load_reference
 from pearl_bench.analysis.scores import Family, Published, load
 from pearl_bench.config.types import ConfigError
 from pearl_bench.config.words import check_names, suggest
+from pearl_bench.records.published.identity import as_text
 from pearl_bench.records.schema import RUNS_FILE
 
 
@@ -115,7 +116,7 @@ def _told_apart(folders: Sequence[Path]) -> list[str]:
     """Return the folders' names, or where these are alike their paths."""
     names = Counter(folder.resolve().name for folder in folders)
     return [
-        str(folder) if names[folder.resolve().name] > 1 else folder.resolve().name
+        as_text(folder if names[folder.resolve().name] > 1 else folder.resolve().name)
         for folder in folders
     ]
 

@@ -188,7 +188,7 @@ def step_axis(ax: Axes, first: float, last: float, ticks: int, *, log: bool) -> 
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     if not log:
         ax.set_xlim(0, last)
-        ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=STEPS))
+        ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=STEPS, integer=True))
         return
     log_axis(ax, max(1.0, first), last, ticks)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -265,9 +265,13 @@ def _temporary(path: Path) -> Path:
     every container that shares the folder.
     """
     host = re.sub(r"[^\w-]", "-", socket.gethostname())[:32]
-    name = path.name.encode()[:120].decode(errors="ignore")
     unique = f"{host}.{os.getpid()}.{secrets.token_hex(6)}"
-    return path.with_name(f".{name}.{unique}.tmp")
+    return path.with_name(f".{_beginning(path)}.{unique}.tmp")
+
+
+def _beginning(path: Path) -> str:
+    """Return so much of a file's name that more can follow it, and no odd bytes."""
+    return os.fsencode(path.name)[:120].decode(errors="ignore")
 
 
 def _hold(handle: int) -> bool:
@@ -281,7 +285,7 @@ def _hold(handle: int) -> bool:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove temporary files of processes that died while they wrote this file."""
-    name = re.escape(path.name.encode()[:120].decode(errors="ignore"))
+    name = re.escape(_beginning(path))
     ours = re.compile(rf"\.{name}\.[\w-]+\.\d+\.[0-9a-f]+\.tmp")
     for entry in os.scandir(path.parent):
         if not ours.fullmatch(entry.name):

@@ -1,6 +1,7 @@
 """The words of ``python -m pearl_bench.analysis``: each does what it says."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,8 +133,11 @@ def test_the_same_run_stays_where_it_is_longer(tmp_path):
         ("width=wide", "a number"),
         ("width=0.5", "take 1.5 to 60 inches"),
         ("font=100", "take 4 to 24 points"),
-        ("until=-3", "above 0"),
-        ("until=1e300", "at most 1e+15"),
+        ("until=-3", "from 1 to 1e+15"),
+        ("until=0.5", "from 1 to 1e+15"),
+        ("until=1e300", "from 1 to 1e+15"),
+        ("label.pearl=a\nb", "one line of UTF-8"),
+        ("label.pearl=a\udcffb", "one line of UTF-8"),
         ("format=gif", "some of pdf, png, svg"),
         ("format=", "some of pdf, png, svg"),
         ("caption=yes", "one of file, sheet, none"),
@@ -144,7 +148,7 @@ def test_the_same_run_stays_where_it_is_longer(tmp_path):
     ],
 )
 def test_what_is_not_understood_is_said(results, capsys, word, said):
-    assert main(words(results, *word.split())) == 2
+    assert main(words(results, *word.split(" "))) == 2
     assert said in capsys.readouterr().err
 
 
@@ -239,6 +243,25 @@ def test_figures_are_those_of_their_place_however_it_is_written(tmp_path):
     out = folder / ".." / SUITE
     assert main([f"suite={SUITE}", f"results={tmp_path}", f"out={out}"]) == 0
     assert is_current(folder)
+
+
+def test_folders_whose_names_are_no_utf8_are_drawn(tmp_path):
+    places = [tmp_path / os.fsdecode(name) for name in (b"a\xff", b"b\xff")]
+    for i, place in enumerate(places):
+        make_run(tmp_path / str(i), seed=i, returns=lambda *where: -1.0)
+        publish(tmp_path / str(i), place, SUITE)
+        (place / SUITE / "clips").mkdir()
+        (place / SUITE / "clips" / f"{VEL}.gif").write_bytes(b"GIF89a")
+    shown = ",".join(map(str, places))
+    out = places[0] / "drawn"
+    assert main([f"suite={SUITE}", f"results={shown}", f"out={out}", "html=true"]) == 0
+    assert "b%FF/" in (out / "report.html").read_text()
+
+
+def test_an_axis_has_whole_steps(results):
+    axis = draw(select(AnalysisConfig(SUITE, [str(results / "own-results")])), until=1)
+    ticks = axis.figure.axes[0].get_xticks()
+    assert [*ticks] == [0, 1]
 
 
 def test_axes_end_where_the_reference_does_or_where_asked():

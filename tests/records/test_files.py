@@ -236,3 +236,11 @@ def test_json_reads_back(tmp_path):
     value = {"a": [1, 2.5, None, True, "ä"], "b": {}}
     write_atomic(tmp_path / "x.json", json.dumps(value).encode())
     assert read_json(tmp_path / "x.json") == value
+
+
+@pytest.mark.parametrize("name", [b"\xff.csv", "ü".encode() * 100 + b".csv"])
+def test_any_name_that_a_file_can_have_is_written(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    assert write_atomic(path, b"1")
+    assert write_atomic(path, b"2")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"2"]

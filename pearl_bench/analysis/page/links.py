@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 def address(folder: Path, file: Path) -> str:
     """Return a file's address as seen from the page's folder."""
-    return quote(Path(os.path.relpath(file, folder)).as_posix())
+    return quote(os.fsencode(Path(os.path.relpath(file, folder)).as_posix()))
 
 
 def link(folder: Path, file: Path, fragment: str = "") -> str:
