@@ -19,8 +19,9 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import RunConfig
 from pearl_bench.execution.work import build_learner
+from pearl_bench.records.schema import NOT_METRICS
 from pearl_bench.training.evaluate import evaluate, protocols
-from pearl_bench.training.types import MetaLearner
+from pearl_bench.training.types import MetaLearner, Metrics
 from suites.base import TaskFamily
 
 LONGEST = 200
@@ -106,14 +107,21 @@ def _check_counters(learner: MetaLearner) -> None:
     metrics = learner.collect()
     assert learner.env_steps > 0, "collect() leaves env_steps at 0"
     assert learner.updates_due > 0, "collect() leaves updates_due at 0"
-    assert np.isfinite([*metrics.values()]).all(), f"collect() returns {metrics}"
+    _check_metrics("collect", metrics)
     due, steps = learner.updates_due, learner.env_steps
     metrics = learner.update()
     assert metrics, "update() returns no metrics"
-    assert np.isfinite([*metrics.values()]).all(), f"update() returns {metrics}"
+    _check_metrics("update", metrics)
     left = learner.updates_done + learner.updates_due
     assert left == due, f"{due} updates were due, and {left} are done or due"
     assert learner.env_steps == steps, "update() changes env_steps"
+
+
+def _check_metrics(of: str, metrics: Metrics) -> None:
+    """Check that metrics are finite and leave the loop's columns alone."""
+    assert np.isfinite([*metrics.values()]).all(), f"{of}() returns {metrics}"
+    taken = sorted(metrics.keys() & set(NOT_METRICS))
+    assert not taken, f"{of}() returns {taken}, other columns of train.csv"
 
 
 def _check_rows(learner: MetaLearner, family: TaskFamily) -> None:

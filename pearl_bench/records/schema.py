@@ -427,6 +427,8 @@ CLIPS_FOLDER = "clips"
 
 TRAIN = Table((ENV_STEPS,), key=("env_steps",), others=REAL)
 """``train.csv`` of a raw run folder; the metrics are the method's."""
+NOT_METRICS = ("env_steps", "updates", "wall_s")
+"""Columns of ``train.csv`` that are the loop's."""
 
 TRAINING = Table(
     (

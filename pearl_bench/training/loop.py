@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pearl_bench.records import checkpoint
 from pearl_bench.records.run_folder import RunRecord
+from pearl_bench.records.schema import NOT_METRICS
 from pearl_bench.training.evaluate import evaluate, reported_return
 from pearl_bench.training.learner import restore
 from pearl_bench.training.types import MetaLearner, Metrics, Progress, StopRequested
@@ -68,6 +69,7 @@ def train(
     Raises:
         NonFiniteLoss: a loss is NaN or infinite; what was recorded stays.
         CheckpointError: no checkpoint of the folder can be read.
+        ValueError: a metric has the name of another column.
     """
     return _Loop(learner, family, run, record, progress).run_until(stop)
 
@@ -141,12 +143,18 @@ class _Loop:
     def _end_iteration(self) -> None:
         """Write the iteration's row, and say whether a meta-test is due."""
         steps = self.learner.env_steps
+        means = self.means.result()
+        if taken := means.keys() & set(NOT_METRICS):
+            raise ValueError(
+                f"the method returns metrics called {', '.join(sorted(taken))}, which "
+                "are other columns of train.csv; give them other names"
+            )
         self._tick()
         self.record.append_train(
             {
                 "env_steps": steps,
                 "updates": self.learner.updates_done,
-                **self.means.result(),
+                **means,
                 "wall_s": round(self.seconds, 3),
             }
         )

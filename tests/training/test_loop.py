@@ -6,9 +6,11 @@ import json
 import pytest
 from raw_runs import Silent
 
+from pearl_bench import contract, registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.execution.plan import plan
 from pearl_bench.execution.work import train_run
+from pearl_bench.records.schema import NOT_METRICS
 
 WORDS = (
     "suite=navigation",
@@ -107,3 +109,18 @@ def test_a_run_that_has_more_steps_than_it_is_asked_for_ends_with_a_meta_test(
     train(tmp_path)
     assert rows(train_csv) == rows(whole[0] / "train.csv")
     assert rows(eval_csv)[EPISODES:] == rows(whole[0] / "eval.csv")
+
+
+@pytest.mark.parametrize("name", NOT_METRICS)
+def test_a_metric_does_not_take_the_place_of_a_column(tmp_path, monkeypatch, name):
+    build = registry.learner_class("rl2")
+
+    class Named(build):
+        def collect(self):
+            return super().collect() | {name: 7.0}
+
+    monkeypatch.setattr(registry, "learner_class", lambda learner: Named)
+    with pytest.raises(ValueError, match=f"metrics called {name}, .* other names"):
+        train(tmp_path)
+    with pytest.raises(AssertionError, match=rf"returns \['{name}'\]"):
+        contract.check_learner("rl2", "navigation", "point-robot")

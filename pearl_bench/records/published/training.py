@@ -14,7 +14,6 @@ from pearl_bench.records.published.publish import read_rows
 from pearl_bench.records.run_folder import TRAIN
 from pearl_bench.records.table import Row
 
-NOT_METRICS = ("env_steps", "updates", "wall_s")
 _REMEDY = "Restore the file, or move the folder away."
 
 
@@ -71,7 +70,7 @@ def means_of(folder: Path, share: float) -> dict[str, tuple[float, float]]:
             float(np.mean([row[name] for row in rows if row["env_steps"] > since])),
         )
         for name in rows[0]
-        if name not in NOT_METRICS
+        if name not in schema.NOT_METRICS
     }
 
 
