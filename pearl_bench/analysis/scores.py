@@ -29,7 +29,7 @@ from pearl_bench.analysis.files import (
     curve_files,
     read_table,
 )
-from pearl_bench.analysis.grouping import group
+from pearl_bench.analysis.grouping import arm_key, group
 from pearl_bench.analysis.reference import ReferenceCurve
 from pearl_bench.records import schema
 from pearl_bench.records.schema import CURVES, RUNS_FILE
@@ -87,17 +87,15 @@ class Family:
     def bounds(self) -> tuple[Arm, ...]:
         """What bounds the headline's methods: the same told the task, and not told.
 
-        Of each the longest: a shorter one is of the same seeds on another device.
+        Of arms that differ in the device alone it is the one of the longest runs.
         """
         alike = {(a.learner, a.budget, a.source, a.fingerprint) for a in self.headline}
-        chosen: dict[tuple[object, ...], Arm] = {}
-        for arm in self.arms:
+        chosen: dict[tuple[str, ...], Arm] = {}
+        for arm in sorted(self.arms, key=lambda arm: -arm.steps[1]):
             key = arm.learner, arm.budget, arm.source, arm.fingerprint
-            fits = arm.bounds and key in alike and arm.having(REPORTED)
-            kind = *key, *arm.changed.items()
-            if fits and (kind not in chosen or _rank(arm) > _rank(chosen[kind])):
-                chosen[kind] = arm
-        return tuple(chosen.values())
+            if arm.bounds and key in alike and arm.having(REPORTED):
+                chosen.setdefault((arm.source, *arm_key(arm.runs[0].row)), arm)
+        return tuple(arm for arm in self.arms if arm in chosen.values())
 
     def score(self, values: np.ndarray | float) -> np.ndarray:
         """Normalise values by the family's fixed range; a success is its own score."""

@@ -19,7 +19,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import BenchConfig, ConfigError, RunConfig
-from pearl_bench.config.words import LARGEST, check_names, show, vocabulary
+from pearl_bench.config.words import check_names, show, vocabulary
 from pearl_bench.execution.console import Lines
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.pace import expected
@@ -69,9 +69,10 @@ class Trained(NamedTuple):
         """
         family = meta_tested(self.family, self.run)
         if tasks is not None:
+            tasks = tuple(tasks)
             self._require_own(tasks)
             tested = tuple(one for one in family.protocols if one.split == "test")
-            family = replace(family, test=tuple(tasks), protocols=tested)
+            family = replace(family, test=tasks, protocols=tested)
         seed = self.run.seed if seed is None else _whole("seed", seed)
         return evaluate(self.learner, family, seed=seed, threads=self.run.threads)
 
@@ -163,9 +164,9 @@ def _whole(name: str, value: int) -> int:
     """
     counts = isinstance(value, Integral) and not isinstance(value, bool)
     number = int(value) if counts else -1
-    if not 0 <= number <= LARGEST:
+    if not 0 <= number < 2**63:
         raise ValueError(
-            f"{name} must be a whole number from 0 to {LARGEST:.0e}, not {value!r}"
+            f"{name} must be a whole number from 0 to 2**63 - 1, not {value!r}"
         )
     return number
 

@@ -177,7 +177,12 @@ RUN_KEYS: dict[str, Key] = {
         "done, stopped, failed or begun",
         lambda value: value in ("done", "stopped", "failed", "begun"),
     ),
-    "message": Key("why it failed; empty otherwise", _TEXT, _is_text),
+    "message": Key(
+        "why it failed, or why its rows were refused when it was to go on (status "
+        "`stopped`); empty otherwise",
+        _TEXT,
+        _is_text,
+    ),
     "env_steps": Key("environment steps at the last checkpoint", _COUNT, _is_count),
     "seconds": Key(
         "training time up to it, over all sessions",

@@ -106,13 +106,13 @@ def status(folder: Path) -> RunStatus:
 
 
 def refusal(run: Mapping[str, Any]) -> str:
-    """Return why a run could not go on from its folder when it last was to.
+    """Return why a run's rows were refused when it last was to go on from them.
 
     Args:
         run: what ``read_run`` returned.
 
     Returns:
-        What ``finish`` was told; ``""`` if nothing was wrong with the folder.
+        What ``rewind`` said; ``""`` if it did not refuse them.
     """
     return run["message"] if run["status"] == "stopped" else ""
 
@@ -143,7 +143,9 @@ class RunRecord:
         self._mirror = mirror
         self._lock: int | None = None
         self._run: dict[str, Any] = {}
+        self._before = ("begun", "")  # status and message that ``begin`` found
         self._rewound = False
+        self._refusal = ""
         self._rows = {name: RowFile(folder / name) for name in (TRAIN, EVAL)}
 
     def __enter__(self) -> Self:
@@ -231,6 +233,7 @@ class RunRecord:
             self._rewound = True
         else:
             self._refuse_other_tasks(shared)
+            self._before = self._run["status"], self._run["message"]
         self._run["sessions"].append(session)
         self._run |= {"status": "begun", "message": ""}
         write_atomic(self.folder / CONFIG, config_yaml.encode())
@@ -256,7 +259,12 @@ class RunRecord:
         for name, rows in self._rows.items():
             known = position or {}
             # checkpoints of before know the lengths alone
-            rows.cut_back(int(known.get(name, 0)), known.get(_digest_of(name)))
+            length, digest = int(known.get(name, 0)), known.get(_digest_of(name))
+            try:
+                rows.cut_back(length, digest)
+            except RecordError as error:
+                self._refusal = str(error)
+                raise
         self._rewound = True
 
     def go_on_from(self, env_steps: int, seconds: float) -> None:
@@ -322,12 +330,15 @@ class RunRecord:
         """Note how the session ended; ``message`` says why it failed.
 
         One that failed before it had found its checkpoint's rows has played nothing: it
-        is no session of the run, which stays one that was stopped. See ``refusal``.
+        is no session of the run, which stays as it was. Where its rows were refused it
+        is stopped, and the message says why; see ``refusal``.
         """
         if status == "failed" and not self._rewound:
             self._run["sessions"].pop()
-            status = "stopped"
-        self._run |= {"status": status, "message": message}
+            now = ("stopped", self._refusal) if self._refusal else self._before
+        else:
+            now = status, message
+        self._run |= dict(zip(("status", "message"), now, strict=True))
         self._write()
 
     def _refuse_other_tasks(self, shared: Mapping[str, Any]) -> None:

@@ -30,7 +30,8 @@ class Learner(ABC):
 
     Attributes:
         rng: draws tasks and initial states.
-        noise: draws actions and batches, on the device.
+        noise: draws actions and batches, on the device; a method may draw its actions
+            elsewhere.
         init: draws the initial parameters; of no use afterwards.
         moved: whether its state is of another kind of device.
 

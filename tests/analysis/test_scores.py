@@ -460,3 +460,18 @@ def test_of_what_bounds_a_method_the_longest_run_counts(tmp_path):
         ("PEARL, task told · quick · float32", 3000),
     ]
     assert "PEARL, task told · quick · float32 · cpu" in [a.label for a in family.arms]
+
+
+def test_what_bounds_a_method_at_another_precision_is_another_arm(tmp_path):
+    told = {"settings": {"inference": "oracle"}}
+    found = published(
+        tmp_path,
+        {"settings": {"inference": "posterior"}},
+        told | {"precision": "float32", "steps": (1000, 2000)},
+        told | {"precision": "bf16", "steps": (1000, 2000, 3000)},
+    )
+    (family,) = (f for f in found.families if f.name == "half-cheetah-vel")
+    assert sorted(arm.label for arm in family.bounds) == [
+        "PEARL, task told · quick · bf16",
+        "PEARL, task told · quick · float32",
+    ]

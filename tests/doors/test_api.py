@@ -259,7 +259,7 @@ def test_a_seed_of_numpy_is_one(folder):
     env = gymnasium.make(suites.gym.id_of(trained.family), task=3)
     plays = [
         trained.adapt(env, episodes=1, seed=seed).play(env, seed=1)  # type: ignore
-        for seed in (7, np.int64(7))
+        for seed in (2**62, np.int64(2**62))
     ]
     assert plays[0] == plays[1]
 
@@ -267,7 +267,8 @@ def test_a_seed_of_numpy_is_one(folder):
 def test_an_own_family_may_have_taken_tasks_from_another(folder):
     trained = pearl_bench.load(folder)
     renamed = trained._replace(family=replace(trained.family, name="ring"))
-    assert renamed.evaluate(renamed.family.test[:1])
+    once = iter(renamed.family.test[:1])
+    assert renamed.evaluate(once)  # type: ignore[arg-type]
 
 
 def test_training_again_returns_what_is_there(tmp_path):

@@ -320,6 +320,17 @@ def test_a_resumed_run_may_have_other_rows_since_its_checkpoint(
     assert len(rows_of(results / "locomotion" / "pearl.csv")) == 12
 
 
+def test_a_copy_that_went_on_elsewhere_may_have_other_rows(tmp_path, results):
+    """As many sessions as what is published, the last of another device."""
+    go_on(make_run(tmp_path / "one", status="stopped"), 2000)
+    steps = 1000, 2000, 3000, 4000
+    go_on(make_run(tmp_path / "two", steps=steps, returns=better(2000)), 2000)
+    publish(tmp_path / "one", results, "locomotion", silent)
+    said: list[str] = []
+    publish(tmp_path / "two", results, "locomotion", said.append)
+    assert "was played anew from 2000 environment steps on" in said[0]
+
+
 def test_a_curve_that_was_edited_is_replaced(out, results):
     make_run(out)
     publish(out, results, "locomotion", silent)
@@ -372,6 +383,28 @@ def test_lost_rows_of_single_tasks_are_published_again(out, results):
     late.unlink()
     assert publish(out, results, "locomotion", silent) == [late]
     assert late.read_bytes() == whole
+
+
+@pytest.mark.parametrize("status", ["done", "stopped", "failed"])
+def test_rows_are_published_though_a_checkpoint_is_gone(out, results, status):
+    """Nobody doubts them, and the run stays what it was."""
+    folder = make_run(out, status=status)
+    before = json.loads((folder / "run.json").read_text())
+    session = {key: before[key] for key in ("fingerprint", "meta_test")}
+    with RunRecord(folder) as record:
+        config = (folder / "config.yaml").read_text()
+        record.begin(config, before["sessions"][0] | session)
+        with pytest.raises(RecordError, match="now it has none"):
+            record.rewind(None)
+        record.finish("failed", "now it has none")
+    after = read_run(folder)
+    assert [after[key] for key in ("status", "message")] == [
+        before[key] for key in ("status", "message")
+    ]
+    assert len(after["sessions"]) == 1
+    publish(out, results, "locomotion", silent)
+    (run,) = rows_of(results / "locomotion" / "runs.csv")
+    assert run["status"] == status
 
 
 @pytest.mark.parametrize("said", [False, True])

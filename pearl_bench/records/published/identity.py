@@ -97,9 +97,9 @@ def require_place(folder: Path, suite: str, row: Row) -> None:
 
 
 def require_sound(folder: Path) -> None:
-    """Refuse a folder from which its run could not go on when it last was to.
+    """Refuse a folder whose rows were refused when its run last was to go on.
 
-    Nobody knows whose rows it has until it does.
+    Nobody knows whose they are until it does.
 
     Raises:
         StoreError: says why, and what to do.
@@ -107,8 +107,8 @@ def require_sound(folder: Path) -> None:
     why = refusal(read_run(folder))
     if why:
         raise StoreError(
-            f"{folder} is not published: its run could not go on from it. Mend that, "
-            f"then repeat its command: {why}"
+            f"{folder} is not published: its run could not go on from its rows. Mend "
+            f"that, then repeat its command: {why}"
         )
 
 

@@ -139,7 +139,7 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
         if began != run["started"]:
             why = f"came from another execution ({began})"
         elif published and published["curve"] == digest(before):
-            _require_played_again(folder, run, published, since)
+            _require_played_again(folder, run, since)
             why = f"was played anew from {since} environment steps on"
         else:
             why = "has other rows than its folder has now"
@@ -200,22 +200,22 @@ def _first_difference(before: list[Row], curve: Curve) -> int | None:
     return None
 
 
-def _require_played_again(folder: Path, run: Row, published: Row, since: int) -> None:
-    """Refuse rows that no session can have played since they were published.
+def _require_played_again(folder: Path, run: Row, since: int) -> None:
+    """Refuse rows that no session can have played again.
 
     What was published of an execution stays, but for what came after a checkpoint that
-    a later session went on from: on another device that has other returns.
+    a later session went on from: on another device that has other returns. It need not
+    be later than what is published: a copy of the folder may have gone on elsewhere.
 
     Args:
         folder: the run's.
         run: its row of runs.csv.
-        published: the one that is published.
         since: the first environment steps at which the folder has other rows.
 
     Raises:
         StoreError: there is no such session.
     """
-    later = read_run(folder)["sessions"][int(published["sessions"]) :]
+    later = read_run(folder)["sessions"][1:]
     if all(since < session["resumed_at_env_steps"] for session in later):
         raise StoreError(
             f"{folder / EVAL} has been edited: at {since} environment steps it has "
