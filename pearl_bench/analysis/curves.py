@@ -88,7 +88,7 @@ def learning_curves(
                 level = float(arm.levels(part, family.measure).mean())
                 levels = True
                 share = notes.share_in_words(arm.shares)
-                panels.level(ax, level, name, notes.steps_of(arm), look, share)
+                panels.level(ax, level, name, notes.short_steps_of(arm), look, share)
     panels.label("environment steps", f"test {captions.measured(families)}")
     compared = not log and config.until is None
     about = _about(

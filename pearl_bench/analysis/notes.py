@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 from matplotlib.ticker import EngFormatter
@@ -64,6 +65,16 @@ def steps_of(arm: Arm) -> str:
     if alike(shortest, longest):
         return steps_in_words(longest)
     return f"{steps_in_words(shortest)} to {steps_in_words(longest)}"
+
+
+def short_steps_of(arm: Arm) -> str:
+    """Return an arm's steps as they fit beside a panel: ``504k``, or ``5.1-10M``."""
+    shortest, longest = arm.steps
+    if alike(shortest, longest):
+        return steps_in_words(longest)
+    unit = 1000 ** (math.floor(math.log10(longest)) // 3)
+    first = float(f"{shortest / unit:.2g}")
+    return f"{first:g}-{steps_in_words(float(f'{longest:.2g}'))}"
 
 
 def at_steps(arm: Arm) -> str:

@@ -86,7 +86,7 @@ def test_what_went_on_longer_is_a_level_with_its_steps():
         run_of(learner="rl2", seed=5, steps=LONG[:2]),
     )
     ax = draw(uneven).figure.axes[0]
-    assert ax.texts[1].get_text() == "RL² at 400k to 600k (2.0 to 3.0 %)"
+    assert ax.texts[1].get_text() == "RL² at 400-600k (2.0 to 3.0 %)"
     alike = published(
         *seeds(2),
         *seeds(1, learner="rl2", steps=LONG),
