@@ -206,8 +206,8 @@ BROKEN = [
     Broken(
         "the posterior is never updated",
         *("pearl", POINT, "pearl_bench/pearl/adapter.py"),
-        "self.belief = self.inference.posterior(",
-        "self.inference.posterior(",
+        "self._draw_from(self.inference.posterior(self.tasks, observed, valid))",
+        "self.end_episode()",
     ),
     Broken(
         "the weight of the KL is a hundred times as large",
