@@ -71,7 +71,7 @@ def short_steps_of(arm: Arm) -> str:
     """Return an arm's steps as they fit beside a panel: ``504k``, or ``5.1-10M``."""
     shortest, longest = arm.steps
     if alike(shortest, longest):
-        return steps_in_words(longest)
+        return steps_of(arm)
     unit = 1000 ** (math.floor(math.log10(longest)) // 3)
     first = float(f"{shortest / unit:.2g}")
     return f"{first:g}-{steps_in_words(float(f'{longest:.2g}'))}"

@@ -338,7 +338,7 @@ class RunRecord:
             now = ("stopped", self._refusal) if self._refusal else self._before
         else:
             now = status, message
-        self._run |= dict(zip(("status", "message"), now, strict=True))
+        self._run["status"], self._run["message"] = now
         self._write()
 
     def _refuse_other_tasks(self, shared: Mapping[str, Any]) -> None:

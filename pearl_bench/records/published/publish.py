@@ -229,12 +229,12 @@ def _require_played_again(folder: Path, run: Row, since: int) -> None:
 class _OfLearner:
     """The published rows of a method, by run."""
 
-    def __init__(self, folder: Path, learner: str) -> None:
+    def __init__(self, folder: Path, learner: str, as_noted: set[str]) -> None:
         self.curves = _by_run(schema.CURVES, folder / f"{learner}.csv")
         late = f"{schema.LATE_FOLDER}/{learner}.csv"
         self.late = _by_run(schema.LATE, folder / late)
         # no digest in runs.csv vouches for these rows, as it does for a curve's
-        self.late_as_noted = unchanged.is_as_noted(folder, late)
+        self.late_as_noted = late in as_noted
 
 
 class _Files:
@@ -246,11 +246,12 @@ class _Files:
             row["run"]: row for row in read_rows(schema.RUNS, folder / schema.RUNS_FILE)
         }
         self._learners: dict[str, _OfLearner] = {}
+        self._as_noted = unchanged.as_noted(folder)
 
     def of(self, learner: str) -> _OfLearner:
         """Return the rows of a method."""
         if learner not in self._learners:
-            self._learners[learner] = _OfLearner(self.folder, learner)
+            self._learners[learner] = _OfLearner(self.folder, learner, self._as_noted)
         return self._learners[learner]
 
     def forget(self, run: str) -> None:

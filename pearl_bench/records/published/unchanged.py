@@ -61,16 +61,17 @@ def is_unchanged(target: Path, raw: str | None) -> bool:
     return _noted(target) == {"raw": raw, "published": _published(target)}
 
 
-def is_as_noted(target: Path, name: str) -> bool:
-    """Whether a published file is as it was when it was last written.
+def as_noted(target: Path) -> set[str]:
+    """Return the published files that are as they were when they were last written.
 
     Args:
-        target: ``results/<suite>``.
-        name: of the file in it.
+        target: ``results/<suite>``, from where their names are seen.
     """
-    noted, found = _noted(target), _published(target)
+    noted = _noted(target)
     known = noted.get("published") if isinstance(noted, dict) else None
-    return isinstance(known, dict) and name in found and known.get(name) == found[name]
+    if not isinstance(known, dict):
+        return set()
+    return {name for name, of in _published(target).items() if known.get(name) == of}
 
 
 def note(target: Path, raw: str | None) -> None:
