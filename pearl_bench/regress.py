@@ -295,7 +295,22 @@ def _reference(folder: Path, benches: Sequence[BenchConfig]) -> dict[Key, Sample
                         f"{folder / bench.suite} has no runs of {learner} on {family}; "
                         "update=true writes the reference anew"
                     )
+                _require_other_seeds(bench.seeds, known[family, learner])
     return known
+
+
+def _require_other_seeds(seeds: Sequence[int], reference: Sample) -> None:
+    """Refuse runs that the reference has: what is compared with itself is no test.
+
+    Raises:
+        ConfigError: names the seeds.
+    """
+    same = sorted(reference.seeds & {*seeds})
+    if same:
+        raise ConfigError(
+            f"seeds={show(same)}: the reference has these, and runs of the same seed "
+            "would be compared with themselves; take others, or leave seeds= out"
+        )
 
 
 def _arms(results: Path, suite: str, *, usual: bool) -> list[Arm]:

@@ -41,10 +41,12 @@ class Sample:
             (last minus first).
         training: by metric of train.csv ``[R]``: means over a run's iterations, and
             over the last ones; none where only returns are known.
+        seeds: the runs'.
     """
 
     returns: Mapping[str, np.ndarray]
     training: Mapping[str, np.ndarray]
+    seeds: frozenset[int]
 
 
 class Finding(NamedTuple):
@@ -81,6 +83,7 @@ def sample(arm: Arm, training: Mapping[str, Mapping[str, float]]) -> Sample:
     return Sample(
         returns_of(arm),
         {name: np.array([of_run[name] for of_run in metrics]) for name in shared},
+        frozenset(int(run.row["seed"]) for run in arm.runs),
     )
 
 

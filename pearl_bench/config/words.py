@@ -76,6 +76,8 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
         elif key in known:
             place, hint = known[key]
             _require_homes(key, text)
+            if key in items and hint is str and _default(items[key]) != "":
+                _require_text(key, text)
         else:
             raise ConfigError(f"unknown word {key}={suggest(key, known)}")
         target = given
@@ -120,6 +122,21 @@ def _require_homes(key: str, text: str) -> None:
                 f"{key}={text}: there is no such home folder; write ./~ for a name "
                 "that begins with ~"
             ) from None
+
+
+def _require_text(key: str, text: str) -> None:
+    """Refuse what is no name of a folder or file, and would become one.
+
+    Raises:
+        ConfigError: names the word.
+    """
+    if not text.strip():  # an unset variable of the shell, and the folder that it is in
+        raise ConfigError(f"{key}= is empty; name something, or leave it out")
+    if text.lower() in ("none", "null"):
+        raise ConfigError(
+            f"{key}={text} is not allowed; a name has to be given (./{text} is a "
+            "folder of that name), or leave it out"
+        )
 
 
 def _takes_any_name(hint: Any) -> bool:

@@ -1,5 +1,6 @@
 """The statistics of the regression check: rates that are as stated, tests that see."""
 
+from dataclasses import replace
 from itertools import product
 from math import comb
 
@@ -121,6 +122,7 @@ def side(seed, n, *, returns=0.0, metric=0.0):
     return Sample(
         {"adapted return": x[:, 0] + returns, "gain": x[:, 1] + returns},
         {"q/mean": x[:, 2] + metric, "new/one" if n < 10 else "old/one": x[:, 0]},
+        frozenset(range(n)),
     )
 
 
@@ -164,7 +166,7 @@ class TestCompare:
 
     def test_pairs_whose_training_is_not_known_are_no_test(self):
         key = ("a", "x")
-        known = REFERENCE | {key: Sample(REFERENCE[key].returns, {})}
+        known = REFERENCE | {key: replace(REFERENCE[key], training={})}
         found = [*compare(known, {key: side(9, 6)}, tested=["a"], limit=0.1)]
         assert [one.measure for one in found] == ["adapted return", "gain"]
         assert threshold(known, ["a"]) == pytest.approx(regression.FALSE_ALARMS / 7)

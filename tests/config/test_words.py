@@ -77,6 +77,8 @@ def test_every_kind_of_field_is_a_word():
         ("place=here nested.dept=1", "did you mean nested.depth?"),
         ("place=here nested.depth=x", "nested.depth=x is not allowed; it takes an int"),
         ("place=here format=gif", "it takes some of pdf, png, comma between"),
+        ("place=", "place= is empty; name something, or leave it out"),
+        ("place=None", "place=None is not allowed; a name has to be given (./None is"),
         ("place=~nobody_here/x", "there is no such home folder; write ./~ for a name"),
         ("place=here width=inf", "width=inf is not allowed; it is not finite"),
         (f"place=here parts=1,{'9' * 400}", "parts= is too large to plan"),

@@ -303,6 +303,14 @@ def test_words_of_many_runs_or_of_elsewhere_are_refused(tmp_path, word, value):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("out", [None, ""])
+def test_no_folder_is_none(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^out=.* leave it out"):
+        pearl_bench.train("promp", "point-robot", budget="smoke", out=out)
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize(
     ("word", "value"),
     [

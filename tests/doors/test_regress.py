@@ -115,6 +115,8 @@ class TestWords:
             (["update=true", "pearl.kl_weight=2"], "leave seeds= and settings out"),
             (["learners=perl"], "perl"),
             (["seeds=3"], "seeds= takes two at least"),
+            (["seeds=7,111,100"], "seeds=100,111: the reference has these"),
+            (["reference="], "reference= is empty"),
             (["reference=nowhere"], "nowhere has no runs on navigation"),
         ],
     )

@@ -522,18 +522,20 @@ def test_missing_rows_of_a_finished_run_are_an_error(out, results):
 
 
 @pytest.mark.parametrize(("kept", "ends"), [(2, "ends at 2000,"), (0, "has no")])
-def test_missing_evaluations_of_a_finished_run_are_told_each_time(
+def test_missing_evaluations_of_a_finished_run_are_refused_each_time(
     out, results, kept, ends
 ):
     folder = make_run(out)
+    make_run(out, seed=1)
     lines = (folder / "eval.csv").read_text().splitlines(keepends=True)
     (folder / "eval.csv").write_text("".join(lines[: 1 + 6 * kept]))
     for _ in range(2):
-        said: list[str] = []
-        publish(out, results, "locomotion", said.append)
-        (line,) = said
-        assert f"eval.csv {ends}" in line
+        with pytest.raises(LeftOutError, match=rf"eval\.csv {ends}") as left_out:
+            publish(out, results, "locomotion", silent)
+        (line,) = str(left_out.value).splitlines()
         assert "is done at 3000 environment steps" in line
+    (row,) = rows_of(results / "locomotion" / "runs.csv")
+    assert (row["seed"], row["evaluations"]) == ("1", "3")
 
 
 def test_evaluations_out_of_order_are_an_error(out, results):

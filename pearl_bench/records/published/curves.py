@@ -44,7 +44,8 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> Curve:
     """Average the raw rows of each evaluation over tasks and repetitions.
 
     Raises:
-        StoreError: eval.csv is damaged, or an evaluation is not whole.
+        StoreError: eval.csv is damaged, an evaluation is not whole, or the last one of
+            a run that is done is not there.
     """
     path = folder / EVAL
     due = {
@@ -93,7 +94,7 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> Curve:
                     points.append(_point(run, where, episode, alike))
     if run["status"] == "done" and previous < int(run["steps"]):
         ends = f"ends at {previous}" if points else "has no evaluation"
-        say(
+        raise StoreError(
             f"{path} {ends}, and {title(run)} is done at {run['steps']} environment "
             f"steps, where it was evaluated. {_REMEDY}"
         )
