@@ -43,10 +43,20 @@ from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
 from pearl_bench.records import schema
-from pearl_bench.records.files import kept_or_temporary, make_folder, write_atomic
+from pearl_bench.records.files import (
+    kept_or_temporary,
+    locked,
+    make_folder,
+    write_atomic,
+)
 from pearl_bench.records.provenance import provenance
 from pearl_bench.records.published.curves import order
-from pearl_bench.records.published.publish import publish, read_rows, run_order
+from pearl_bench.records.published.publish import (
+    LOCK,
+    publish,
+    read_rows,
+    run_order,
+)
 from pearl_bench.records.published.training import (
     publish_training,
     training_of,
@@ -63,6 +73,7 @@ FAMILIES = {
 """Families that are trained on, and their suites."""
 LEARNT = ("point-robot",)
 """Families on which every method learns something, so that returns can be tested."""
+BUDGET = "regress"
 REFERENCE_SEEDS = tuple(range(100, 112))
 PUBLISHED = "published"
 """Where the curves of one command's runs are gathered, in the folder of the runs."""
@@ -123,6 +134,8 @@ def main(words: Sequence[str]) -> int:
 
 def _regress(words: Sequence[str]) -> int:
     wanted = COMMAND.read(words)
+    place = Path(wanted.reference).expanduser()
+    _require_reference(place)
     if wanted.update:
         if wanted.seeds or wanted.settings:
             raise ConfigError(
@@ -136,7 +149,6 @@ def _regress(words: Sequence[str]) -> int:
             )
     threads.limit_spinning()
     board = Board()
-    place = Path(wanted.reference).expanduser()
     families = wanted.families or FAMILIES
     suites = _suites(families)
     with kept_or_temporary(wanted.out, "regress") as out:
@@ -179,6 +191,22 @@ def _regress(words: Sequence[str]) -> int:
     return _report(found, limit, board)
 
 
+def _require_reference(place: Path) -> None:
+    """Refuse a folder of other published results: nothing of them is replaced.
+
+    Raises:
+        ConfigError: it has runs of another budget.
+    """
+    for path in sorted(place.glob(f"*/{schema.RUNS_FILE}")):
+        others = {row["budget"] for row in read_rows(schema.RUNS, path)} - {BUDGET}
+        if others:
+            raise ConfigError(
+                f"reference={place} is no reference: {path} has runs of "
+                f"budget={show(sorted(others))}; name one, such as "
+                f"reference={RegressConfig.reference}, or a new folder"
+            )
+
+
 def _suites(families: Iterable[str]) -> list[str]:
     return [*dict.fromkeys(FAMILIES[family] for family in families)]
 
@@ -192,7 +220,7 @@ def _bench(
             families=[name for name in families if FAMILIES[name] == suite],
             learners=wanted.learners or [*registry.LEARNERS],
             seeds=[*REFERENCE_SEEDS] if wanted.update else wanted.seeds,
-            budget="regress",
+            budget=BUDGET,
             jobs=wanted.jobs,
             device="cpu",
             out=str(out),
@@ -244,27 +272,34 @@ def _replace(reference: Path, out: Path, *, whole: bool, board: Board) -> None:
         board: is told the files.
     """
     for suite in _suites(FAMILIES):
-        fresh, target = out / PUBLISHED / suite, reference / suite
-        trained = {
-            (row["family"], row["learner"])
-            for row in read_rows(schema.RUNS, fresh / schema.RUNS_FILE)
-        }
-        names = {x.relative_to(y) for y in (fresh, target) for x in _csv(y)}
-        for path in sorted(names):
-            table, place = _table(path)
-            kept = [
-                row
-                for row in read_rows(table, target / path)
-                if not whole
-                and (row["family"], row.get("learner", path.stem)) not in trained
-            ]
-            rows = sorted([*kept, *read_rows(table, fresh / path)], key=place)
-            if not rows:
-                (target / path).unlink()
-                continue
-            make_folder((target / path).parent)
-            write_atomic(target / path, table.to_csv(rows))
-            board.say(f"wrote {target / path}")
+        make_folder(reference / suite)
+        with locked(reference / suite / LOCK):
+            _replace_suite(
+                reference / suite, out / PUBLISHED / suite, whole=whole, board=board
+            )
+
+
+def _replace_suite(target: Path, fresh: Path, *, whole: bool, board: Board) -> None:
+    trained = {
+        (row["family"], row["learner"])
+        for row in read_rows(schema.RUNS, fresh / schema.RUNS_FILE)
+    }
+    names = {x.relative_to(y) for y in (fresh, target) for x in _csv(y)}
+    for path in sorted(names):
+        table, place = _table(path)
+        kept = [
+            row
+            for row in read_rows(table, target / path)
+            if not whole
+            and (row["family"], row.get("learner", path.stem)) not in trained
+        ]
+        rows = sorted([*kept, *read_rows(table, fresh / path)], key=place)
+        if not rows:
+            (target / path).unlink()
+            continue
+        make_folder((target / path).parent)
+        write_atomic(target / path, table.to_csv(rows))
+        board.say(f"wrote {target / path}")
 
 
 def _csv(folder: Path) -> list[Path]:
@@ -347,7 +382,7 @@ def _arms(results: Path, suite: str, *, usual: bool) -> list[Arm]:
 
 def _other_steps(arm: Arm, suite: str) -> list[str]:
     """Return ``steps`` if runs had others than ``conf/`` says, as far as they tell."""
-    steps = configuration.usual_steps(arm.learner, suite, arm.family, "regress")
+    steps = configuration.usual_steps(arm.learner, suite, arm.family, BUDGET)
     had = {run.row["target_steps"] for run in arm.runs} - {""}
     return [] if had <= {str(steps)} else ["steps"]
 

@@ -182,6 +182,17 @@ class TestWords:
         assert "point-robot has other tasks now" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["update=true"], ["seeds=1,2"]])
+def test_other_published_results_are_no_reference(tmp_path, capsys, words):
+    make_run(tmp_path / "raw", suite="navigation", family="point-robot")
+    publish(tmp_path / "raw", tmp_path / "results", "navigation")
+    path = tmp_path / "results" / "navigation" / "pearl.csv"
+    before = path.read_bytes()
+    assert regress.main([*words, f"reference={tmp_path / 'results'}"]) == 2
+    assert "runs of budget=quick; name one, such as" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 class Broken(NamedTuple):
     """A learner broken on purpose.
 
