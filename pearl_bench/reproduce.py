@@ -152,6 +152,24 @@ def find(results: Path, name: str) -> Published:
     return Published(suite, row, sorted(curve, key=order))
 
 
+def _family_of(published: Published) -> TaskFamily:
+    """Return the family that a run was trained on.
+
+    Raises:
+        ConfigError: there is no such suite here, or no such family in it.
+    """
+    row, suite = published.row, published.suite
+    if suite in registry.suite_names():
+        for family in registry.suite(suite).families:
+            if family.name == row["family"]:
+                return family
+    raise ConfigError(
+        f"{row['family']} of the suite {suite}, which {title(row)} was trained on, is "
+        "not known here: install the package that adds it, or check out commit "
+        f"{row['commit']}"
+    )
+
+
 def run_of(published: Published, *, steps: int | None, threads: int) -> RunConfig:
     """Return the run that a row describes, up to one of its evaluations.
 
@@ -172,7 +190,7 @@ def run_of(published: Published, *, steps: int | None, threads: int) -> RunConfi
         )
     if row["learner"] not in registry.learner_names():
         raise ConfigError(f"{row['learner']} is no method that is registered here")
-    family = registry.family(published.suite, row["family"])
+    family = _family_of(published)
     if family.fingerprint() != row["fingerprint"]:
         raise ConfigError(
             f"{title(row)} was trained on other tasks: its fingerprint is "

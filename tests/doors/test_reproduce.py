@@ -173,6 +173,7 @@ def test_only_the_goals_that_were_tested(tmp_path):
         ({}, ["steps=10"], "steps=10: the first evaluation of point-robot rl2 seed 0"),
         ({}, ["threads=0"], "threads=0: it must be positive"),
         ({"fingerprint": "0" * 16}, [], "was trained on other tasks"),
+        ({"family": "ant-old"}, [], "ant-old of the suite navigation, which "),
         ({"exploration_episodes": "7"}, [], "was meta-tested by 7 exploration and 1"),
         ({"test_tasks": "999"}, [], "meta-tested on 999 tasks, and no choice of"),
         (
@@ -187,6 +188,13 @@ def test_what_cannot_be_had_again_is_said(results, row, words, said, capsys):
     write(results, row=row)
     assert reproduce(results, *words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_run_of_a_suite_that_is_not_installed_is_refused(results, capsys):
+    words = [f"run={name_of(results)}", f"results={results}"]
+    (results / "navigation").rename(results / "rings")
+    assert main(words) == 2
+    assert "of the suite rings, which" in capsys.readouterr().err
 
 
 def test_other_runs_folders_and_names_are_refused(results, tmp_path, capsys):
