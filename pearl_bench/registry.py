@@ -135,8 +135,19 @@ def config_class(learner: str) -> type:
 
 
 def default_settings(learner: str) -> dict[str, Any]:
-    """Return a registered method's default settings, nothing of any other's."""
-    return asdict(config_class(learner)()) if learner in learner_names() else {}
+    """Return a registered method's default settings, nothing of any other's.
+
+    They are as they come back from a file.
+    """
+    if learner not in learner_names():
+        return {}
+    defaults = asdict(config_class(learner)())
+    return {key: as_read(value) for key, value in defaults.items()}
+
+
+def as_read(value: object) -> object:
+    """Return a setting as it comes back from a file, which knows no tuples."""
+    return [*map(as_read, value)] if isinstance(value, tuple | list) else value
 
 
 def learner_class(learner: str) -> Any:

@@ -89,13 +89,14 @@ def _seeds_once(runs: list[RunCurve]) -> list[tuple[tuple[str, ...], list[RunCur
 def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
     """Return the parts of a name that need no other run to compare with."""
     row, changed = run.row, _changed_settings(suite, run, run.row["budget"])
-    said = [SAID[setting] for setting in changed.items() if setting in SAID]
+    words = [f"{key}={value}" for key, value in changed.items()]
+    said = [SAID[word] for word in words if word in SAID]
     return (
         ", ".join([METHODS.get(row["learner"], row["learner"]), *said]),
         row["budget"],
         row["precision"],
         *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
-        *(f"{k}={v}" for k, v in changed.items() if (k, v) not in SAID),
+        *(word for word in words if word not in SAID),
     )
 
 

@@ -295,7 +295,7 @@ def differences(
     return {
         key: (old.get(key), new.get(key))
         for key in sorted((old.keys() | new.keys()) - free)
-        if old.get(key) != _as_read(new.get(key))
+        if old.get(key) != registry.as_read(new.get(key))
     }
 
 
@@ -345,11 +345,6 @@ def _learners(bench: BenchConfig, families: Sequence[TaskFamily]) -> list[str]:
         if None in reasons:
             fit.append(learner)
     return fit
-
-
-def _as_read(value: object) -> object:
-    """Return a setting as it comes back from a file, which knows no tuples."""
-    return [*map(_as_read, value)] if isinstance(value, tuple | list) else value
 
 
 def _flat(data: dict[str, Any], learner: str) -> dict[str, Any]:

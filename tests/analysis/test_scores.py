@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import raw_runs
 from raw_runs import always
 
 import suites
+from pearl_bench import registry
 from pearl_bench.analysis import notes
 from pearl_bench.analysis.arms import OWN, REPORTED, Part
 from pearl_bench.analysis.files import PublishedError
@@ -474,4 +476,22 @@ def test_what_bounds_a_method_at_another_precision_is_another_arm(tmp_path):
     assert sorted(arm.label for arm in family.bounds) == [
         "PEARL, task told · quick · bf16",
         "PEARL, task told · quick · float32",
+    ]
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Settings of a method that are lists."""
+
+    widths: tuple[int, ...] = (64, 64)
+    rates: list[float] = field(default_factory=lambda: [0.1])
+
+
+def test_settings_that_are_lists_are_compared_and_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "config_class", lambda _: Lists)
+    both = ({"widths": widths, "rates": [0.1]} for widths in ([64, 64], [32, 32]))
+    found = published(tmp_path, *({"settings": some} for some in both))
+    assert sorted((arm.label, arm.bounds) for arm in arms(found)) == [
+        ("PEARL · quick · float32", False),
+        ("PEARL · quick · float32 · widths=[32, 32]", False),
     ]
