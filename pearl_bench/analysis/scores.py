@@ -221,7 +221,11 @@ def load(results: Path, suite: str) -> Published:
     runs = {name: line.text for name, line in described.items()}
     unknown = sorted(points.keys() - runs.keys())
     if unknown:
-        raise PublishedError(f"{folder / RUNS_FILE} lacks the run {unknown[0]}.")
+        raise PublishedError(
+            f"{folder / RUNS_FILE} lacks the run {unknown[0]}. A command may be "
+            "publishing it, or have been stopped in that: repeat this one later, or "
+            "the pearl-bench run that trained it."
+        )
     for name, files in learners.items():
         if files != {runs[name]["learner"]}:
             raise PublishedError(
@@ -237,7 +241,7 @@ def load(results: Path, suite: str) -> Published:
         if family not in curves:
             raise PublishedError(
                 f"{folder / RUNS_FILE}: {family} is no family of {suite}. Families: "
-                f"{', '.join(curves)}."
+                f"{', '.join(curves)}. {REMEDY}"
             )
         ordered = {part: sorted(found) for part, found in parts.items()}
         rows_of = [line.number for line in lines[name]]
@@ -278,6 +282,7 @@ def _measure(curves: Sequence[RunCurve]) -> Measure:
     }
     if len(kinds) > 1:
         raise PublishedError(
-            f"{curves[0].row['family']}: some rows have a success and some have none."
+            f"{curves[0].row['family']}: some rows have a success and some have none. "
+            f"{REMEDY}"
         )
     return "success" if kinds == {True} else "return"

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pearl_bench import registry
-from pearl_bench.analysis.arms import Arm, RunCurve
+from pearl_bench.analysis.arms import METHODS, Arm, Measure, RunCurve
+from pearl_bench.analysis.files import PublishedError
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.reference import load_reference
 from pearl_bench.analysis.scores import Family, Published, load
@@ -73,8 +74,11 @@ def _known_learners(published: Published) -> list[str]:
 def _merged(every: Sequence[Published]) -> Published:
     """Return what several folders hold, a run that stands in two of them once.
 
-    It is the same run if it has its name and began at the same time; the one with more
-    evaluations stays. Arms of several folders that have one label are told apart.
+    It is the same run if it has its name and began at the same time; the one that went
+    on longer stays. Arms of several folders that have one label are told apart.
+
+    Raises:
+        PublishedError: the folders judge a family by different measures.
     """
     first = every[0]
     if len(every) == 1:
@@ -87,16 +91,19 @@ def _merged(every: Sequence[Published]) -> Published:
                 have = best.get(_identity(run), (0, i))
                 best[_identity(run)] = max(have, (run.last_step, -i))
     families: list[Family] = []
-    for family in first.families:
+    for row in registry.suite(first.suite).families:
+        found = [f for one in every for f in one.families if f.name == row.name]
+        if not found:
+            continue
         arms = [
             replace(arm, runs=runs, source=source)
             for i, (published, source) in enumerate(zip(every, sources, strict=True))
             for other in published.families
-            if other.name == family.name
+            if other.name == row.name
             for arm in other.arms
             if (runs := tuple(r for r in arm.runs if best[_identity(r)][1] == -i))
         ]
-        families.append(replace(family, arms=tuple(arms)))
+        families.append(Family(row, _measure(found, every), tuple(arms)))
     often = Counter(
         label for published in every for label in {arm.label for arm in published.arms}
     )
@@ -106,6 +113,18 @@ def _merged(every: Sequence[Published]) -> Published:
     ]
     folders = tuple(published.folder for published in every)
     return replace(first, folders=folders, families=tuple(families))
+
+
+def _measure(found: Sequence[Family], every: Sequence[Published]) -> Measure:
+    """Return what several folders judge a family by: those that have runs of it."""
+    measures: set[Measure] = {family.measure for family in found if family.arms}
+    if len(measures) > 1:
+        folders = " and ".join(str(published.folder) for published in every)
+        raise PublishedError(
+            f"{found[0].name} has a success in some of {folders}, and none in others; "
+            "take them one by one"
+        )
+    return measures.pop() if measures else found[0].measure
 
 
 def _identity(run: RunCurve) -> tuple[str, str]:
@@ -175,4 +194,13 @@ def _renamed(published: Published, config: AnalysisConfig) -> dict[str, str]:
                 f"label.{name}= is unknown; known are: "
                 f"{', '.join(f'label.{arm}=' for arm in sorted(known))}"
             )
-    return {known[name]: text for name, text in config.label.items()}
+    renamed = {known[name]: text for name, text in config.label.items()}
+    for arm in published.arms:
+        if {arm.learner, arm.label} & renamed.keys():
+            continue
+        for name, text in config.label.items():
+            own = name == arm.learner or name.startswith(f"{arm.learner}-")
+            usual = METHODS.get(arm.learner, arm.learner)
+            if text == arm.label or (text == usual and not own):
+                raise ConfigError(f"label.{name}={text}: another arm is called so too")
+    return renamed

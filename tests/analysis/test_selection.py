@@ -9,7 +9,7 @@ import pytest
 from made_up import draw, drawn, run_of, seeds
 from made_up import published as made_up
 from PIL import Image
-from raw_runs import make_run
+from raw_runs import always, make_run
 
 from pearl_bench.analysis import report, selection, style
 from pearl_bench.analysis.__main__ import ANALYSIS, main
@@ -293,3 +293,50 @@ def test_slugs_can_be_typed():
     assert selection.slug(arm) == "rl2-paper-float32-discount-0-5"
     with pytest.raises(ConfigError, match="given twice"):
         ANALYSIS.read([f"suite={SUITE}", "label.pearl=a", "label.pearl=b"])
+
+
+def test_families_that_one_folder_has_alone_are_drawn(tmp_path):
+    made = {"mine": ("push", "rl2"), "theirs": ("reach", "pearl")}
+    for name, (family, learner) in made.items():
+        raw = tmp_path / name
+        make_run(raw, suite="ml1", family=family, learner=learner, success=always)
+        publish(tmp_path / name, tmp_path / f"{name}-results", "ml1")
+    for first, second in (("mine", "theirs"), ("theirs", "mine")):
+        both = f"results={tmp_path / first}-results,{tmp_path / second}-results"
+        found = select(ANALYSIS.read(["suite=ml1", both]))
+        measured = {(family.name, family.measure) for family in found.families}
+        assert measured == {("push", "success"), ("reach", "success")}
+        assert [arm.family for arm in found.arms] == ["push", "reach"]
+
+
+def test_folders_that_judge_a_family_differently_are_refused(tmp_path, capsys):
+    for name, success in (("a", ""), ("b", always)):
+        make_run(tmp_path / name, suite="ml1", family="reach", success=success)
+        publish(tmp_path / name, tmp_path / f"{name}-results", "ml1")
+    both = f"results={tmp_path / 'a-results'},{tmp_path / 'b-results'}"
+    assert main(["suite=ml1", both]) == 2
+    assert "reach has a success in some of" in capsys.readouterr().err
+
+
+def test_a_figure_has_no_files_of_another_command(results, tmp_path, capsys):
+    out = f"out={tmp_path}"
+    assert main(words(results, out)) == 0
+    figures = tmp_path / "figures"
+    kinds = {path.suffix for path in figures.glob("learning-curves.*")}
+    assert kinds == {".pdf", ".png", ".md"}
+    (figures / "learning-curves.txt").write_text("somebody's own")
+    narrow = ("learners=rl2", "format=svg", "caption=none")
+    assert main(words(results, out, *narrow)) == 0
+    kinds = {path.suffix for path in figures.glob("learning-curves.*")}
+    assert kinds == {".svg", ".txt"}
+    assert f"removed {figures / 'learning-curves.png'}" in capsys.readouterr().out
+
+
+def test_one_name_is_not_that_of_another_method(results, capsys):
+    for word in ("label.rl2=PEARL", f"label.rl2={PEARL}", "label.pearl=RL²"):
+        assert main(words(results, word)) == 2
+        assert "another arm is called so too" in capsys.readouterr().err
+    swapped = ("label.rl2=PEARL", "label.pearl=RL²")
+    for allowed in (swapped, ("label.rl2=RL²",), ("label.pearl-quick-float32=PEARL",)):
+        found = select(ANALYSIS.read(words(results, *allowed)))
+        assert len(found.renamed) == len(allowed)
