@@ -72,9 +72,9 @@ def short_steps_of(arm: Arm) -> str:
     shortest, longest = arm.steps
     if alike(shortest, longest):
         return steps_of(arm)
-    unit = 1000 ** (math.floor(math.log10(longest)) // 3)
-    first = float(f"{shortest / unit:.2g}")
-    return f"{first:g}-{steps_in_words(float(f'{longest:.2g}'))}"
+    first, last = (float(f"{steps:.2g}") for steps in (shortest, longest))
+    unit = 1000 ** (math.floor(math.log10(last)) // 3)
+    return f"{first / unit:g}-{steps_in_words(last)}"
 
 
 def at_steps(arm: Arm) -> str:
@@ -224,7 +224,8 @@ def _runs(arm: Arm) -> list[str]:
                 found.append(
                     f"seed {run.seed}: {count} of {len(run.episode(part, -1))} "
                     f"evaluations ({part.protocol}) have no counterpart in every other "
-                    "seed; they are in its thin line, not in the mean."
+                    "seed: its level and thin line have them, the mean curve, steps to "
+                    "a level and areas do not."
                 )
     return found
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_up import draw, drawn, published, run_of, seeds
 
+import suites
 from pearl_bench.analysis import looks, report
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.reference import load_reference
@@ -344,6 +345,29 @@ def test_a_curve_of_one_evaluation_can_be_seen():
     (curve,), (point,) = lines_of(ax, BLUE), lines_of(ax, BLACK)
     assert (curve.get_marker(), point.get_marker()) == ("None", "D")
     assert drawn(published(*seeds(2, timed=False)), "score-over-time") is None
+
+
+def test_thin_lines_over_time_have_all_evaluations_of_their_runs():
+    uneven = [run_of(seed=0), run_of(seed=1, steps=(1000, 2000, 3000))]
+    (ax,) = draw(published(*uneven), "score-over-time").figure.axes
+    lines = {x.get_linewidth() > 1: len(x_of(x)) for x in lines_of(ax, BLUE)[::-1]}
+    assert sorted(len(x_of(x)) for x in lines_of(ax, BLUE)) == [3, 3, 10]
+    assert lines[True] == 3
+
+
+def test_runs_without_a_common_evaluation_have_no_mean_over_time():
+    apart = [run_of(steps=(1000, 2000)), run_of(seed=1, steps=(8000, 10_000))]
+    apart = [replace(run, row=run.row | {"eval_every": "1000"}) for run in apart]
+    (ax,) = draw(published(*apart), "score-over-time").figure.axes
+    assert [line.get_linewidth() < 1 for line in lines_of(ax, BLUE)] == [True] * 2
+
+
+def test_many_families_have_rows_of_six():
+    names = [row.name for row in suites.load("ml1").families][:8]
+    many = [run_of(family=name, success=True, value=lambda s, e: 0.5) for name in names]
+    axes = draw(published(*many, suite="ml1")).figure.axes
+    tops = {round(ax.get_position().y1, 3) for ax in axes}
+    assert (len(axes), len(tops)) == (8, 2)
 
 
 def success(family, suite):

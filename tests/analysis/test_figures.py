@@ -83,7 +83,8 @@ def test_what_is_missing_or_uneven_is_said_by_run(tmp_path):
         f"{rl2}: one seed, no interval.",
         f"{rl2}: no run of seed 1, which others of budget quick have.",
         f"{label}: seed 0: 3 of 5 evaluations (suite) have no counterpart in every "
-        "other seed; they are in its thin line, not in the mean.",
+        "other seed: its level and thin line have them, the mean curve, steps to a "
+        "level and areas do not.",
         f"{label}, seed 1 (run {runs['pearl', 1]}): ends at 2k steps, the longest at "
         "10k.",
         f"{label}, seed 1 (run {runs['pearl', 1]}): its status is stopped.",

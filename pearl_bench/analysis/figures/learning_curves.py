@@ -13,9 +13,10 @@ ORDER = 1
 
 
 def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
-    """Draw one panel per family, all in a row, or two a row in a column's width."""
-    columns = 2 if config.width <= COLUMN_WIDTH else None
+    """Draw one panel per family, in rows of two in a column's width, of six in others.
+
+    Six are the paper's families.
+    """
     families = sum(bool(family.headline) for family in published.families)
-    return learning_curves(
-        published, config, log=config.log, columns=columns or max(1, families)
-    )
+    columns = 2 if config.width <= COLUMN_WIDTH else min(6, max(1, families))
+    return learning_curves(published, config, log=config.log, columns=columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from pearl_bench.analysis import captions, curves, looks, stats, style
@@ -62,18 +63,24 @@ def _draw_arm(
     Returns:
         The hours of the points.
     """
-    scores = family.score(arm.matched(REPORTED, -1, family.measure).values)
+    runs = arm.having(REPORTED)
+    every: list[float] = []
+    for run in runs:
+        points = run.episode(REPORTED, -1)
+        when = [(point.wall_s or 0.0) / 3600 for point in points]
+        every += when
+        if len(runs) > 1:
+            values = np.array([point.value(family.measure) for point in points])
+            panels.seed(ax, when, family.score(values), look)
     hours = arm.hours(REPORTED)
     assert hours is not None
-    if len(scores) > 1:
-        for of_run, when in zip(scores, hours.values, strict=True):
-            panels.seed(ax, when, of_run, look)
-    if len(arm.trained_on) > 1:
-        return hours.values.ravel().tolist()
+    if len(arm.trained_on) > 1 or not len(hours.steps):
+        return every
+    scores = family.score(arm.matched(REPORTED, -1, family.measure).values)
     mean = stats.mean_curve(f"score {family.name} {arm.label}", scores)
     x, *ends = style.with_breaks(hours.values.mean(0), *mean)
     panels.curve(ax, x, stats.Estimate(*ends), look, name)
-    return hours.values.mean(0).tolist()
+    return every
 
 
 def _untimed(families: Sequence[Family]) -> list[str]:
