@@ -21,7 +21,7 @@ from pearl_bench.records.published.late import LEVEL_EVALUATIONS, level_count
 
 HELD = 3
 FEWEST = 2 * LEVEL_EVALUATIONS
-"""Evaluations that a curve must have, so that its level is of its last half at most."""
+"""Evaluations that a curve must have to be judged: twice as many as make a level."""
 ENUMERATED = 3
 """Runs of an arm up to which all its resamples are looked at."""
 RULE = (
@@ -115,6 +115,8 @@ def holding(
         until: of a baseline, the first evaluation of its own level, from which on it
             holds it in any case.
     """
+    if until is not None and until < HELD:
+        return Bound(float(steps[until]))
     end = len(steps) if until is None else until
     means = np.convolve(values[:end], np.full(HELD, 1 / HELD), "valid")
     below = np.flatnonzero(~_at(means, level))

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_up import published as made_up
+from made_up import run_of
 from raw_runs import always, grid, published, rising, seeds
 
-from pearl_bench.analysis import tables
+from pearl_bench.analysis import notes, tables
 from pearl_bench.analysis.scores import load
 from pearl_bench.analysis.tables import table
 
@@ -354,3 +356,25 @@ def test_markup_of_a_published_file_is_shown_as_it_is(tmp_path):
     found = load(results, "locomotion")
     text = tables.to_markdown(found, tables.tables(found))
     assert r"| \<img src=x> \| \$a\_\$ \`b\` |" in text
+
+
+def test_a_seed_is_no_number_of_steps():
+    found = made_up(run_of(seed=20_261_127))
+    text = tables.to_markdown(found, tables.tables(found))
+    assert "| 20261127 |" in text
+    assert "20.3M" not in text
+
+
+@pytest.mark.parametrize(
+    ("shortest", "longest", "said"),
+    [
+        (5_120_000, 10_240_000, "5.1-10M"),
+        (505_000, 999_600, "0.5-1M"),
+        (300_000, 515_000, "300-520k"),
+        (9000, 1_000_000, "0.009-1M"),
+    ],
+)
+def test_uneven_steps_are_said_in_one_unit(shortest, longest, said):
+    uneven = [run_of(seed=i, steps=(n,)) for i, n in enumerate((shortest, longest))]
+    uneven = [replace(run, row=run.row | {"eval_every": "1000"}) for run in uneven]
+    assert notes.short_steps_of(made_up(*uneven).arms[0]) == said

@@ -10,6 +10,7 @@ from pearl_bench.analysis import stats
 from pearl_bench.analysis.arms import LEVEL_IS, OWN, REPORTED, REPORTED_IS, Arm, Part
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.tables.table import (
+    STEPS_ARE,
     Cell,
     PrintedTable,
     cells,
@@ -19,7 +20,8 @@ from pearl_bench.analysis.tables.table import (
 )
 
 ABOUT = (
-    f"{LEVEL_IS}; `evaluations` says how many. Mean over test tasks of {REPORTED_IS}. "
+    f"{LEVEL_IS}; `evaluations` says how many, {STEPS_ARE}. Mean over "
+    f"test tasks of {REPORTED_IS}. "
     "`of paper`: the steps as a share of those of `budget=paper`. `unadapted` is "
     "episode 0, in which every method acts without chance and without experience, "
     "`gain` the difference; runs of older versions have neither. `first` is episode 1, "
@@ -77,7 +79,13 @@ def by_run(published: Published) -> PrintedTable:
             )
             rows.append(
                 (
-                    *(family.name, arm.label, part.protocol, run.row["run"], run.seed),
+                    *(
+                        family.name,
+                        arm.label,
+                        part.protocol,
+                        run.row["run"],
+                        run.row["seed"],
+                    ),
                     *(
                         run.last_step,
                         share(arm.shares_at(run.last_step, run.last_step)),

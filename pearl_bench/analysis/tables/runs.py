@@ -85,7 +85,7 @@ def provenance(published: Published) -> PrintedTable:
         ("run", "family", "method", "seed", *KEYS),
         [
             (
-                *(run.row["run"], arm.family, arm.label, run.seed),
+                *(run.row["run"], arm.family, arm.label, run.row["seed"]),
                 *(run.row[key] for key in KEYS),
             )
             for arm in published.arms

@@ -11,6 +11,7 @@ from pearl_bench.analysis.arms import LEVEL_IS, OWN, REPORTED, REPORTED_IS, Arm
 from pearl_bench.analysis.scores import Family, Published
 from pearl_bench.analysis.stats import Estimate
 from pearl_bench.analysis.tables.table import (
+    STEPS_ARE,
     Cell,
     PrintedTable,
     cells,
@@ -43,8 +44,8 @@ def success(published: Published) -> PrintedTable:
         "Success on training and test tasks",
         "In percent. Ours: mean over the test episodes of the suite's protocol, or "
         "where it says so of those that the package's evaluator counts, which are too "
-        f"often successes. {LEVEL_IS}. Brackets hold the 95 % {WILSON}; a maximum over "
-        "training has none. "
+        f"often successes. {LEVEL_IS}; {STEPS_ARE}. Brackets hold the 95 % {WILSON}; a "
+        "maximum over training has none. "
         "Published numbers come from other protocols and budgets.",
         (
             *("family", "method", "source", "runs", "steps", "of_paper"),
@@ -74,7 +75,7 @@ def groups(published: Published) -> PrintedTable:
     return PrintedTable(
         "groups",
         "Classes of tasks and training tasks",
-        f"Levels of {REPORTED_IS}. {LEVEL_IS}. {stats.METHOD}; of success "
+        f"Levels of {REPORTED_IS}. {LEVEL_IS}; {STEPS_ARE}. {stats.METHOD}; of success "
         f"rates the 95 % {WILSON}.",
         (
             *("family", "method", "protocol", "split", "group", "runs", "steps"),

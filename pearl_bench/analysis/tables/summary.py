@@ -36,10 +36,11 @@ def summary(published: Published) -> PrintedTable:
         "Summary",
         "Level of each method (each run in brackets) at its steps and their share of "
         "those of budget=paper, its longest runs, with what they have other than the "
-        f"settings of their budget and float32; steps that {name} needs for that "
-        "level; and how many times as many the other method needs itself, in brackets "
-        f"by the rule of the first evaluation. {LEVEL_IS}. The other tables give "
-        "ranges, protocols and rules.",
+        f"settings of their budget and float32; steps that {name} needs for the "
+        "other's level over the steps that the latter's runs share, which is another "
+        "number where these are uneven; and how many times as many the other method "
+        f"needs itself, in brackets by the rule of the first evaluation. {LEVEL_IS}. "
+        "The other tables give ranges, protocols and rules.",
         tuple(columns),
         [
             tuple(_row(family, reference, baselines, efficiencies))

@@ -12,6 +12,8 @@ from pearl_bench.analysis import notes
 from pearl_bench.analysis.crossings import Bound, Ends
 from pearl_bench.analysis.stats import Estimate
 
+STEPS_ARE = "`steps`: at the last evaluation of the longest run"
+
 
 class Share(float):
     """A share of the paper's budget: people read it in percent."""
