@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pearl_bench import registry
+from pearl_bench.analysis.arms import Arm
 from pearl_bench.analysis.check_late import check_late
 from pearl_bench.analysis.check_run import check_run
-from pearl_bench.analysis.files import curve_files
+from pearl_bench.analysis.files import (
+    NothingPublishedError,
+    PublishedError,
+    curve_files,
+)
 from pearl_bench.analysis.grouping import arm_key
 from pearl_bench.analysis.origins import lacking, several_commits
+from pearl_bench.analysis.scores import load
 from pearl_bench.records import schema
 from pearl_bench.records.published import drawn
 from pearl_bench.records.published.curves import order
@@ -41,10 +47,17 @@ class Problem(NamedTuple):
 
 
 def check(results: Path) -> list[Problem]:
-    """Return what is wrong with the published files of all suites, file by file."""
+    """Return what is wrong with the published files of all suites, file by file.
+
+    Raises:
+        NothingPublishedError: there are none.
+    """
     folders = suite_folders(results)
     if not folders:
-        return [Problem(results, 0, "no suite has published files here")]
+        raise NothingPublishedError(
+            f"results={results}: no suite has published files there; name a folder "
+            "such as results"
+        )
     return [
         problem
         for folder in folders
@@ -98,7 +111,10 @@ def check_suite(folder: Path) -> list[Problem]:
     """Return what is wrong with the published files of one suite."""
     if folder.name not in registry.suite_names():
         known = ", ".join(registry.suite_names())
-        return [Problem(folder, 0, f"no suite of that name is known; known: {known}")]
+        what = f"no suite of that name is known; known: {known}"
+        if (folder.parent / schema.RUNS_FILE).exists():
+            what = f"results= names the folder above, {folder.parent.parent}"
+        return [Problem(folder, 0, what)]
     families = {family.name: family for family in registry.suite(folder.name).families}
     runs = _File(folder / schema.RUNS_FILE, schema.RUNS, run_order)
     known = {line.text["run"]: line for line in runs.lines}
@@ -174,13 +190,9 @@ def _remarks(folder: Path) -> Iterator[str]:
         )
     path = folder / schema.RUNS_FILE
     lines = [x for x in _File(path, schema.RUNS, run_order).lines if not x.flaws]
-    for arm in _arms(lines):
-        if said := several_commits(line.text for line in arm):
-            row = arm[0].text
-            yield (
-                f"{path}: {row['family']} {row['learner']} ({row['budget']}, "
-                f"{row['precision']}): {said}"
-            )
+    for arm in _labelled(folder):
+        if said := several_commits(run.row for run in arm.runs):
+            yield f"{path}: {arm.family}, {arm.label}: {said}"
     older: dict[tuple[str, str], list[str]] = {}
     for line in lines:
         if said := lacking(line.text):
@@ -190,6 +202,14 @@ def _remarks(folder: Path) -> Iterator[str]:
             f"{path}: {len(runs)} of {learner} ran before there were the settings "
             f"{said}, and count as runs with these defaults: {', '.join(runs)}"
         )
+
+
+def _labelled(folder: Path) -> list[Arm]:
+    """Return a suite's arms as figures have them; none if something is wrong."""
+    try:
+        return load(folder.parent, folder.name).arms
+    except PublishedError:
+        return []
 
 
 class _File:

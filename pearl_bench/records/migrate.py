@@ -17,7 +17,7 @@ from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.records.files import locked
 from pearl_bench.records.published.publish import LOCK, migrate
-from pearl_bench.records.schema import RUNS_FILE
+from pearl_bench.records.schema import REGRESS, RUNS_FILE
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def main(words: Sequence[str]) -> int:
 
 def _migrate(words: Sequence[str]) -> int:
     results = Path(COMMAND.read(words).results).expanduser()
-    folders = sorted(path.parent for path in results.glob(f"*/{RUNS_FILE}"))
+    patterns = (f"*/{RUNS_FILE}", f"{REGRESS}/*/{RUNS_FILE}")
+    folders = sorted(path.parent for p in patterns for path in results.glob(p))
     if not folders:
         raise ConfigError(f"results={results}: no suite has published files there")
     for folder in folders:

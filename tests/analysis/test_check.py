@@ -263,6 +263,7 @@ def test_seeds_of_several_commits_are_listed(results, capsys):
     assert check(results) == []
     (remark, *settings) = remarks(results)
     assert "seed 0 of aaaaaaa, seed 1 of bbbbbbb" in remark
+    assert ": half-cheetah-vel, PEARL · quick · float32: its seeds ran" in remark
     assert all("ran before there were the settings" in text for text in settings)
     assert main(["check", f"results={results}"]) == 0
     assert f"note: {remark}" in capsys.readouterr().out
@@ -348,7 +349,8 @@ def test_a_cut_file_and_a_strange_folder(results, capsys):
     path.rename(results / "other.csv")
     (results / "locomotion").rename(results / "locomotoin")
     assert "no suite of that name" in check(results)[0].what
-    assert "no suite has published" in check(results / "locomotoin")[0].what
+    assert main(["check", f"results={results / 'locomotoin'}"]) == 2
+    assert "no suite has published files there" in capsys.readouterr().err
 
 
 def test_many_problems_are_counted(results, capsys):
@@ -434,3 +436,22 @@ def test_others_curves_are_checked_too(tmp_path):
     curves.write_text(curves.read_text().replace(",450,", ",much,", 1))
     (problem,) = check(tmp_path)
     assert "value is 'much'" in problem.what
+
+
+def test_arms_that_differ_in_a_setting_are_told_apart(tmp_path):
+    for weight in (0.1, 0.5):
+        for seed in (0, 1):
+            settings: dict[str, object] = {"kl_weight": weight}
+            out = tmp_path / f"{weight}-{seed}"
+            make_run(out, seed=seed, commit="ab"[seed] * 40, settings=settings)
+            publish(out, tmp_path / "results", "locomotion", lambda _: None)
+    said = [x for x in remarks(tmp_path / "results") if "seed 0 of aaaaaaa" in x]
+    assert len(said) == len(set(said)) == 2
+    assert sum("kl_weight=0.5" in text for text in said) == 1
+
+
+def test_a_suites_folder_is_not_that_of_results(results):
+    (results / "locomotion" / "tables").mkdir()
+    (results / "locomotion" / "tables" / "levels.csv").write_text("a\n")
+    (problem,) = check(results / "locomotion")
+    assert problem.what == f"results= names the folder above, {results}"

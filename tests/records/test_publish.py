@@ -20,8 +20,6 @@ from pearl_bench.records.files import RecordError
 from pearl_bench.records.migrate import main as migrate_main
 from pearl_bench.records.published.identity import _digest, identity, is_identity
 from pearl_bench.records.published.publish import (
-    CURVE_COLUMNS,
-    RUN_COLUMNS,
     LeftOutError,
     StoreError,
     publish,
@@ -65,7 +63,7 @@ def test_means_over_tasks(out, results):
     folder = results / "locomotion"
     assert written == [folder / n for n in ("pearl.csv", "late/pearl.csv", "runs.csv")]
     rows = rows_of(folder / "pearl.csv")
-    assert tuple(rows[0]) == CURVE_COLUMNS
+    assert tuple(rows[0]) == schema.CURVES.names
     assert [(r["env_steps"], r["episode"]) for r in rows] == [
         (str(step), str(k)) for step in (1000, 2000, 3000) for k in (1, 2, 3)
     ]
@@ -129,7 +127,7 @@ def test_a_run_says_where_it_comes_from(out, results):
     make_run(out, commit="b" * 40, steps=(), status="stopped")  # a second session
     publish(out, results, "locomotion", silent)
     (run,) = rows_of(results / "locomotion" / "runs.csv")
-    assert tuple(run) == RUN_COLUMNS
+    assert tuple(run) == schema.RUNS.names
     assert run["commit"] == "a" * 40 + "; " + "b" * 40
     assert (run["sessions"], run["status"]) == ("2", "stopped")
     assert run["training_hours"] == "0.5"
@@ -811,8 +809,8 @@ def test_the_readme_explains_every_column():
     readme = Path(__file__).parents[2] / "results" / "README.md"
     curves, runs = readme.read_text().split("## `<suite>/runs.csv`")
     named = [set(re.findall(r"`(\w+)`", part)) for part in (curves, runs)]
-    assert set(CURVE_COLUMNS) <= named[0]
-    assert set(RUN_COLUMNS) <= named[1]
+    assert set(schema.CURVES.names) <= named[0]
+    assert set(schema.RUNS.names) <= named[1]
 
 
 def test_the_store_needs_no_torch():
@@ -849,3 +847,7 @@ def test_a_migration_changes_no_value(out, results, capsys):
     assert migrate_main([f"results={results}"]) == 0
     assert capsys.readouterr().out == ""
     assert migrate_main([f"results={results / 'absent'}"]) == 2
+    folder.rename(results / "other")
+    (results / schema.REGRESS).mkdir()
+    (results / "other").rename(results / schema.REGRESS / "locomotion")
+    assert migrate_main([f"results={results}"]) == 0

@@ -38,8 +38,6 @@ from pearl_bench.records.published.late import late_order, late_rows
 from pearl_bench.records.run_folder import EVAL, read_run
 from pearl_bench.records.table import Row, Table, same_cells
 
-CURVE_COLUMNS = schema.CURVES.names
-RUN_COLUMNS = schema.RUNS.names
 LOCK = ".lock"
 
 _REMEDY = "Restore the file (git has it), or move it away."
