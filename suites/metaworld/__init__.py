@@ -24,10 +24,8 @@ from suites.base import (
     TaskFamily,
     suite_protocol,
 )
-from suites.metaworld.batch import MetaWorldBatch, shared_workers
+from suites.metaworld.batch import HORIZON, MetaWorldBatch, shared_workers
 from suites.metaworld.tasks import family_tasks, read, tell
-
-HORIZON = 500
 
 ADAPTATION = MetaTest(exploration_episodes=10, test_episodes=3)
 """Of the package's evaluator and of Meta-World+ (arXiv 2505.11289)."""

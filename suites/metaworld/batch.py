@@ -54,6 +54,10 @@ REWARD_UNIT = {"v1": 200.0, "v2": 1.0}
 experts collect up to 1,000 to 2,500 a step in the tasks that they solve.
 """
 
+HORIZON = 500
+"""Steps of an episode, as the package cuts it."""
+NOT_BEGUN = -1
+
 RAM = Path("/dev/shm")
 """Where Linux keeps files in memory."""
 
@@ -72,6 +76,7 @@ class Workers:
 
     def __init__(self, number: int, *, plain: bool = False):
         words = ["plain"] if plain else []
+        self._owner = os.getpid()
         self._batches = count()
         self._processes = [
             subprocess.Popen(
@@ -88,8 +93,8 @@ class Workers:
 
     @property
     def alive(self) -> bool:
-        """Whether they can take orders."""
-        return bool(self._processes)
+        """Whether they can take orders: not those of a process that this one left."""
+        return bool(self._processes) and self._owner == os.getpid()
 
     @property
     def pids(self) -> list[int]:
@@ -145,8 +150,11 @@ class Workers:
     def _order(
         self, shared: dict[str, Any], what: str, own: Sequence[dict[str, Any]]
     ) -> None:
-        if not self._processes:
-            raise WorkerError("the workers of this batch have ended; make a new one")
+        if not self.alive:
+            raise WorkerError(
+                "the workers of this batch have ended, or are those of the process "
+                "that this one was forked from; make a new batch"
+            )
         try:
             for process, words in zip(self._processes, own, strict=True):
                 self._tell(process, {"do": what} | shared | words)
@@ -192,20 +200,23 @@ def _epitaph(process: subprocess.Popen[str]) -> str:
     )
 
 
-_pools: dict[int, Workers] = {}
+_pools: dict[tuple[int, int], Workers] = {}
+"""By the process whose they are, as a fork inherits them, and their number."""
 
 
 def shared_workers(number: int) -> Workers:
     """Return this process's W workers, started when they are first wanted."""
-    if number not in _pools or not _pools[number].alive:
-        _pools[number] = Workers(number)
-    return _pools[number]
+    key = os.getpid(), number
+    if key not in _pools or not _pools[key].alive:
+        _pools[key] = Workers(number)
+    return _pools[key]
 
 
 @atexit.register
 def _close_pools() -> None:
-    for workers in _pools.values():
-        workers.close()
+    for (owner, _), workers in _pools.items():
+        if owner == os.getpid():
+            workers.close()
 
 
 class MetaWorldBatch:
@@ -232,7 +243,7 @@ class MetaWorldBatch:
         self._number, self._rows = workers.open(tasks, reward)
         self._unit = REWARD_UNIT[reward]
         self._everyone = np.ones(self.num_envs, bool)
-        self._begun = ~self._everyone
+        self._elapsed = np.full(self.num_envs, NOT_BEGUN)
         self._open = True
 
     def __reduce__(self) -> str:
@@ -259,7 +270,7 @@ class MetaWorldBatch:
         del rng
         self._rows["active"] = self._everyone if rows is None else rows
         self._workers.order(self._number, "reset")
-        self._begun |= self._rows["active"]
+        self._elapsed[self._rows["active"]] = 0
         return self._rows["obs"].copy()
 
     def step(self, action: np.ndarray, active: np.ndarray | None = None) -> Step:
@@ -270,12 +281,15 @@ class MetaWorldBatch:
 
         Raises:
             ValueError: the shape is wrong, or an active row's action is not finite.
+            RuntimeError: an active row's episode has not begun, or is over.
             WorkerError: a worker failed or is gone.
         """
         if active is None:
             active = self._everyone
         action = np.asarray(action, np.float32)
         check_actions(action, (self.num_envs, 4), active)
+        self._require_under_way(active)
+        self._elapsed += active
         rows = self._rows
         rows["action"], rows["active"] = action, active
         self._workers.order(self._number, "step")
@@ -291,6 +305,16 @@ class MetaWorldBatch:
             success=sound & rows["success"],
         )
 
+    def _require_under_way(self, active: np.ndarray) -> None:
+        """Refuse steps that the package would refuse, at the price of the workers."""
+        elapsed = self._elapsed[active]
+        if (elapsed == NOT_BEGUN).any():
+            raise RuntimeError("reset an environment before its first step")
+        if (elapsed >= HORIZON).any():
+            raise RuntimeError(
+                f"an episode has {HORIZON} steps; reset the environment after them"
+            )
+
     def distance(self) -> None:
         """None: what is measured here is success."""
 
@@ -303,7 +327,7 @@ class MetaWorldBatch:
         from suites.metaworld.camera import MetaWorldCamera  # noqa: PLC0415 (mujoco)
 
         def ask(what: str, into: Path) -> None:
-            if what == "look" and not self._begun[index]:
+            if what == "look" and self._elapsed[index] == NOT_BEGUN:
                 raise RuntimeError("reset the environment before you look at it")
             self._workers.order(self._number, what, row=index, into=str(into))
 

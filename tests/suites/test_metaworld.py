@@ -643,7 +643,7 @@ def test_a_worker_that_dies_is_reported_and_takes_the_others_along():
         batch.step(np.zeros((2, 4)))
     batch.close()
     assert not any(psutil.pid_exists(pid) for pid in pids)
-    with pytest.raises(WorkerError, match="make a new one"):
+    with pytest.raises(WorkerError, match="make a new batch"):
         batch.step(np.zeros((2, 4)))
 
 
@@ -673,14 +673,67 @@ def test_what_goes_wrong_in_a_worker_is_told():
     workers = Workers(1)
     batch = reach_batch(workers)
     batch.reset(np.random.default_rng(0))
-    for _ in range(500):
-        batch.step(np.zeros((2, 4)))
-    with pytest.raises(WorkerError, match="reset the env manually"):
-        batch.step(np.zeros((2, 4)))
+    with pytest.raises(WorkerError, match="a worker cannot dance"):
+        workers.order(batch._number, "dance")
     assert not workers.alive
     unknown = Task("reach", 0, (0.0,) * 6, "no-such-v3")
     with pytest.raises(WorkerError, match="no-such-v3"):
         MetaWorldBatch([unknown], workers=Workers(1), reward="v2")
+
+
+def test_steps_outside_an_episode_are_refused_and_cost_no_worker():
+    workers = Workers(1)
+    batch, actions = reach_batch(workers), np.zeros((2, 4))
+    with pytest.raises(RuntimeError, match="before its first step"):
+        batch.step(actions)
+    rng, first = np.random.default_rng(0), np.array([True, False])
+    batch.reset(rng, first)
+    for _ in range(500):
+        batch.step(actions, first)
+    with pytest.raises(RuntimeError, match="an episode has 500 steps"):
+        batch.step(actions, first)
+    with pytest.raises(RuntimeError, match="before its first step"):
+        batch.step(actions, ~first)
+    batch.reset(rng)
+    batch.step(actions)
+    workers.close()
+
+
+def test_a_forked_process_has_workers_of_its_own():
+    code = (
+        "import multiprocessing, numpy\n"
+        "from pearl_bench import registry\n"
+        "family = registry.family('ml1', 'reach')\n"
+        "rng = numpy.random.default_rng(0)\n"
+        "ours = family.make_batch(family.train[:1], threads=1)\n"
+        "first = ours.reset(rng)\n"
+        "def child(pipe):\n"
+        "    try:\n"
+        "        ours.step(numpy.zeros((1, 4)))\n"
+        "    except Exception as error:\n"
+        "        pipe.send(str(error))\n"
+        "    own = family.make_batch(family.train[:1], threads=1)\n"
+        "    pipe.send(bool((own.reset(rng) == first).all()))\n"
+        "    own.close()\n"
+        "here, there = multiprocessing.Pipe()\n"
+        "other = multiprocessing.get_context('fork').Process("
+        "target=child, args=(there,))\n"
+        "other.start()\n"
+        "print(here.recv())\n"
+        "print(here.recv())\n"
+        "other.join()\n"
+        "print(ours.step(numpy.zeros((1, 4))).obs.shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    said, *others = done.stdout.splitlines()
+    assert "or are those of the process that this one was forked from" in said
+    assert others == ["True", "(1, 39)"]
 
 
 def test_nothing_is_left_when_the_process_is_killed():
