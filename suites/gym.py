@@ -230,7 +230,16 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start all episodes; ``seed`` restarts the randomness of all starts."""
+        """Start all episodes; ``seed`` restarts the randomness of all starts.
+
+        Raises:
+            ValueError: there are options; none is known.
+        """
+        if options:
+            raise ValueError(
+                f"unknown reset options {', '.join(sorted(map(str, options)))}; which "
+                "tasks are played is said when the environments are made"
+            )
         super().reset(seed=seed, options=options)
         self._elapsed[:] = 0
         self._ended[:] = False

@@ -12,6 +12,7 @@ from multiprocessing.synchronize import Barrier
 from pearl_bench import registry
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import RunConfig
+from pearl_bench.execution.plan import require_memory
 from pearl_bench.execution.work import build_learner, prepare
 from pearl_bench.machine import threads
 
@@ -49,6 +50,7 @@ def _meet_at(everyone: Barrier) -> None:
 
 def _updates_per_second(run: RunConfig, seconds: float) -> float:
     prepare(run)
+    require_memory(run)
     family = registry.family(run.suite, run.family)
     learner = build_learner(run, meta_tested(family, run))
     learner.collect()

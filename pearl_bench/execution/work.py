@@ -61,6 +61,8 @@ def train_run(
         Whether it is done; false if ``stop`` ended it.
 
     Raises:
+        ConfigError: the run does not fit this machine's memory, or the method does not
+            allow a setting.
         RecordError: the folder is in use or damaged.
         NonFiniteLoss: a loss became NaN or infinite.
     """
@@ -87,6 +89,7 @@ def train_run(
     ):
         expected = pace.expected(run, folder)
         tested = meta_tested(family, run)
+        require_memory(run)
         learner = build_learner(run, tested)
         origin["meta_test"] = [
             description(protocol, tested) for protocol in protocols(learner, tested)
@@ -127,10 +130,8 @@ def build_learner(run: RunConfig, family: TaskFamily) -> MetaLearner:
     """Build a run's learner as it is before its first step.
 
     Raises:
-        ConfigError: the method does not allow a setting, or the run does not fit this
-            machine's memory.
+        ConfigError: the method does not allow a setting.
     """
-    require_memory(run)
     build: BuildLearner = registry.learner_class(run.learner)
     try:
         return build(

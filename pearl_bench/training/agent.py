@@ -53,6 +53,7 @@ class Agent:
         *,
         terminated: bool,
         sparse_reward: float | None = None,
+        unstable: bool = False,
     ) -> None:
         """Take note of what the last action led to.
 
@@ -61,6 +62,8 @@ class Agent:
             reward: of the step.
             terminated: whether the state is terminal; a time limit is not.
             sparse_reward: ``info["sparse_reward"]`` where there is one.
+            unstable: ``info["unstable"]`` where there is one: the simulation broke
+                down, and nothing is learnt from the step.
 
         Raises:
             RuntimeError: ``act`` has chosen no action since the last step.
@@ -78,7 +81,7 @@ class Agent:
                 sparse_reward=np.array([sparse]),
                 next_obs=np.asarray(next_obs, np.float32)[None],
                 terminated=np.array([terminated]),
-                alive=np.array([True]),
+                alive=np.array([not unstable]),
             )
         )
 
@@ -129,7 +132,11 @@ class Agent:
             obs, reward, terminated, truncated, info = env.step(action)
             sparse = info.get("sparse_reward")
             self.observe(
-                obs, float(reward), terminated=terminated, sparse_reward=sparse
+                obs,
+                float(reward),
+                terminated=terminated,
+                sparse_reward=sparse,
+                unstable=bool(info.get("unstable", False)),
             )
             total += float(reward if sparse is None else sparse)
             over = terminated or truncated

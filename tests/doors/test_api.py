@@ -104,6 +104,31 @@ def test_an_agent_stepped_by_hand_equals_one_that_plays(folder):
     assert total == played
 
 
+def test_nothing_is_learnt_from_a_step_that_broke_down(folder, monkeypatch):
+    """As in a meta-test; the environment says so in its info."""
+    env = gymnasium.make("pearl_bench/point-robot-v0", task=2)
+    step = env.step
+
+    def broken(action):
+        obs, reward, _, truncated, info = step(action)
+        return obs, reward, True, truncated, info | {"unstable": True}
+
+    monkeypatch.setattr(env, "step", broken)
+    agent = pearl_bench.load(folder).agent()
+    seen = []
+    observe = agent._adapter.observe
+    monkeypatch.setattr(
+        agent._adapter, "observe", lambda x: seen.append(x.alive) or observe(x)
+    )
+    agent.play(env, seed=5)
+    assert [alive.tolist() for alive in seen] == [[False]]
+
+
+def test_a_policy_needs_no_memory_for_a_replay(folder, monkeypatch):
+    monkeypatch.setattr("pearl_bench.execution.plan.most_memory", lambda: 1)
+    assert pearl_bench.load(folder / "policy.safetensors").agent()
+
+
 def test_without_a_step_there_is_nothing_to_adapt_from(folder):
     trained = pearl_bench.load(folder)
     env = gymnasium.make("pearl_bench/point-robot-v0", task=2)

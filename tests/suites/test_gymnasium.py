@@ -89,6 +89,14 @@ def test_reset_refuses_other_options(options, message):
     assert info["task"] == 2
 
 
+def test_a_vector_refuses_options():
+    envs = gymnasium.make_vec("pearl_bench/point-robot-v0", num_envs=2)
+    with pytest.raises(ValueError, match="unknown reset options task; which tasks"):
+        envs.reset(options={"task": 5})
+    envs.reset(options={})
+    envs.close()
+
+
 def test_a_vector_tells_its_tasks():
     envs = gymnasium.make_vec("pearl_bench/point-robot-v0", num_envs=3)
     _, info = envs.reset(seed=0)
