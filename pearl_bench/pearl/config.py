@@ -168,13 +168,14 @@ def memory(config: PearlConfig, family: TaskFamily, steps: int) -> int:
     """Return the bytes that a run takes at least: networks, a batch, the replay."""
     obs, action, z = family.obs_dim, family.action_dim, config.latent_dim
     hidden, encoder = [config.hidden_size] * 3, [config.encoder_hidden_size] * 3
+    inferred = config.inference == "posterior"  # or there is no encoder
     networks = (
-        trained_network([obs + action + 1, *encoder, z])
+        inferred * trained_network([obs + action + 1, *encoder, z])
         + 2 * trained_network([obs + action + z, *hidden, 1])
         + 2 * trained_network([obs + z, *hidden, action])
     )
     activations = config.meta_batch * (
-        config.batch_size * sum(hidden) + config.context_size * sum(encoder)
+        config.batch_size * sum(hidden) + inferred * config.context_size * sum(encoder)
     )
     first = config.initial_steps * len(family.train)
     stored = min(max(steps, first), config.replay_capacity * len(family.train))

@@ -27,7 +27,7 @@ from pearl_bench.pearl.networks import PearlNetworks
 from pearl_bench.pearl.update import Batch, PearlUpdate
 from pearl_bench.training.learner import Learner
 from pearl_bench.training.rollout import run_episode
-from pearl_bench.training.types import Metrics, NonFiniteLoss
+from pearl_bench.training.types import Metrics
 from suites.base import Task, TaskFamily
 
 UPDATES_PER_SLICE = 20
@@ -146,7 +146,9 @@ class PearlLearner(Learner):
                     for i, task in enumerate(tasks):
                         self.buffer.add(task, episode.rows(i), recent=block.recent)
                     means.add(episode, block)
-                    taken += episode.length
+                    stored = episode.steps.alive.sum(0)
+                    # what breaks down at once, time after time, comes to an end too
+                    taken += np.where(stored > 0, stored, episode.length)
                     self.env_steps += int(episode.length.sum())
                     # either lets go of what was observed: the replay has it
                     if block.posterior:
@@ -168,7 +170,7 @@ class PearlLearner(Learner):
 
     @torch.no_grad()
     def _posterior(self, tasks: np.ndarray) -> Belief:
-        """Infer the tasks' posterior from a draw of their recent context."""
+        """Infer the tasks' posterior from a draw of their context."""
         return self.inference.belief(self._context(self._spans(tasks)[1]))
 
     def update(self) -> Metrics:
@@ -184,11 +186,7 @@ class PearlLearner(Learner):
         finite = values.isfinite().all(dim=1)
         if not finite.all():
             row = int(finite.int().argmin())
-            name = names[int(values[row].isfinite().int().argmin())]
-            raise NonFiniteLoss(
-                f"{name} is {values[row, names.index(name)]} at gradient step "
-                f"{self.updates_done + row + 1} ({self.env_steps} environment steps)"
-            )
+            self.check_finite(dict(zip(names, values[row].tolist(), strict=True)), row)
         self.updates_done += steps
         self.updates_due -= steps
         return dict(zip(names, values.mean(0).tolist(), strict=True))

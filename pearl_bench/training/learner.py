@@ -99,17 +99,23 @@ class Learner(ABC):
     def adapter(self, tasks: Sequence[Task], seed: int) -> Adapter:
         """Return a fresh adapter for N tasks; its randomness comes from ``seed``."""
 
-    def check_finite(self, metrics: Metrics) -> None:
+    def check_finite(self, metrics: Metrics, since: int = 0) -> None:
         """Refuse what is no number.
 
+        Args:
+            metrics: of one gradient step.
+            since: gradient steps before it that are not counted yet.
+
         Raises:
-            NonFiniteLoss: names the first such metric and the step.
+            NonFiniteLoss: names the first such metric, the step, and what to do.
         """
         for name, value in metrics.items():
             if not math.isfinite(value):
+                step = self.updates_done + since + 1
                 raise NonFiniteLoss(
-                    f"{name} is {value} at gradient step {self.updates_done + 1} "
-                    f"({self.env_steps} environment steps)"
+                    f"{name} is {value} at gradient step {step} ({self.env_steps} "
+                    "environment steps). The same command would come to the same; take "
+                    "smaller rates, or another seed, and another out="
                 )
 
     def state_dict(self) -> dict[str, Any]:

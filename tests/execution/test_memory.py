@@ -78,3 +78,22 @@ def test_no_run_that_was_trained_would_have_been_refused():
         assert needed / 2**20 < float(row["peak_memory_mib"]), row["run"]
         seen = True
     assert seen
+
+
+def test_what_is_told_has_no_encoder_to_keep():
+    """Nor what it is trained on: a wide one costs a run nothing that has none."""
+    method, family = (
+        registry.method("pearl"),
+        registry.family("locomotion", "ant-goal-2d"),
+    )
+    assert method.memory
+    needed = {
+        (inference, width): method.memory(
+            method.settings(inference=inference, encoder_hidden_size=width), family, 1
+        )
+        for inference in ("posterior", "oracle", "none")
+        for width in (200, 30_000)
+    }
+    for inference in ("oracle", "none"):
+        assert needed[inference, 200] == needed[inference, 30_000]
+    assert needed["posterior", 200] < needed["posterior", 30_000]

@@ -19,6 +19,7 @@ from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
 from pearl_bench.pearl.learner import TRIAL_UPDATES, UPDATES_PER_SLICE, PearlLearner
 from pearl_bench.pearl.update import METRICS
 from pearl_bench.training.evaluate import evaluate, reported_return
+from pearl_bench.training.rollout import run_episode
 from pearl_bench.training.types import NonFiniteLoss
 
 
@@ -261,8 +262,44 @@ def test_a_loss_that_is_no_number_names_itself_and_the_step(point_robot):
     learner.update()
     with torch.no_grad():
         learner.nets.v.output.bias.fill_(float("nan"))
-    with pytest.raises(NonFiniteLoss, match=r"loss/value is nan at gradient step 21 "):
+    with pytest.raises(
+        NonFiniteLoss, match=r"loss/value is nan at gradient step 21 .*; take"
+    ):
         learner.update()
+
+
+def test_a_step_that_broke_down_is_not_counted_as_stored(point_robot, monkeypatch):
+    """A recurrent encoder's window is as long as a block, and needs all of its rows."""
+    window = replace(SMALL, recurrent=True, prior_steps=40, context_size=40)
+    learner = learner_on(point_robot, window)
+    played, broken = run_episode, []
+
+    def breaking(env, adapter, horizon, rng, **words):
+        episode = played(env, adapter, horizon, rng, **words)
+        if not broken:
+            broken.append(True)
+            episode.steps.alive[-1] = False
+        return episode
+
+    monkeypatch.setattr("pearl_bench.pearl.learner.run_episode", breaking)
+    learner.collect()
+    recent = learner.buffer.recent
+    assert (recent[:, 1] - recent[:, 0]).min() >= 40
+    assert learner.env_steps > learner.buffer.count.sum()
+
+
+def test_what_breaks_down_at_once_comes_to_an_end(point_robot, monkeypatch):
+    played = run_episode
+
+    def broken(*args, **words):
+        episode = played(*args, **words)
+        episode.steps.alive[:] = False
+        return episode
+
+    monkeypatch.setattr("pearl_bench.pearl.learner.run_episode", broken)
+    learner = learner_on(point_robot)
+    with pytest.raises(ValueError, match="has no transitions"):
+        learner.collect()
 
 
 def test_metrics_are_means_over_the_slice(point_robot):
