@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
+from baselines.gradient_config import InnerObjective
 from baselines.policy_gradient import (
-    InnerObjective,
     Params,
     Phase,
     activations,

@@ -6,14 +6,19 @@ Defaults are those of the sweeps on branch full_code of jonasrothfuss/ProMP (@9e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from pearl_bench.config.checks import require_positive
+from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
 from pearl_bench.config.memory import FLOAT32, trained_network
 
 if TYPE_CHECKING:
     from suites.base import TaskFamily
+
+InnerObjective = Literal["likelihood_ratio", "log_likelihood", "dice"]
+
+LEAST_STD = 1e-6
+"""Of the actions, as in ProMP's code."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class GradientConfig:
     initial_std: float = 1.0
     action_scale: float = 10.0
     discount: float = 0.99
-    gae_lambda: float = 1.0
+    gae_lambda: float = field(default=1.0, metadata=MAY_BE_ZERO)
     ridge: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -50,6 +55,11 @@ class GradientConfig:
         require_positive(self)
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")
+        if self.initial_std < LEAST_STD:
+            raise ValueError(
+                f"initial_std ({self.initial_std:g}) must be at least {LEAST_STD:g}, "
+                "below which no action is drawn"
+            )
 
 
 def memory(config: GradientConfig, family: TaskFamily, steps: int) -> int:

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.gradient_config import GradientConfig
+from baselines.gradient_config import GradientConfig, InnerObjective
 from baselines.on_policy import OnPolicyLearner
 from baselines.policy_gradient import (
     MIN_LOG_STD,
-    InnerObjective,
     Params,
     Phase,
     adapt,
@@ -137,11 +136,11 @@ class GradientLearner(OnPolicyLearner):
 
     def estimate_seconds(self, env_steps: int) -> float:
         """Time an iteration of one wave of environments, after one on few tasks."""
-        episodes = min(self.config.episodes, WAVE)
-        pace = 0.0
+        whole, pace = self.config, 0.0
+        episodes = min(whole.episodes, WAVE)
         for tasks in (1, WAVE // episodes):  # the first pays for set-up
-            few = min(self.config.tasks, tasks)
-            self.config = replace(self.config, tasks=few, episodes=episodes)
+            few = min(whole.tasks, tasks)
+            self.config = replace(whole, tasks=few, episodes=episodes)
             pace = self.seconds_per_step()
         return pace * env_steps
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.autograd import grad
 
 from baselines.curvature import InnerStep, Linearised
+from baselines.gradient_config import InnerObjective
 from baselines.gradient_learner import GradientLearner
 from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.policy_gradient import (
-    InnerObjective,
     Params,
     Phase,
     conjugate_gradient,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from baselines.gradient_config import GradientConfig, memory
+from baselines.gradient_config import GradientConfig, InnerObjective, memory
 from pearl_bench.registry import CONF, Method
 
 
@@ -23,13 +22,20 @@ class MamlTrpoConfig(GradientConfig):
         line_search_shrink: factor from one to the next.
     """
 
-    inner_objective: Literal["likelihood_ratio", "log_likelihood", "dice"] = (
-        "likelihood_ratio"
-    )
+    inner_objective: InnerObjective = "likelihood_ratio"
     max_kl: float = 0.01
     cg_iterations: int = 10
     line_search_tries: int = 15
     line_search_shrink: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for values no run could use."""
+        super().__post_init__()
+        if self.line_search_shrink >= 1:
+            raise ValueError(
+                f"line_search_shrink ({self.line_search_shrink:g}) must be below 1, so "
+                "that each step tried is shorter than the one before"
+            )
 
 
 METHOD = Method(

@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from baselines.gradient_config import LEAST_STD, InnerObjective
 from pearl_bench.machine.arithmetic import one_thread
 
 Params = dict[str, Tensor]
@@ -26,11 +27,10 @@ task axis."""
 Gaussian = tuple[Tensor, Tensor]
 """Mean and log standard deviation of a policy's actions, each ``[M, E, T, A]``."""
 
-InnerObjective = Literal["likelihood_ratio", "log_likelihood", "dice"]
 
 OBS_CLIP = 10.0
 """Of the baseline's features; see ``baseline_features``."""
-MIN_LOG_STD = math.log(1e-6)
+MIN_LOG_STD = math.log(LEAST_STD)
 """Of the policies that are trained (ProMP's code)."""
 STANDARDISE_EPS = 1e-8
 """Added to the deviation that advantages are divided by (ProMP's code)."""
@@ -126,9 +126,7 @@ def baseline_weights(
     return weights.squeeze(-1)
 
 
-def fit_baseline(
-    obs: Tensor, target: Tensor, alive: Tensor, ridge: float = 1e-5
-) -> Tensor:
+def fit_baseline(obs: Tensor, target: Tensor, alive: Tensor, ridge: float) -> Tensor:
     """Fit the linear feature baseline per task; return its values ``[M, E, T]``.
 
     It is fitted, in float64, on the very episodes that it predicts.

@@ -29,6 +29,15 @@ class PrompConfig(GradientConfig):
     adaptive_kl: bool = False
     kl_target: float = 1e-2
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for values no run could use."""
+        super().__post_init__()
+        if self.adaptive_kl and not self.kl_weight:
+            raise ValueError(
+                "adaptive_kl=true doubles and halves kl_weight, which must be positive "
+                "then, not 0"
+            )
+
 
 METHOD = Method(
     PrompConfig,

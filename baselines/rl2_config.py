@@ -23,7 +23,8 @@ class Rl2Config:
 
     Attributes:
         tasks: M, train tasks per iteration; all, if the family has fewer.
-        trials: trials per task; of fewer tasks more, so that the batch keeps its size.
+        trials: trials per task; of fewer tasks more, as many of each as the batch has
+            room for: 80 trials of 40 tasks where it is 100 tasks by one.
         episodes: E, episodes per trial.
         cell: the recurrent layer.
         hidden_size: its width.
@@ -64,7 +65,7 @@ class Rl2Config:
     reward_input: float = 1.0
     bptt_steps: int = 32
     discount: float = 0.99
-    gae_lambda: float = 1.0
+    gae_lambda: float = field(default=1.0, metadata=MAY_BE_ZERO)
     ridge: float = 1e-5
     fit: Literal["task", "batch"] = "task"
     credit: Literal["trial", "episode"] = "trial"

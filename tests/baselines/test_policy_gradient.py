@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
 from baselines import policy_gradient as pg
-from baselines.gradient_learner import GradientLearner
+from baselines.gradient_learner import WAVE, GradientLearner
 from baselines.maml_trpo import MamlTrpoLearner
 from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.policy_gradient import Params, Phase
@@ -114,10 +114,10 @@ def test_the_baseline_is_sound_on_several_threads():
     obs = draws(3, 4, 5, 200, 113)
     target = draws(4, 4, 5, 200)
     alive = torch.ones(4, 5, 200, dtype=torch.bool)
-    alone = pg.fit_baseline(obs, target, alive)
+    alone = pg.fit_baseline(obs, target, alive, 1e-5)
     torch.set_num_threads(4)
     try:
-        shared = pg.fit_baseline(obs, target, alive)
+        shared = pg.fit_baseline(obs, target, alive, 1e-5)
     finally:
         torch.set_num_threads(1)
     torch.testing.assert_close(shared, alone)
@@ -431,3 +431,29 @@ def test_other_precisions_are_refused(point_robot):
 def test_settings_are_checked():
     with pytest.raises(ValueError, match="inner_rate must be positive"):
         replace(MamlTrpoConfig(), inner_rate=0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        (MamlTrpoConfig, {"line_search_shrink": 1.0}, r"shrink \(1\) must be below 1"),
+        (MamlTrpoConfig, {"initial_std": 1e-7}, r"initial_std \(1e-07\) must be at le"),
+        (PrompConfig, {"initial_std": 1e-30}, "must be at least 1e-06"),
+        (PrompConfig, {"gae_lambda": -1.0}, "gae_lambda must be zero or more"),
+        (PrompConfig, {"gae_lambda": 1.5}, "must not exceed 1"),
+        (PrompConfig, {"adaptive_kl": True, "kl_weight": 0.0}, "must be positive then"),
+    ],
+)
+def test_settings_that_no_run_could_use_are_refused(kind, settings, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**settings)
+    assert kind(gae_lambda=0.0).gae_lambda == 0
+
+
+def test_a_trial_times_a_wave_of_tasks(point_robot):
+    """After one task, which pays for set-up."""
+    learner = PrompLearner(PrompConfig(tasks=40, episodes=20), point_robot, **PLACE)
+    timed = []
+    learner.seconds_per_step = lambda: timed.append(learner.config.tasks) or 0.5
+    assert learner.estimate_seconds(1000) == 500
+    assert timed == [1, WAVE // 20]
