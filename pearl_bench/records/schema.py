@@ -83,7 +83,7 @@ FINGERPRINT = Column(
     "fingerprint",
     HEX16,
     "",
-    "16 hex digits of the family's version, horizon and all its tasks; only equal ones "
+    "16 hex digits of the family's name, version, horizon and tasks; only equal ones "
     "compare",
 )
 
