@@ -21,6 +21,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -66,6 +67,10 @@ class WorkerError(RuntimeError):
     """A worker process failed or is gone; its batches are lost."""
 
 
+_every: WeakSet[Workers] = WeakSet()
+"""Those of this process, and of the one that it was forked from."""
+
+
 class Workers:
     """W processes that step environments.
 
@@ -76,6 +81,7 @@ class Workers:
 
     def __init__(self, number: int, *, plain: bool = False):
         words = ["plain"] if plain else []
+        _every.add(self)
         self._owner = os.getpid()
         self._batches = count()
         self._processes = [
@@ -134,6 +140,14 @@ class Workers:
             WorkerError: one failed or is gone. The others are ended too.
         """
         self._order({"batch": number} | words, what, [{}] * len(self._processes))
+
+    def let_go(self) -> None:
+        """Close a forked process's ends of the pipes, which would keep workers."""
+        for process in self._processes:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.close()
+            process.stdout.close()
 
     def close(self) -> None:
         """End the processes."""
@@ -199,6 +213,13 @@ def _epitaph(process: subprocess.Popen[str]) -> str:
         "the last checkpoint."
     )
 
+
+def _let_all_go() -> None:
+    for workers in _every:
+        workers.let_go()
+
+
+os.register_at_fork(after_in_child=_let_all_go)
 
 _pools: dict[tuple[int, int], Workers] = {}
 """By the process whose they are, as a fork inherits them, and their number."""
@@ -268,6 +289,7 @@ class MetaWorldBatch:
             ``[N, 39]`` float32 current observations of all environments.
         """
         del rng
+        self._require_open()
         self._rows["active"] = self._everyone if rows is None else rows
         self._workers.order(self._number, "reset")
         self._elapsed[self._rows["active"]] = 0
@@ -281,13 +303,15 @@ class MetaWorldBatch:
 
         Raises:
             ValueError: the shape is wrong, or an active row's action is not finite.
-            RuntimeError: an active row's episode has not begun, or is over.
+            RuntimeError: an active row's episode has not begun, or is over, or the
+                batch is closed.
             WorkerError: a worker failed or is gone.
         """
         if active is None:
             active = self._everyone
         action = np.asarray(action, np.float32)
         check_actions(action, (self.num_envs, 4), active)
+        self._require_open()
         self._require_under_way(active)
         self._elapsed += active
         rows = self._rows
@@ -304,6 +328,10 @@ class MetaWorldBatch:
             unstable=unstable,
             success=sound & rows["success"],
         )
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise RuntimeError("this batch is closed; make a new one")
 
     def _require_under_way(self, active: np.ndarray) -> None:
         """Refuse steps that the package would refuse, at the price of the workers."""
@@ -327,6 +355,7 @@ class MetaWorldBatch:
         from suites.metaworld.camera import MetaWorldCamera  # noqa: PLC0415 (mujoco)
 
         def ask(what: str, into: Path) -> None:
+            self._require_open()
             if what == "look" and self._elapsed[index] == NOT_BEGUN:
                 raise RuntimeError("reset the environment before you look at it")
             self._workers.order(self._number, what, row=index, into=str(into))

@@ -644,7 +644,7 @@ def test_a_worker_that_dies_is_reported_and_takes_the_others_along():
     batch.close()
     assert not any(psutil.pid_exists(pid) for pid in pids)
     with pytest.raises(WorkerError, match="make a new batch"):
-        batch.step(np.zeros((2, 4)))
+        reach_batch(workers)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -734,6 +734,46 @@ def test_a_forked_process_has_workers_of_its_own():
     said, *others = done.stdout.splitlines()
     assert "or are those of the process that this one was forked from" in said
     assert others == ["True", "(1, 39)"]
+
+
+def test_a_closed_batch_is_refused_and_costs_no_worker():
+    workers = Workers(1)
+    closed, batch = reach_batch(workers), reach_batch(workers)
+    rng, actions = np.random.default_rng(0), np.zeros((2, 4))
+    for one in (closed, batch):
+        one.reset(rng)
+    closed.close()
+    with pytest.raises(RuntimeError, match="this batch is closed"):
+        closed.step(actions)
+    with pytest.raises(RuntimeError, match="this batch is closed"):
+        closed.reset(rng)
+    batch.step(actions)
+    workers.close()
+
+
+def test_a_process_ends_though_a_forked_one_lives():
+    """A fork inherits the pipes of the workers, who wait for all ends to be closed."""
+    code = (
+        "import multiprocessing, time\n"
+        "from pearl_bench import registry\n"
+        "family = registry.family('ml1', 'reach')\n"
+        "batch = family.make_batch(family.train[:1], threads=1)\n"
+        "child = multiprocessing.get_context('fork').Process("
+        "target=time.sleep, args=(60,), daemon=True)\n"
+        "child.start()\n"
+        "start = time.monotonic()\n"
+        "batch._workers.close()\n"
+        "print(time.monotonic() - start)\n"
+        "child.kill()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert float(done.stdout) < 30
 
 
 def test_nothing_is_left_when_the_process_is_killed():
