@@ -97,10 +97,13 @@ class FromContext:
         return self.encoder.prior(len(tasks))
 
     def posterior(self, tasks: Sequence[Task], rows: Rows, valid: Tensor) -> Belief:
-        """Infer from the valid transitions."""
+        """Infer from the valid transitions; a task without any keeps the prior."""
         device = self.encoder.mlp.output.weight.device
         seen = context_rows(rows, self.config)
-        return self.encoder(seen.to(device), valid.to(device))
+        inferred = self.encoder(seen.to(device), valid.to(device))
+        blank = ~valid.any(1, keepdim=True).to(device)
+        both = zip(self.prior(tasks), inferred, strict=True)
+        return Belief(*(torch.where(blank, prior, found) for prior, found in both))
 
     def context(self, drawn: Tensor, rows: Rows) -> Tensor:
         """Return the encoder's input."""

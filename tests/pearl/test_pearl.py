@@ -288,6 +288,30 @@ def test_a_step_that_broke_down_is_not_counted_as_stored(point_robot, monkeypatc
     assert learner.env_steps > learner.buffer.count.sum()
 
 
+@pytest.mark.parametrize(
+    "kind", [{}, {"probabilistic": False}, {"recurrent": True, "context_size": 40}]
+)
+def test_a_task_of_which_nothing_was_seen_keeps_the_prior(point_robot, kind):
+    """Every step of it broke down; the other task is inferred as it would be alone."""
+    learner = learner_on(point_robot, replace(SMALL, **kind))
+    adapter = learner.adapter(point_robot.test[:2], 0)
+    env = point_robot.make_batch(point_robot.test[:2], threads=1)
+    episode = run_episode(env, adapter, 20, np.random.default_rng(0), explore=True)
+    env.close()
+    seen = adapter.context.copy()
+    adapter.adapt()
+    other = adapter.belief.mean[1].clone()
+    adapter.context = [
+        step._replace(alive=step.alive & np.array([False, True])) for step in seen
+    ]
+    adapter.adapt()
+    prior = learner.inference.prior(point_robot.test[:2])
+    assert torch.equal(adapter.belief.mean[0], prior.mean[0])
+    assert torch.equal(adapter.belief.variance[0], prior.variance[0])
+    torch.testing.assert_close(adapter.belief.mean[1], other)
+    assert np.isfinite(adapter.act(episode.steps.obs[0], explore=False)).all()
+
+
 def test_what_breaks_down_at_once_comes_to_an_end(point_robot, monkeypatch):
     played = run_episode
 
