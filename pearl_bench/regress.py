@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from pearl_bench.records.files import (
     kept_or_temporary,
     locked,
     make_folder,
+    require_writable,
     write_atomic,
 )
 from pearl_bench.records.provenance import provenance
@@ -151,6 +153,9 @@ def _regress(words: Sequence[str]) -> int:
     board = Board()
     families = wanted.families or FAMILIES
     suites = _suites(families)
+    if wanted.update:  # not after the training
+        for suite in suites:
+            require_writable(place / suite, LOCK, "reference")
     with kept_or_temporary(wanted.out, "regress") as out:
         benches = [_bench(wanted, suite, families, out) for suite in suites]
         runs = _plan(benches, out)
@@ -271,12 +276,18 @@ def _replace(reference: Path, out: Path, *, whole: bool, board: Board) -> None:
             families that were trained.
         board: is told the files.
     """
-    for suite in _suites(FAMILIES):
-        make_folder(reference / suite)
-        with locked(reference / suite / LOCK):
-            _replace_suite(
-                reference / suite, out / PUBLISHED / suite, whole=whole, board=board
-            )
+    suites = [
+        suite
+        for suite in _suites(FAMILIES)
+        if any((folder / suite).is_dir() for folder in (out / PUBLISHED, reference))
+    ]
+    with ExitStack() as held:
+        for suite in suites:
+            make_folder(reference / suite)
+            held.enter_context(locked(reference / suite / LOCK))
+        for suite in suites:
+            fresh = out / PUBLISHED / suite
+            _replace_suite(reference / suite, fresh, whole=whole, board=board)
 
 
 def _replace_suite(target: Path, fresh: Path, *, whole: bool, board: Board) -> None:
@@ -317,9 +328,11 @@ def _table(path: Path) -> tuple[Table, Callable[[Row], Any]]:
 
 def _reference(folder: Path, benches: Sequence[BenchConfig]) -> dict[Key, Sample]:
     """Read the whole reference and make sure that nothing is missing from it."""
+    wanted = {bench.suite for bench in benches}
     known = {
         key: one
         for suite in _suites(FAMILIES)
+        if suite in wanted or (folder / suite / schema.RUNS_FILE).exists()
         for key, one in _samples(folder, suite, usual=True).items()
     }
     for bench in benches:
@@ -350,7 +363,7 @@ def _require_other_seeds(seeds: Sequence[int], reference: Sample) -> None:
 
 def _arms(results: Path, suite: str, *, usual: bool) -> list[Arm]:
     """Read a suite's runs: one arm of each method and family."""
-    if not (results / suite).is_dir():
+    if not (results / suite / schema.RUNS_FILE).exists():
         raise PublishedError(
             f"{results} has no runs on {suite}; run this where the repository is, give "
             "reference=, or write one with update=true"

@@ -354,7 +354,9 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
         os.close(handle)
 
 
-def require_writable(folder: Path, lock: str, about: Literal["out", "results"]) -> None:
+def require_writable(
+    folder: Path, lock: str, about: Literal["out", "results", "reference"]
+) -> None:
     """Make a folder, lock it, write a file and remove it, before work depends on it.
 
     Args:

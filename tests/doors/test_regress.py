@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from raw_runs import make_run
 import pearl_bench
 from pearl_bench import registry, regress
 from pearl_bench.analysis import regression, scores
+from pearl_bench.analysis.files import PublishedError
 from pearl_bench.analysis.regression import threshold
 from pearl_bench.execution.console import Board
 from pearl_bench.records.published.publish import publish
@@ -180,6 +182,33 @@ class TestWords:
         words = [f"reference={tmp_path / 'published'}", "families=point-robot"]
         assert regress.main([*words, "learners=pearl"]) == 2
         assert "point-robot has other tasks now" in capsys.readouterr().err
+
+
+def test_a_reference_that_cannot_be_written_is_told_before_training(
+    tmp_path, monkeypatch, capsys
+):
+    known = {"dirty": False, "commit": "a" * 40}
+    monkeypatch.setattr(regress, "provenance", lambda *_, **__: known)
+    (tmp_path / "reference").write_text("a file")
+    assert regress.main(["update=true", f"reference={tmp_path / 'reference'}"]) == 2
+    assert "reference" in capsys.readouterr().err
+
+
+def test_a_new_reference_may_be_of_a_part(tmp_path):
+    arms(tmp_path, 10, (100, 101))
+    place = tmp_path / "reference"
+    regress._replace(place, gathered(tmp_path), whole=False, board=Board())
+    assert [path.name for path in place.iterdir()] == ["navigation"]
+    bench = regress._bench(
+        regress.RegressConfig(learners=["pearl"]),
+        "navigation",
+        ["point-robot"],
+        tmp_path,
+    )
+    with pytest.raises(PublishedError, match="other settings than conf"):
+        regress._reference(place, [bench])
+    with pytest.raises(PublishedError, match="or write one with update=true"):
+        regress._reference(tmp_path / "none", [replace(bench, suite="locomotion")])
 
 
 @pytest.mark.parametrize("words", [["update=true"], ["seeds=1,2"]])
