@@ -123,7 +123,7 @@ def _publish(bench: BenchConfig, board: Board) -> bool:
 
     try:
         for path in report.refresh(results, bench.suite, *behind):
-            board.say(f"wrote {path}")
+            board.say(f"{'wrote' if path.exists() else 'removed'} {path}")
     except NothingPublishedError as error:
         board.say(f"no figure: {error}")
     return complete

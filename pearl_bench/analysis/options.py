@@ -41,7 +41,7 @@ class AnalysisConfig:
         font: size of titles, in points; all else is one point smaller.
         caption: file writes <figure>.md beside a figure, sheet its beginning under the
             panels as well, none writes none.
-        format: kinds of file.
+        format: kinds of file; those of another kind that lie there stay as they are.
         label: label.<arm>= is how an arm, or a method, is called in the figures; a
             name that there is none of lists them.
     """

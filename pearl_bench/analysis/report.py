@@ -61,8 +61,7 @@ def draw(
 ) -> tuple[dict[str, Sheet], list[Path]]:
     """Draw the figures of a suite, all or some, and write them.
 
-    Files of a figure that has nothing to say any more are removed, and of one that has
-    those of kinds that are not asked for: they would show something else.
+    Files of a figure that has nothing to say any more are removed.
 
     Returns:
         The sheets by name, and the files that changed.
@@ -79,21 +78,17 @@ def draw(
                 continue
             sheets[name] = sheet
             changed += style.save(sheet.figure, folder / name, config.format)
-            kept = {*config.format}
             if config.caption != "none":
-                kept.add(CAPTION)
                 text = captions.markdown(published, module.TITLE, sheet)
                 path = folder / f"{name}.{CAPTION}"
                 if write_atomic(path, text.encode()):
                     changed.append(path)
-            changed += _remove(folder, name, kept)
     return sheets, changed
 
 
-def _remove(folder: Path, name: str, kept: Collection[str] = ()) -> list[Path]:
-    """Remove the files of a figure but for some kinds; return those that there were."""
-    kinds = {*style.METADATA, CAPTION} - {*kept}
-    found = [folder / f"{name}.{kind}" for kind in sorted(kinds)]
+def _remove(folder: Path, name: str) -> list[Path]:
+    """Remove the files of a figure; return those that there were."""
+    found = [folder / f"{name}.{suffix}" for suffix in (*style.METADATA, CAPTION)]
     found = [path for path in found if path.is_file()]
     for path in found:
         path.unlink()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pearl_bench import registry
+from pearl_bench.analysis import looks
 from pearl_bench.analysis.arms import METHODS, Arm, Measure, RunCurve
 from pearl_bench.analysis.files import PublishedError
 from pearl_bench.analysis.options import AnalysisConfig
@@ -195,12 +196,14 @@ def _renamed(published: Published, config: AnalysisConfig) -> dict[str, str]:
                 f"{', '.join(f'label.{arm}=' for arm in sorted(known))}"
             )
     renamed = {known[name]: text for name, text in config.label.items()}
+    short = looks.names(published, published.arms)
     for arm in published.arms:
         if {arm.learner, arm.label} & renamed.keys():
             continue
         for name, text in config.label.items():
-            own = name == arm.learner or name.startswith(f"{arm.learner}-")
-            usual = METHODS.get(arm.learner, arm.learner)
-            if text == arm.label or (text == usual and not own):
+            taken = {arm.label, short[arm.label]}
+            if not (name == arm.learner or name.startswith(f"{arm.learner}-")):
+                taken.add(METHODS.get(arm.learner, arm.learner))
+            if text.strip() in taken:
                 raise ConfigError(f"label.{name}={text}: another arm is called so too")
     return renamed

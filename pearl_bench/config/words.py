@@ -76,8 +76,8 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
         elif key in known:
             place, hint = known[key]
             _require_homes(key, text)
-            if key in items and hint is str and _default(items[key]) != "":
-                _require_text(key, text)
+            if key in items and hint in (str, str | None):
+                _require_text(key, text, items[key])
         else:
             raise ConfigError(f"unknown word {key}={suggest(key, known)}")
         target = given
@@ -124,15 +124,18 @@ def _require_homes(key: str, text: str) -> None:
             ) from None
 
 
-def _require_text(key: str, text: str) -> None:
+def _require_text(key: str, text: str, item: Field[Any]) -> None:
     """Refuse what is no name of a folder or file, and would become one.
 
     Raises:
         ConfigError: names the word.
     """
-    if not text.strip():  # an unset variable of the shell, and the folder that it is in
+    if KNOWN in item.metadata:  # which says what there is
+        return
+    # an unset variable of the shell would become the folder that it is in
+    if not text.strip() and _default(item) != "":
         raise ConfigError(f"{key}= is empty; name something, or leave it out")
-    if text.lower() in ("none", "null"):
+    if text.lower() in ("none", "null") and _default(item) is not None:
         raise ConfigError(
             f"{key}={text} is not allowed; a name has to be given (./{text} is a "
             "folder of that name), or leave it out"

@@ -37,6 +37,9 @@ class Words:
         format: kinds of file.
         width: in inches.
         mirror: of what, if of anything.
+        room: in it.
+        key: to it.
+        note: at its door.
         label: names of things.
         nested: the words that start with nested.
     """
@@ -46,6 +49,9 @@ class Words:
     format: list[Literal["pdf", "png"]] = field(default_factory=lambda: ["pdf"])
     width: float | None = None
     mirror: Literal["none", "glass"] = "glass"
+    room: str = "hall"
+    key: str | None = None
+    note: str = ""
     label: dict[str, str] = field(default_factory=dict)
     nested: Nested = field(default_factory=Nested)
 
@@ -61,7 +67,8 @@ def test_every_kind_of_field_is_a_word():
         "there", [1, 2000], ["png", "pdf"], 2.5, label={"a.b": "x=y"}, nested=Nested(1)
     )
     assert COMMAND.read(["place=here", "mirror=none"]) == Words("here", mirror="none")
-    assert COMMAND.read(["place=here", "width=none"]) == Words("here")
+    assert COMMAND.read(["place=here", "width=none", "key=none"]) == Words("here")
+    assert COMMAND.read(["place=here", "note="]) == Words("here")
 
 
 @pytest.mark.parametrize(
@@ -77,8 +84,12 @@ def test_every_kind_of_field_is_a_word():
         ("place=here nested.dept=1", "did you mean nested.depth?"),
         ("place=here nested.depth=x", "nested.depth=x is not allowed; it takes an int"),
         ("place=here format=gif", "it takes some of pdf, png, comma between"),
-        ("place=", "place= is empty; name something, or leave it out"),
-        ("place=None", "place=None is not allowed; a name has to be given (./None is"),
+        ("place=", "place= is unknown; known are: here, there"),
+        ("place=none", "place=none is unknown; known are: here, there"),
+        ("place=here room=", "room= is empty; name something, or leave it out"),
+        ("place=here room=None", "room=None is not allowed; a name has to be given"),
+        ("place=here key= ", "key= is empty; name something, or leave it out"),
+        ("place=here note=null", "note=null is not allowed; a name has to be given"),
         ("place=~nobody_here/x", "there is no such home folder; write ./~ for a name"),
         ("place=here width=inf", "width=inf is not allowed; it is not finite"),
         (f"place=here parts=1,{'9' * 400}", "parts= is too large to plan"),
@@ -86,7 +97,7 @@ def test_every_kind_of_field_is_a_word():
 )
 def test_mistakes_are_named(words, message):
     with pytest.raises(ConfigError) as error:
-        COMMAND.read(words.split())
+        COMMAND.read(words.split(" ") if words else [])
     assert message in str(error.value)
 
 
@@ -103,6 +114,9 @@ def test_the_help_shows_types_defaults_and_meanings(capsys):
             "  width=  a number or none (default: none)\n      in inches.\n"
             "  mirror=  one of none, glass (default: glass)\n"
             "      of what, if of anything.\n"
+            "  room=  text (default: hall)\n      in it.\n"
+            "  key=  text or none (default: none)\n      to it.\n"
+            "  note=  text\n      at its door.\n"
             "  label.<name>=  text for each\n      names of things.\n"
             "  nested.depth=  an integer (default: 3)\n      how deep, in metres.\n"
         )
