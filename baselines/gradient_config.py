@@ -55,11 +55,20 @@ class GradientConfig:
         require_positive(self)
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")
-        if self.initial_std < LEAST_STD:
-            raise ValueError(
-                f"initial_std ({self.initial_std:g}) must be at least {LEAST_STD:g}, "
-                "below which no action is drawn"
-            )
+        require_std(self.initial_std)
+
+
+def require_std(initial_std: float) -> None:
+    """Refuse a deviation of the actions below which none is drawn.
+
+    Raises:
+        ValueError: says the least.
+    """
+    if initial_std < LEAST_STD:
+        raise ValueError(
+            f"initial_std ({initial_std:g}) must be at least {LEAST_STD:g}, below "
+            "which no action is drawn"
+        )
 
 
 def memory(config: GradientConfig, family: TaskFamily, steps: int) -> int:

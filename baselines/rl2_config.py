@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from baselines.gradient_config import require_std
 from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
 from pearl_bench.config.memory import FLOAT32, trained_network
 from pearl_bench.registry import CONF, Method
@@ -75,6 +76,7 @@ class Rl2Config:
         require_positive(self)
         if max(self.discount, self.gae_lambda) > 1:
             raise ValueError("discount and gae_lambda must not exceed 1")
+        require_std(self.initial_std)
 
 
 def memory(config: Rl2Config, family: TaskFamily, steps: int) -> int:

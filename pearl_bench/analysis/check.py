@@ -112,8 +112,12 @@ def check_suite(folder: Path) -> list[Problem]:
     if folder.name not in registry.suite_names():
         known = ", ".join(registry.suite_names())
         what = f"no suite of that name is known; known: {known}"
-        if (folder.parent / schema.RUNS_FILE).exists():
-            what = f"results= names the folder above, {folder.parent.parent}"
+        above = folder.resolve().parent
+        if (above / schema.RUNS_FILE).exists():
+            what = (
+                f"{above.name} is the folder of a suite; results= names the one that "
+                f"it lies in, results={above.parent}"
+            )
         return [Problem(folder, 0, what)]
     families = {family.name: family for family in registry.suite(folder.name).families}
     runs = _File(folder / schema.RUNS_FILE, schema.RUNS, run_order)

@@ -116,7 +116,8 @@ def holding(
             holds it in any case.
     """
     if until is not None and until < HELD:
-        return Bound(float(steps[until]))
+        throughout = bool(_at(values[:until], level).all())
+        return Bound(float(steps[until]), "<" if throughout else "")
     end = len(steps) if until is None else until
     means = np.convolve(values[:end], np.full(HELD, 1 / HELD), "valid")
     below = np.flatnonzero(~_at(means, level))

@@ -450,8 +450,10 @@ def test_arms_that_differ_in_a_setting_are_told_apart(tmp_path):
     assert sum("kl_weight=0.5" in text for text in said) == 1
 
 
-def test_a_suites_folder_is_not_that_of_results(results):
+def test_a_suites_folder_is_not_that_of_results(results, monkeypatch):
     (results / "locomotion" / "tables").mkdir()
     (results / "locomotion" / "tables" / "levels.csv").write_text("a\n")
-    (problem,) = check(results / "locomotion")
-    assert problem.what == f"results= names the folder above, {results}"
+    for given in (results / "locomotion", Path()):
+        monkeypatch.chdir(results / "locomotion")
+        (problem,) = check(given)
+        assert problem.what.endswith(f"the one that it lies in, results={results}")

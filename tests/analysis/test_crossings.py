@@ -67,7 +67,10 @@ def test_a_baseline_has_its_level_at_the_latest_where_that_begins():
 @pytest.mark.parametrize("until", [0, 1, 2])
 def test_a_level_that_begins_with_the_curve_is_held_from_there(until):
     """As of a baseline whose evaluations all lie in the last tenth of its steps."""
-    assert holding(STEPS, STEPS, 5.0, until) == Bound(float(STEPS[until]))
+    sign = "" if until else "<"
+    assert holding(STEPS, STEPS, 5.0, until) == Bound(float(STEPS[until]), sign)
+    throughout = Bound(float(STEPS[until]), "<")
+    assert holding(STEPS, np.ones(20), 1.0, until) == throughout
 
 
 @pytest.mark.parametrize(
