@@ -153,7 +153,7 @@ def check_suite(folder: Path) -> list[Problem]:
                 for number, what in check_late(line, rows, tasks, family)
             ]
             problems += _altered(runs, line, rows)
-        elif not found and line.text["steps"] != "0":
+        elif not found and not _had_no_evaluation(line.text):
             what = f"the run {name} has no curve in any file"
             problems.append(Problem(runs.path, line.number, what))
     if (folder / schema.TRAJECTORIES_FILE).exists():
@@ -243,6 +243,12 @@ class _File:
                     "are sorted"
                 )
                 self.problems.append(Problem(path, line.number, what))
+
+
+def _had_no_evaluation(run: Row) -> bool:
+    """Whether a run that is not done had been published before its first one."""
+    none_yet = "0" in (run["steps"], run["evaluations"])
+    return none_yet and run["status"] != "done"
 
 
 def _by_run(files: list[_File]) -> dict[str, list[tuple[Path, Line]]]:

@@ -457,3 +457,18 @@ def test_a_suites_folder_is_not_that_of_results(results, monkeypatch):
         monkeypatch.chdir(results / "locomotion")
         (problem,) = check(given)
         assert problem.what.endswith(f"the one that it lies in, results={results}")
+
+
+def test_a_run_that_was_stopped_before_its_first_evaluation_is_no_problem(results):
+    """It stands among the published runs, and has nothing to show yet."""
+    out = results.parent / "early"
+    tasks = FAMILY.fingerprint()
+    early = make_run(out, seed=9, status="stopped", fingerprint=tasks)
+    header = (early / "eval.csv").read_text().splitlines(keepends=True)[0]
+    (early / "eval.csv").write_text(header)
+    publish(out, results, "locomotion", lambda _: None)
+    assert check(results) == []
+    text = (results / RUNS).read_text()
+    (results / RUNS).write_text(text.replace(",stopped,", ",done,"))
+    (problem,) = check(results)
+    assert "has no curve in any file" in problem.what
