@@ -699,6 +699,18 @@ def test_steps_outside_an_episode_are_refused_and_cost_no_worker():
     workers.close()
 
 
+def lines_of(code: str) -> list[str]:
+    """What a process of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout.splitlines()
+
+
 def test_a_forked_process_has_workers_of_its_own():
     code = (
         "import multiprocessing, numpy\n"
@@ -724,14 +736,7 @@ def test_a_forked_process_has_workers_of_its_own():
         "other.join()\n"
         "print(ours.step(numpy.zeros((1, 4))).obs.shape)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    said, *others = done.stdout.splitlines()
+    said, *others = lines_of(code)
     assert "or are those of the process that this one was forked from" in said
     assert others == ["True", "(1, 39)"]
 
@@ -766,14 +771,8 @@ def test_a_process_ends_though_a_forked_one_lives():
         "print(time.monotonic() - start)\n"
         "child.kill()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert float(done.stdout) < 30
+    (seconds,) = lines_of(code)
+    assert float(seconds) < 30
 
 
 def test_nothing_is_left_when_the_process_is_killed():
