@@ -68,7 +68,7 @@ class WorkerError(RuntimeError):
 
 
 _every: WeakSet[Workers] = WeakSet()
-"""Those of this process, and of the one that it was forked from."""
+"""Those of this process."""
 
 
 class Workers:
@@ -82,7 +82,6 @@ class Workers:
     def __init__(self, number: int, *, plain: bool = False):
         words = ["plain"] if plain else []
         _every.add(self)
-        self._owner = os.getpid()
         self._batches = count()
         self._processes = [
             subprocess.Popen(
@@ -99,8 +98,8 @@ class Workers:
 
     @property
     def alive(self) -> bool:
-        """Whether they can take orders: not those of a process that this one left."""
-        return bool(self._processes) and self._owner == os.getpid()
+        """Whether they can take orders."""
+        return bool(self._processes)
 
     @property
     def pids(self) -> list[int]:
@@ -141,16 +140,8 @@ class Workers:
         """
         self._order({"batch": number} | words, what, [{}] * len(self._processes))
 
-    def let_go(self) -> None:
-        """Close a forked process's ends of the pipes, which would keep workers."""
-        for process in self._processes:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.close()
-            process.stdout.close()
-
     def close(self) -> None:
-        """End the processes."""
+        """End the processes; in a forked one, leave them to the one that has them."""
         processes, self._processes = self._processes, []
         for process in processes:
             assert process.stdin is not None
@@ -159,7 +150,7 @@ class Workers:
                 process.stdin.close()
             process.stdout.close()
         for process in processes:
-            process.wait()
+            process.wait()  # returns at once where it is another process's child
 
     def _order(
         self, shared: dict[str, Any], what: str, own: Sequence[dict[str, Any]]
@@ -214,30 +205,24 @@ def _epitaph(process: subprocess.Popen[str]) -> str:
     )
 
 
-def _let_all_go() -> None:
+@atexit.register
+def _close_every() -> None:
     for workers in _every:
-        workers.let_go()
+        workers.close()
 
 
-os.register_at_fork(after_in_child=_let_all_go)
+# A forked process's ends of the pipes would keep the workers alive.
+os.register_at_fork(after_in_child=_close_every)
 
-_pools: dict[tuple[int, int], Workers] = {}
-"""By the process whose they are, as a fork inherits them, and their number."""
+_pools: dict[int, Workers] = {}
+"""By their number."""
 
 
 def shared_workers(number: int) -> Workers:
     """Return this process's W workers, started when they are first wanted."""
-    key = os.getpid(), number
-    if key not in _pools or not _pools[key].alive:
-        _pools[key] = Workers(number)
-    return _pools[key]
-
-
-@atexit.register
-def _close_pools() -> None:
-    for (owner, _), workers in _pools.items():
-        if owner == os.getpid():
-            workers.close()
+    if number not in _pools or not _pools[number].alive:
+        _pools[number] = Workers(number)
+    return _pools[number]
 
 
 class MetaWorldBatch:
