@@ -37,9 +37,15 @@ def counts(
 
 def count_in_words(numbers: Mapping[str, int]) -> str:
     """Say how many runs there are of each name, that of most names once."""
-    common = max(Counter(numbers.values()).items(), key=lambda item: item[::-1])[0]
-    others = [f"{name}: {n}" for name, n in numbers.items() if n != common]
-    return f"n = {common}" + (f" ({', '.join(others)})" if others else "")
+    return f"n = {most(numbers)}"
+
+
+def most(of_name: Mapping[str, int | str]) -> str:
+    """Say what most names have, and in brackets what the others do."""
+    often = Counter(of_name.values())
+    common = max(often, key=lambda value: (often[value], value))
+    others = [f"{name}: {v}" for name, v in of_name.items() if v != common]
+    return str(common) + (f" ({', '.join(others)})" if others else "")
 
 
 def counts_between(arms: Sequence[Arm]) -> str:
@@ -57,20 +63,18 @@ def heads(
     called: Mapping[str, str],
     parts: Sequence[Part] = (),
 ) -> list[str]:
-    """Say of each panel of how many runs it is, and of which budget where these differ.
+    """Say of each panel of how many runs it is, and of which budgets if they differ.
 
     Args:
         panels: the arms of each.
         called: their names in the figure, by label, which do not tell the budget.
         parts: of each panel; runs that were evaluated on it count.
     """
-    budgets = [budgets_of(arms) for arms in panels]
-    several = len({budget for of_panel in budgets for budget in of_panel}) > 1
+    several = len(budgets_of(arm for arms in panels for arm in arms)) > 1
     return [
-        counts(arms, called, part) + (f", {' and '.join(of_panel)}" if several else "")
-        for arms, of_panel, part in zip(
-            panels, budgets, parts or [REPORTED] * len(panels), strict=True
-        )
+        counts(arms, called, part)
+        + (f", {most({called[a.label]: a.budget for a in arms})}" if several else "")
+        for arms, part in zip(panels, parts or [REPORTED] * len(panels), strict=True)
     ]
 
 

@@ -17,7 +17,7 @@ from pearl_bench.analysis.arms import (
     Measure,
     Part,
 )
-from pearl_bench.analysis.looks import GREY, Look, method_name, of_headline
+from pearl_bench.analysis.looks import GREY, Look, dashes, method_name, of_headline
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.reference import ReferenceCurve
@@ -25,7 +25,6 @@ from pearl_bench.analysis.scores import Family, Published
 
 LAST = 1000
 """Rank of what stands after all arms in a legend."""
-REFERENCE_DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 WHAT: dict[Measure, str] = {
     "return": "Undiscounted return of the last meta-test episode",
     "success": f"Success rate: {SUCCESS_IS}",
@@ -43,7 +42,6 @@ def learning_curves(
     *,
     log: bool,
     own: bool = False,
-    columns: int | None = None,
 ) -> Sheet | None:
     """Draw one panel per family and on it one curve per method.
 
@@ -54,7 +52,6 @@ def learning_curves(
             end where the reference does, and methods that went on longer are dashed
             lines at their levels.
         own: of methods with a protocol of their own, that one.
-        columns: panels side by side.
     """
     families = [family for family in published.families if family.headline]
     headline = [arm for family in families for arm in family.headline]
@@ -66,7 +63,6 @@ def learning_curves(
         config,
         [family.name for family in families],
         captions.heads([family.headline for family in families], called),
-        columns=columns,
         whole=True,
     )
     quoted: list[ReferenceCurve] = []
@@ -161,8 +157,7 @@ def _quote(
     every = sorted({curve.name for curve in published.reference_curves})
     for curve in found:
         i = every.index(curve.name)
-        dashes = REFERENCE_DASHES[i % len(REFERENCE_DASHES)]
-        look = Look(GREY, "", width=0.9, dashes=dashes, rank=LAST + i)
+        look = Look(GREY, "", width=0.9, dashes=dashes(i), rank=LAST + i)
         nothing = np.full_like(curve.values, np.nan)
         of = stats.Estimate(curve.values, nothing, nothing)
         panels.curve(ax, curve.steps, of, look, curve.name)
@@ -210,8 +205,8 @@ def _about(
         about.append(f"Axes end where {reference} does.")
     if any(family.bounds for family in families):
         about.append(
-            "Thin: told the task's parameters in place of z, and told nothing. Between "
-            "them lies what inference can gain."
+            "Broken thin lines: told the task's parameters in place of z, and told "
+            "nothing. Between them lies what inference can gain."
         )
     if levels:
         about.append(

@@ -18,8 +18,14 @@ GREY, DARK_GREY = "0.55", "0.35"
 """Of other people's curves, and of other people's numbers and small print."""
 HAIR, THIN, THICK = 0.7, 1.1, 1.7
 """Points, of a line that bounds others, of any other, and of the reference's."""
-DASHES = ("-", (0, (5, 1.2, 1, 1.2)), (0, (2, 1)), (0, (7, 1.2, 1, 1.2, 1, 1.2)))
-"""Of several arms of one method in one figure."""
+
+
+def dashes(place: int) -> Any:
+    """Return the dashes of the n-th line of a colour, which no other place has."""
+    few = ("-", (0, (5, 1.2, 1, 1.2)), (0, (2, 1)))
+    if place < len(few):
+        return few[place]
+    return 0, (7, 1.2, *(1, 1.2) * (place - 1))
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ def of_method(learner: str, strangers: Sequence[str] = ()) -> Look:
     return Look(
         FURTHER[place % len(FURTHER)],
         FURTHER_MARKERS[place % len(FURTHER_MARKERS)],
-        dashes=DASHES[place // len(FURTHER) % len(DASHES)],
+        dashes=dashes(place // len(FURTHER)),
     )
 
 
@@ -88,7 +94,7 @@ def looks(published: Published, arms: Iterable[Arm]) -> dict[str, Look]:
         learner = of_label[label].learner
         look = replace(of_method(learner, strangers), rank=rank)
         if before[learner]:
-            look = replace(look, dashes=DASHES[before[learner] % len(DASHES)])
+            look = replace(look, dashes=dashes(before[learner]))
         if of_label[label].bounds:
             look = replace(look, width=HAIR)
         elif learner == published.reference:
@@ -107,7 +113,7 @@ def variants(learner: str, count: int) -> list[Look]:
         Look(
             VARIANTS[i % len(VARIANTS)],
             FURTHER_MARKERS[i % len(FURTHER_MARKERS)],
-            dashes=DASHES[i // len(VARIANTS) % len(DASHES)],
+            dashes=dashes(i // len(VARIANTS)),
         )
         for i in range(count - 1)
     ]

@@ -185,9 +185,24 @@ def test_a_method_looks_the_same_in_panels_of_other_budgets(name):
     }
     assert styles == {"-"}
     said = {text.get_text() for ax in sheet.figure.axes for text in ax.texts}
-    assert {"n = 2, paper", "n = 1, lean"} <= said
+    where = ", CPU" if name == "score-over-time" else ""
+    assert {f"n = 2, paper{where}", f"n = 1, lean{where}"} <= said
     (ax,) = draw(published(*seeds(2)), name).figure.axes
-    assert "n = 2" in {text.get_text() for text in ax.texts}  # of one budget
+    assert f"n = 2{where}" in {text.get_text() for text in ax.texts}  # of one budget
+
+
+def test_a_panel_says_whose_budget_is_another():
+    budgets = {"pearl": "lean", "rl2": "paper", "promp": "paper"}
+    runs = [run_of(learner=learner, budget=b) for learner, b in budgets.items()]
+    (ax,) = draw(published(*runs)).figure.axes
+    assert "n = 1, paper (PEARL: lean)" in {text.get_text() for text in ax.texts}
+
+
+def test_hours_are_of_the_device_that_stands_above_them():
+    runs = [*seeds(2, device="cuda"), *seeds(2, learner="rl2")]
+    (ax,) = draw(published(*runs), "score-over-time").figure.axes
+    (said,) = (text.get_text() for text in ax.texts if "n = 2" in text.get_text())
+    assert said == "n = 2, GPU (RL²: CPU)"
 
 
 def test_other_arms_have_a_figure_of_their_own():
@@ -362,7 +377,7 @@ def test_runs_without_a_common_evaluation_have_no_mean_over_time():
     assert [line.get_linewidth() < 1 for line in lines_of(ax, BLUE)] == [True] * 2
 
 
-def test_many_families_have_rows_of_six():
+def test_many_families_have_several_rows():
     names = [row.name for row in suites.load("ml1").families][:8]
     many = [run_of(family=name, success=True, value=lambda s, e: 0.5) for name in names]
     axes = draw(published(*many, suite="ml1")).figure.axes

@@ -70,13 +70,19 @@ def test_arms_of_one_method_share_its_colour_and_differ_in_dashes():
     assert [look.rank for look in seen] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize("count", [1, 2, 9, 40])
 def test_variants_have_no_other_methods_colour(count):
     first, *others = looks.variants("pearl", count)
     assert first.color == looks.BLUE
     taken = {look.color for look in looks.KNOWN.values()}
     assert not taken & {look.color for look in others}
     assert len({(x.color, str(x.dashes)) for x in others}) == count - 1
+
+
+def test_many_arms_of_one_method_differ():
+    runs = [run_of(settings={"latent_dim": n}) for n in range(1, 9)]
+    found = published(*runs)
+    assert len({str(x.dashes) for x in looks.looks(found, found.arms).values()}) == 8
 
 
 @pytest.mark.parametrize(

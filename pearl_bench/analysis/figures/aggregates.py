@@ -22,8 +22,12 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     Nothing is drawn of a single family, whose scores have one and the same mean.
     """
     arms = [arm for family in published.families for arm in family.headline]
-    labels = published.ordered(arm.label for arm in arms)
-    scores = {label: level_scores(published, label) for label in labels}
+    scores = {
+        label: level_scores(published, label)
+        for label in published.ordered(arm.label for arm in arms)
+    }
+    # arms of as many families compare, and stand together
+    labels = sorted(scores, key=lambda label: -len(scores[label]))
     if max(map(len, scores.values()), default=0) < 2:
         return None
     called, seen = looks.names(published, arms), looks.looks(published, arms)
@@ -42,6 +46,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         for label in labels
     ]
     for place, (ax, i) in enumerate(zip(panels.axes, known, strict=True)):
+        if place:
+            ax.sharex(panels.axes[0])
         for y, label in enumerate(labels):
             few = min(map(len, scores[label].values())) < stats.FEW
             panels.whisker(ax, y, found[label], i, seen[label], few=few)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,10 +30,14 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     if not families:
         return None
     called, seen = looks.of_headline(published, arms)
+    heads = captions.heads([timed[family.name] for family in families], called)
     panels = Panels(
         config,
         [family.name for family in families],
-        captions.heads([timed[family.name] for family in families], called),
+        [
+            f"{head}, {captions.most(_devices(timed[family.name], called))}"
+            for head, family in zip(heads, families, strict=True)
+        ],
     )
     for ax, family in zip(panels.axes, families, strict=True):
         shown: list[float] = []
@@ -94,6 +98,18 @@ def _untimed(families: Sequence[Family]) -> list[str]:
     return [f"Without the times of their evaluations: {', '.join(lacking)}."] * bool(
         lacking
     )
+
+
+def _devices(arms: Sequence[Arm], called: Mapping[str, str]) -> dict[str, str]:
+    """Return on what the runs of each name trained, on which hours depend."""
+    return {
+        called[arm.label]: " and ".join(
+            dict.fromkeys(
+                "GPU" if device == "cuda" else "CPU" for device, _ in arm.trained_on
+            )
+        )
+        for arm in arms
+    }
 
 
 def _hardware(arms: list[Arm]) -> list[str]:
