@@ -229,7 +229,20 @@ def stored(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing or is not a configuration.
     """
-    found = _stored(read_text(path), path)
+    return parsed(read_text(path), path)
+
+
+def parsed(text: str, path: Path) -> dict[str, Any]:
+    """Return what the text of a run's configuration says.
+
+    Args:
+        text: YAML.
+        path: where it stands, for messages.
+
+    Raises:
+        ConfigError: it is not a configuration.
+    """
+    found = _parsed(text, path)
     if not found.keys() >= {"suite", "family", "learner", "seed", "config"}:
         raise ConfigError(
             f"{path} does not describe a run; restore it, or move its folder away"
@@ -237,7 +250,7 @@ def stored(path: Path) -> dict[str, Any]:
     return found
 
 
-def _stored(text: str, path: Path) -> dict[str, Any]:
+def _parsed(text: str, path: Path) -> dict[str, Any]:
     seeds = _SEED.findall(text)
     if len(seeds) != 1:
         return read_yaml(text, path)

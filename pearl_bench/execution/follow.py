@@ -10,11 +10,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pearl_bench.config.types import BenchConfig
+from pearl_bench.config import runs as configuration
+from pearl_bench.config.types import BenchConfig, ConfigError
 from pearl_bench.execution.console import Board, duration
 from pearl_bench.execution.engine import Engine, EngineError, Job
-from pearl_bench.execution.orders import Order, ProgressReader, read_order
-from pearl_bench.execution.plan import Run
+from pearl_bench.execution.orders import ORDER, Order, ProgressReader, read_order
+from pearl_bench.execution.plan import Run, require_same
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.records.files import NoLocksError, RecordError, locked, make_folder
 from pearl_bench.records.run_folder import RunStatus, status
@@ -122,7 +123,8 @@ class _Follower:
     def submit(self, runs: Sequence[Run], command: Sequence[str]) -> None:
         """Submit the runs that are not with the cluster yet, and watch all of them.
 
-        One whose folder does not give or take an order fails, and stops no other.
+        One whose folder does not give or take an order fails, as does one that is
+        there with other settings, and stops no other.
         """
         with self._alone(runs[0].folder.parents[2]):
             while True:
@@ -136,7 +138,8 @@ class _Follower:
             runs = [run for run in runs if run.folder in orders]
             for run in runs:
                 if run.folder in found:
-                    self._watched.append(_Watch(run, found[run.folder], fresh=False))
+                    self._join(run, orders[run.folder], found[run.folder])
+            joined = len(self._watched)
             missing = [run for run in runs if run.folder not in found]
             refused = {run.folder for run in missing}
             try:
@@ -151,9 +154,22 @@ class _Follower:
                     raise
                 self.failures |= dict.fromkeys(refused, str(error))
         self._board.say(
-            f"{self._engine.name}: {len(self._watched) - len(found)} submitted, "
-            f"{len(found)} there already"
+            f"{self._engine.name}: {len(self._watched) - joined} submitted, "
+            f"{joined} there already"
         )
+
+    def _join(self, run: Run, order: Order | None, job: str) -> None:
+        """Watch a job that an earlier command has submitted, if it trains this run."""
+        assert order is not None
+        try:
+            there = configuration.parsed(order.config, run.folder / ORDER)
+            require_same(run.config, run.folder, there)
+        except ConfigError as error:
+            self.failures[run.folder] = (
+                f"{error}\nIts job {job} waits or runs with {self._engine.name}."
+            )
+        else:
+            self._watched.append(_Watch(run, job, fresh=False))
 
     def _orders(self, runs: Sequence[Run]) -> dict[Path, Order | None]:
         """Return the orders of the runs by folder; one that is damaged has failed."""

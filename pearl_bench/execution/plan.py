@@ -184,7 +184,8 @@ def side_by_side(bench: BenchConfig, runs: Sequence[Run]) -> int:
 def _memory(run: Run) -> int:
     """Return the bytes that a run takes, as it was measured here or with a margin."""
     pace = recall(run.config, run.folder)
-    return (pace and pace.memory) or max(MEMORY_OF_A_RUN, _least_memory(run.config))
+    measured = pace and pace.memory  # perhaps of a shorter run
+    return max(measured or MEMORY_OF_A_RUN, _least_memory(run.config))
 
 
 def share_cores(bench: BenchConfig, runs: Sequence[Run], jobs: int) -> list[Run]:
@@ -304,21 +305,36 @@ def look_up(
         if most_threads is not None and isinstance(threads, int):
             threads = max(1, min(threads, most_threads))
             wanted = replace(wanted, threads=threads)
-        _check_same(wanted, folder, there, fingerprint)
+        require_same(wanted, folder, there, fingerprint)
     state = found.state
     if state == "done" and found.env_steps < wanted.steps:
         state = "begun"
     return Run(wanted, folder, state, found.env_steps)
 
 
-def _check_same(
-    wanted: RunConfig, folder: Path, there: Mapping[str, Any], fingerprint: str
+def require_same(
+    wanted: RunConfig,
+    folder: Path,
+    there: Mapping[str, Any],
+    fingerprint: str | None = None,
 ) -> None:
-    """Refuse to continue a run as another one."""
+    """Refuse to continue a run as another one.
+
+    Args:
+        wanted: the run.
+        folder: its folder.
+        there: what this one holds or has been ordered to, as ``configuration.stored``
+            returns it.
+        fingerprint: of the tasks, to be compared with that of a run that has begun.
+
+    Raises:
+        ConfigError: they differ.
+    """
     changed = configuration.differences(there, wanted)
-    tasks = record.read_run(folder)["fingerprint"], fingerprint
-    if tasks[0] != tasks[1]:
-        changed["fingerprint of the tasks"] = tasks
+    if fingerprint is not None:
+        tasks = record.read_run(folder)["fingerprint"], fingerprint
+        if tasks[0] != tasks[1]:
+            changed["fingerprint of the tasks"] = tasks
     if changed:
         lines = [f"  {key}: {a} there, {b} now" for key, (a, b) in changed.items()]
         raise ConfigError(

@@ -20,14 +20,14 @@ from pearl_bench.config.runs import ConfigError, RunConfig, meta_tested
 from pearl_bench.execution import pace
 from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.execution.outputs import enduring
-from pearl_bench.execution.plan import require_memory
+from pearl_bench.execution.plan import require_memory, require_same
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.machine.threads import available_cores
 from pearl_bench.records.files import RecordError, open_log
 from pearl_bench.records.mirror import Mirror
 from pearl_bench.records.provenance import provenance
-from pearl_bench.records.run_folder import RunRecord
+from pearl_bench.records.run_folder import CONFIG, RunRecord, status
 
 if TYPE_CHECKING:
     from pearl_bench.training.types import BuildLearner, MetaLearner, Progress
@@ -61,8 +61,8 @@ def train_run(
         Whether it is done; false if ``stop`` ended it.
 
     Raises:
-        ConfigError: the run does not fit this machine's memory, or the method does not
-            allow a setting.
+        ConfigError: the run does not fit this machine's memory, the folder holds one
+            with other settings, or the method does not allow a setting.
         RecordError: the folder is in use or damaged.
         NonFiniteLoss: a loss became NaN or infinite.
     """
@@ -87,6 +87,9 @@ def train_run(
         mirror,  # once the folder is ours: two would show the same run
         open_log(folder / LOG) as log,
     ):
+        if status(folder).state != "missing":  # now, if not when this was planned
+            there = configuration.stored(folder / CONFIG)
+            require_same(run, folder, there, family.fingerprint())
         expected = pace.expected(run, folder)
         tested = meta_tested(family, run)
         require_memory(run)
@@ -186,7 +189,7 @@ def save_policy(
 
 def reason_of(error: Exception) -> str:
     """Return why a run failed, in a line."""
-    if isinstance(error, RecordError | ArithmeticError):  # written for the reader
+    if isinstance(error, RecordError | ConfigError | ArithmeticError):
         return str(error)
     return f"{type(error).__name__}: {error}"
 

@@ -60,6 +60,17 @@ def test_cancelled_and_started_again(on_cluster, local):
     assert on_cluster.rows(0) == local.rows(0)
 
 
+def test_a_job_that_waits_with_other_settings_is_not_followed(on_cluster):
+    first = on_cluster.start("seeds=0,1,2", "on_stop=cancel")  # on two cores
+    on_cluster.wait_for_rows(first, seed=0)
+    code, out, err = on_cluster.run("seeds=2", "pearl.learning_rate=0.01")
+    assert code == 1
+    assert "0 submitted, 0 there already" in out
+    assert "pearl.learning_rate: 0.0003 there, 0.01 now" in err
+    assert f" waits or runs with {on_cluster.engine}." in err
+    assert on_cluster.interrupt(first)[0] == 130
+
+
 def test_a_run_that_fails_is_named_with_its_reason(on_cluster):
     code, out, err = on_cluster.run("seeds=0", "pearl.learning_rate=1e30")
     assert code == 1

@@ -8,6 +8,7 @@ from raw_runs import Silent
 
 from pearl_bench import contract, registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.plan import plan
 from pearl_bench.execution.work import train_run
 from pearl_bench.records.schema import NOT_METRICS
@@ -109,6 +110,18 @@ def test_a_run_that_has_more_steps_than_it_is_asked_for_ends_with_a_meta_test(
     train(tmp_path)
     assert rows(train_csv) == rows(whole[0] / "train.csv")
     assert rows(eval_csv)[EPISODES:] == rows(whole[0] / "eval.csv")
+
+
+def test_what_another_command_has_begun_since_the_plan_is_refused(tmp_path):
+    ours, theirs = (
+        plan(configuration.load([*WORDS, *more, f"out={tmp_path}"]))[0]
+        for more in ((), ("rl2.learning_rate=0.5",))
+    )
+    assert train_run(theirs.config, theirs.folder, Silent(), lambda: False, ["run"])
+    left = {path.name: path.read_bytes() for path in theirs.folder.iterdir()}
+    with pytest.raises(ConfigError, match=r"learning_rate: 0\.5 there, .* now"):
+        train_run(ours.config, ours.folder, Silent(), lambda: False, ["run"])
+    assert {path.name: path.read_bytes() for path in ours.folder.iterdir()} == left
 
 
 @pytest.mark.parametrize("name", NOT_METRICS)
