@@ -101,11 +101,13 @@ class Meter:
             seconds = max(counted, 1e-9)
             self.updates_per_second = (updates - updates_then) / seconds
             self.steps_per_second = (env_steps - steps_then) / seconds or None
+        speed = self.steps_per_second
         if self._expected and counted < FIRST_SECONDS:
-            self.steps_per_second = 1 / self._expected
-        if self.steps_per_second is not None:
-            left = max(self._steps - env_steps, 0)
-            self.seconds_to_go = left / self.steps_per_second
+            speed = 1 / self._expected
+        if env_steps > self._steps:  # an iteration is ended, however long it is
+            self.seconds_to_go = None
+        elif speed is not None:
+            self.seconds_to_go = (self._steps - env_steps) / speed
 
 
 def report(meter: Meter, test_return: float | None) -> str:

@@ -30,7 +30,7 @@ from pearl_bench.records.files import (
     read_text,
     write_atomic,
 )
-from pearl_bench.records.provenance import cpu_model, versions
+from pearl_bench.records.provenance import cpu_model, peak_memory_mib, versions
 from pearl_bench.records.run_folder import TRAIN, read_run, status
 
 FORMAT = 2
@@ -111,6 +111,7 @@ class Stopwatch:
         self._clock = clock
         self._look_at = clock() + FIRST_SECONDS
         self._known = _remembered(run) is not None
+        self._peak_before = peak_memory_mib()
 
     def update(self, env_steps: int, updates: int, test_return: float | None) -> None:
         """Remember the pace of the first iterations, if none is known."""
@@ -127,13 +128,16 @@ class Stopwatch:
         """Lines are for people."""
 
     def end(self) -> None:
-        """Remember the pace of a run that this session trained from its beginning."""
-        there = read_run(self._folder)
-        if there["sessions"][-1]["resumed_at_env_steps"] or not there["env_steps"]:
+        """Remember the pace of a run that this session trained from its beginning.
+
+        One iteration, the initial pool in it, tells nothing of those that follow.
+        """
+        pace, peak = _own(self._folder), peak_memory_mib()
+        session = read_run(self._folder)["sessions"][-1]
+        if pace is None or session["resumed_at_env_steps"]:
             return
-        memory = int(there["peak_memory_mib"] * 2**20)
-        whole = Pace(there["seconds"] / there["env_steps"])  # of a single iteration
-        pace = _own(self._folder) or whole
+        # the peak is the process's, and may be of a run before
+        memory = int(peak * 2**20) if peak > self._peak_before else None
         remember(self._run, pace._replace(test_steps=self._test_steps, memory=memory))
 
 

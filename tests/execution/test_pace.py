@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from raw_runs import make_run
 
 from pearl_bench.config.runs import load
 from pearl_bench.config.types import RunConfig
@@ -123,6 +124,42 @@ def test_the_pace_of_the_first_iterations_is_remembered_once(run, tmp_path, kept
     rows.write_text("env_steps,updates,wall_s\n500,9,40\n530,18,50\n")
     watch.update(900, 99, None)
     assert recall(run, NOWHERE) == Pace(40 / 30, 1200, None, 500, 40)
+
+
+@pytest.mark.parametrize("updates", [(9,), (0, 9), (9, 18)])
+def test_a_run_of_one_iteration_tells_no_pace(run, tmp_path, updates):
+    folder = make_run(tmp_path, steps=(500,))
+    lines = [f"{500 * n},{done},{40 * n}" for n, done in enumerate(updates, 1)]
+    (folder / "train.csv").write_text("\n".join(["env_steps,updates,wall_s", *lines]))
+    Stopwatch(run, folder, 1200).end()
+    known = recall(run, NOWHERE)
+    assert known == (Pace(40 / 500, 1200, None, 500, 40) if 18 in updates else None)
+
+
+def test_memory_is_of_the_run_and_not_of_one_before_it(run, tmp_path, monkeypatch):
+    peak = [300.0]
+    monkeypatch.setattr("pearl_bench.execution.pace.peak_memory_mib", lambda: peak[0])
+    folder = make_run(tmp_path, steps=(500,))
+    rows = "env_steps,updates,wall_s\n500,9,40\n1000,18,80\n"
+    (folder / "train.csv").write_text(rows)
+    for after, memory in ((300.0, None), (500.0, 500 << 20)):
+        watch = Stopwatch(run, folder, 1200)
+        peak[0] = after
+        watch.end()
+        known = recall(run, NOWHERE)
+        assert known is not None
+        assert known.memory == memory
+
+
+def test_a_longer_run_takes_what_its_replay_needs(words, monkeypatch):
+    home = "pearl_bench.execution.plan"
+    monkeypatch.setattr(f"{home}.available_cores", lambda: 4)
+    monkeypatch.setattr(f"{home}.available_memory", lambda: 8 << 30)
+    long = ["steps=300000000" if w == "steps=1000" else w for w in words]
+    bench = load([*long, "seeds=0,1,2,3"])
+    runs = plan(bench)
+    remember(runs[0].config, Pace(0.25, None, 300 << 20))  # of a short one
+    assert side_by_side(bench, runs) == 3
 
 
 def test_memory_that_runs_took_limits_those_side_by_side(words, monkeypatch):
