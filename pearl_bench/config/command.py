@@ -6,11 +6,12 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from pearl_bench import registry
 from pearl_bench.config import help as helping
@@ -20,6 +21,18 @@ from pearl_bench.config.errors import UserError, in_words
 T = TypeVar("T")
 
 _STANDARD_ERROR = 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ends the command, as Ctrl-C does.
+
+    Args:
+        number: the signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 @dataclass(frozen=True)
@@ -72,16 +85,38 @@ def guarded(do: Callable[[], int]) -> int:
     """Return the exit code of what is done, or of how it ends.
 
     It is 2, with a sentence on standard error, where ``do`` raises what a user can
-    mend, 130 after Ctrl-C, and 141 if nobody reads the output any more. An output that
-    the shell has closed (``>&-``) takes everything and shows nothing.
+    mend, 128 + n after signal n (Ctrl-C, SIGTERM, a closed terminal), and 141 if nobody
+    reads the output any more. An output that the shell has closed (``>&-``) takes
+    everything and shows nothing.
     """
     _fill_closed_handles()
     with (
         Path(os.devnull).open("w") as nowhere,
         redirect_stdout(sys.stdout or nowhere),
         redirect_stderr(sys.stderr or nowhere),
+        _interruptible(),
     ):
         return _guarded(do)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let signals that would end the process raise ``Interrupted``: it cleans up."""
+    changed = []
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # not so under nohup
+                signal.signal(number, _interrupt)
+                changed.append(number)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    raise Interrupted(number)
 
 
 def _fill_closed_handles() -> None:
@@ -109,6 +144,8 @@ def _guarded(do: Callable[[], int]) -> int:
     except (UserError, registry.ExtensionError, registry.ForeignPackageError) as error:
         print(error, file=sys.stderr)
         return 2
+    except Interrupted as error:
+        return 128 + error.number
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return code

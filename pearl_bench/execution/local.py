@@ -41,6 +41,9 @@ def launch(
     Returns:
         The reason of each failure by run folder, and the signal that stopped the
         others, if one did.
+
+    Raises:
+        KeyboardInterrupt: a second signal ended all runs at once.
     """
     pending = [run for run in runs if run.pending]
     with StopRequest() as stop:
@@ -81,6 +84,7 @@ def _execute_children(
     failures: dict[Path, str] = {}
     children: list[subprocess.Popen[str]] = []
     lock = threading.Lock()  # no child starts once the others were told to stop
+    at_once = threading.Event()
 
     def execute(run: Run) -> None:
         with board.run(run) as progress:
@@ -93,14 +97,18 @@ def _execute_children(
                 reason = _follow_child(child, progress, stop)
             except Exception as error:
                 reason = reason_of(error)
-            if reason:
+            if at_once.is_set():
+                progress.say(
+                    "ended at once; the same command goes on from its checkpoint"
+                )
+            elif reason:
                 failures[run.folder] = reason
                 progress.say(f"failed: {reason}")
 
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(execute, run) for run in runs}
         try:
-            waiting, told = futures, False
+            waiting = futures = {pool.submit(execute, run) for run in runs}
+            told = False
             while waiting:
                 waiting = wait(waiting, timeout=0.2).not_done
                 if stop() and not told:
@@ -109,8 +117,10 @@ def _execute_children(
                         for child in children:
                             child.terminate()
         except KeyboardInterrupt:
-            for child in children:
-                child.kill()
+            at_once.set()
+            with lock:
+                for child in children:
+                    child.kill()
             raise
     for future in futures:
         future.result()

@@ -143,6 +143,28 @@ def test_what_a_user_can_mend_ends_a_command_with_a_sentence(error, code, said, 
     assert capsys.readouterr().err.startswith(said)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_a_command_clean_up(number):
+    cleaned = []
+
+    def do(_):
+        try:
+            signal.raise_signal(number)
+        finally:
+            cleaned.append(number)
+        return 0
+
+    before = signal.getsignal(number)
+    if number == signal.SIGHUP:  # ignored where the tests run under nohup
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        assert COMMAND.carry_out([], do) == 128 + number
+        assert signal.getsignal(number) in (signal.SIG_DFL, before)
+    finally:
+        signal.signal(number, before)
+    assert cleaned == [number]
+
+
 def test_an_error_of_the_program_is_no_sentence():
     with pytest.raises(ZeroDivisionError):
         COMMAND.carry_out([], lambda _: 1 // 0)

@@ -177,6 +177,31 @@ def test_a_closed_terminal_stops_with_a_checkpoint(tmp_path):
     assert (folder / "checkpoint.pt").exists()
 
 
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_children_too_at_once(tmp_path, again):
+    process = subprocess.Popen(
+        command(tmp_path, "jobs=2", steps=200_000),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for seed in (0, 1):
+        wait_until((run_folder(tmp_path, seed) / "run.json").exists)
+    both = list(children(process).values())
+    for child in both:
+        child.suspend()  # it can do nothing that takes a while to stop
+    process.send_signal(signal.SIGTERM)
+    while "once more ends at once" not in (line := process.stderr.readline()):
+        assert line
+    process.send_signal(again)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + again
+    assert not any(child.is_running() for child in both)
+    assert out.count("ended at once; the same command goes on from") == 2
+    assert "failed" not in out + err
+
+
 def test_who_asked_to_outlive_the_terminal_does(tmp_path):
     """As under nohup: SIGHUP is ignored from the start."""
     shell = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command(tmp_path, "jobs=1")]
