@@ -13,9 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -28,6 +26,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.checks import require_positive
 from pearl_bench.config.command import Command
+from pearl_bench.execution import apart
 from pearl_bench.execution.outputs import Screen
 from pearl_bench.execution.plan import plan, share_cores, side_by_side
 from pearl_bench.execution.throughput import updates_per_second
@@ -131,7 +130,7 @@ def figures(seconds: float, float32_setting: str) -> Iterator[Figure]:
     yield from plan_figures(seconds)
     yield from rollout_figures(seconds)
     for learner in ON_POLICY:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with apart.pool(1) as pool:
             yield from pool.submit(iteration_figures, learner, seconds).result()
     if torch.cuda.is_available():
         for precision in ("float32", "bf16"):
@@ -310,7 +309,7 @@ def cuda_figure(precision: str, seconds: float) -> Figure:
 
 def memory_figure() -> Figure:
     """Peak memory of a half-cheetah-vel run of 100 tasks, in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with apart.pool(1) as pool:
         peak = pool.submit(_first_updates).result()
     return Figure("peak memory, 100 train tasks, 205k steps stored", peak, "MiB")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
@@ -12,12 +12,10 @@ from multiprocessing.synchronize import Barrier
 from pearl_bench import registry
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import RunConfig
+from pearl_bench.execution import apart
 from pearl_bench.execution.plan import require_memory
 from pearl_bench.execution.work import build_learner, prepare
 from pearl_bench.machine import threads
-
-PATIENCE = 300.0
-"""Seconds that a run waits at most until all others are as far."""
 
 _ready: Barrier
 
@@ -31,16 +29,16 @@ def updates_per_second(
         runs: what is trained; each on the threads that it says.
         seconds: how long is measured, once all have collected their first iteration.
         busy: other processes that take all the time they get.
+
+    Raises:
+        UserError: the runs do not fit this machine's memory, or the system ended one.
     """
     threads.limit_spinning()
-    context = get_context("spawn")
-    everyone = context.Barrier(len(runs))
-    pool = ProcessPoolExecutor(
-        len(runs), mp_context=context, initializer=_meet_at, initargs=(everyone,)
-    )
-    with _busy(busy), pool:
+    everyone = get_context("spawn").Barrier(len(runs))
+    with _busy(busy), apart.pool(len(runs), _meet_at, everyone) as pool:
         pace = [pool.submit(_updates_per_second, run, seconds) for run in runs]
-        return sum(one.result() for one in pace)
+        # the first that fails, since all others wait for it
+        return sum(one.result() for one in as_completed(pace))
 
 
 def _meet_at(everyone: Barrier) -> None:
@@ -55,7 +53,7 @@ def _updates_per_second(run: RunConfig, seconds: float) -> float:
     learner = build_learner(run, meta_tested(family, run))
     learner.collect()
     learner.update()  # touches fresh memory
-    _ready.wait(PATIENCE)
+    _ready.wait()
     before, start = learner.updates_done, time.perf_counter()
     while learner.updates_due and time.perf_counter() < start + seconds:
         learner.update()
@@ -78,5 +76,6 @@ def _busy(processes: int) -> Iterator[None]:
 
 
 def _spin() -> None:
+    apart.end_with_parent()
     while True:
         pass

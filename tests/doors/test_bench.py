@@ -1,13 +1,21 @@
 """The speed targets, on a machine that has nothing else to do."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import as_completed
+from multiprocessing import active_children
 
 import psutil
 import pytest
 
 from pearl_bench.bench import ON_POLICY, plan_figures
+from pearl_bench.config.errors import UserError
+from pearl_bench.config.types import ConfigError
+from pearl_bench.execution import apart
 from pearl_bench.machine.threads import available_cores
 
 SHARES = {
@@ -24,6 +32,59 @@ SHARES = {
 }
 MEMORY = 2048  # MiB
 SPEEDS = {"collection, 30 tasks": 25_000, "evaluation, 30 tasks": 25_000}
+
+
+MEASURING = """
+import sys, time
+from pearl_bench.config.command import guarded
+from pearl_bench.execution.apart import pool
+from pearl_bench.execution.throughput import _busy
+
+def measure():
+    with _busy(1), pool(1) as measured:
+        measured.submit(time.sleep, 600)
+        print("begun", flush=True)
+        time.sleep(600)
+
+sys.exit(guarded(measure))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -9)]
+)
+def test_no_process_outlives_a_command_that_is_ended(number, code):
+    command = [sys.executable, "-c", MEASURING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        left = psutil.Process(process.pid).children(recursive=True)
+        assert len(left) >= 2
+        process.send_signal(number)
+        assert process.wait(60) == code
+        _, living = psutil.wait_procs(left, timeout=60)
+        for child in living:
+            child.kill()
+        assert not living
+
+
+def test_what_fails_in_one_process_ends_the_others():
+    work = [(time.sleep, 600), (fail, "no such thing")]
+    with pytest.raises(ConfigError, match="no such thing"):
+        carry_out(work)
+    with pytest.raises(UserError, match="close other programs"):
+        carry_out([*work[:1], (os._exit, 1)])
+    assert not active_children()
+
+
+def carry_out(work):
+    with apart.pool(len(work)) as pool:
+        for done in as_completed([pool.submit(*one) for one in work]):
+            done.result()
+
+
+def fail(message):
+    raise ConfigError(message)
 
 
 @pytest.mark.slow
