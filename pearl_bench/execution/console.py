@@ -210,10 +210,17 @@ class _Bars(RichProgress):
 
 
 class Board:
-    """The screen: rich on a terminal, plain lines otherwise; a context manager."""
+    """The screen: rich on a terminal, plain lines otherwise; a context manager.
+
+    Attributes:
+        live: whether bars can be redrawn. Not on a dumb terminal, where rich shows
+            none, nor in a file that is to have a terminal's colours (``FORCE_COLOR``).
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Screen()
+        terminal = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.live = terminal and self.console.file.isatty()
         self._status = ("", -float("inf"))
         self._bars = _Bars(
             TextColumn("{task.description}"),
@@ -222,7 +229,7 @@ class Board:
             TextColumn("{task.fields[report]}"),
             console=self.console,
             refresh_per_second=2,
-            disable=not self.console.is_terminal,
+            disable=not self.live,
         )
 
     def __enter__(self) -> Board:
@@ -238,7 +245,7 @@ class Board:
         steps = run.config.steps
         left = max(0, steps - run.env_steps)
         expected = run.remaining / left if run.remaining and left else None
-        if not self.console.is_terminal:
+        if not self.live:
             yield Lines(self.console.file, steps, run.name, expected=expected)
             return
         task = self._bars.add_task(
@@ -253,7 +260,7 @@ class Board:
         """Show how the whole command stands; where lines stay, one a minute."""
         self._bars.status = line
         now = time.monotonic()
-        if self.console.is_terminal or line == self._status[0]:
+        if self.live or line == self._status[0]:
             return
         if now - self._status[1] >= STATUS_EVERY:
             self._status = (line, now)

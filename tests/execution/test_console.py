@@ -175,8 +175,14 @@ def test_a_file_gets_plain_lines(runs):
     assert "seed=0: [bold]hello[/bold]\n" in text
 
 
-def test_a_terminal_gets_a_table_and_a_bar(runs):
-    stream = io.StringIO()
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_a_table_and_a_bar(runs, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
     board = Board(Console(file=stream, force_terminal=True, width=120))
     board.show_plan(runs)
     with board, board.run(runs[0]) as progress:
@@ -189,6 +195,24 @@ def test_a_terminal_gets_a_table_and_a_bar(runs):
     assert "40%" in text
     assert text.count("hello") == 2
     assert text.count("test return -1.5") >= 2
+
+
+@pytest.mark.parametrize(
+    ("stream", "term"), [(Terminal(), "dumb"), (io.StringIO(), "xterm")]
+)
+def test_lines_are_written_where_no_bar_can_be_redrawn(runs, stream, term, monkeypatch):
+    """On a dumb terminal, and in a file under FORCE_COLOR."""
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    board = Board(Console(file=stream))
+    assert board.console.is_terminal
+    with board, board.run(runs[0]) as progress:
+        progress.update(400, 3, -1.5)
+        board.status("1 of 2 runs")
+    text = stream.getvalue()
+    assert "seed=0: 400/1,000 steps" in text
+    assert "1 of 2 runs\n" in text
+    assert "━" not in text
 
 
 @pytest.mark.parametrize(
