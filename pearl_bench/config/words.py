@@ -75,7 +75,7 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
             place, hint = (prefix, name), str
         elif key in known:
             place, hint = known[key]
-            _require_homes(key, text)
+            _require_homes(key, _items(text) if _is_list(hint) else [text])
             if key in items and hint in (str, str | None):
                 _require_text(key, text, items[key])
         else:
@@ -85,6 +85,12 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
             target = target.setdefault(step, {})
         if place[-1] in target:
             raise ConfigError(f"{key}= is given twice")
+        # OmegaConf would put something in its place, or take it for a missing value
+        if "${" in text or text == "???":
+            raise ConfigError(
+                f"{key}={text} is not allowed; ??? is no name, and ${{...}} is filled "
+                "in by the shell alone, which does not between single quotes"
+            )
         may_be_none = key in items and NoneType in typing.get_args(hint)
         of_none = may_be_none and text.lower() == none_of(cls, key)
         target[place[-1]] = None if of_none else _value(text, hint)
@@ -108,19 +114,19 @@ def vocabulary(cls: type) -> dict[str, tuple[tuple[str, ...], Any]]:
     return words
 
 
-def _require_homes(key: str, text: str) -> None:
+def _require_homes(key: str, paths: Sequence[str]) -> None:
     """Refuse the home folder of a user that there is not.
 
     Raises:
         ConfigError: names the word.
     """
-    for item in text.strip("[]").split(","):
+    for path in paths:
         try:
-            Path(item.strip()).expanduser()
+            Path(path).expanduser()
         except RuntimeError:
             raise ConfigError(
-                f"{key}={text}: there is no such home folder; write ./~ for a name "
-                "that begins with ~"
+                f"{key}={show(paths)}: there is no such home folder; write ./~ for a "
+                "name that begins with ~"
             ) from None
 
 
@@ -146,13 +152,21 @@ def _takes_any_name(hint: Any) -> bool:
     return typing.get_origin(hint) is dict and typing.get_args(hint)[1] is str
 
 
+def _is_list(hint: Any) -> bool:
+    return typing.get_origin(hint) in (list, tuple)
+
+
+def _items(text: str) -> list[str]:
+    items = text.removeprefix("[").removesuffix("]").split(",")
+    return [item.strip() for item in items if item.strip()]
+
+
 def _value(text: str, hint: Any) -> Any:
     options = typing.get_args(hint)
     if NoneType in options and text.lower() in ("none", "null"):
         return None
-    if typing.get_origin(hint) in (list, tuple):
-        items = text.removeprefix("[").removesuffix("]").split(",")
-        return [_value(item.strip(), options[0]) for item in items if item.strip()]
+    if _is_list(hint):
+        return [_value(item, options[0]) for item in _items(text)]
     if hint is int or int in options:
         try:
             return int(text)
@@ -291,7 +305,7 @@ def type_name(hint: Any, none: str = "none") -> str:
     options = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, options))
-    if typing.get_origin(hint) in (list, tuple):
+    if _is_list(hint):
         if choices := typing.get_args(options[0]):
             return f"some of {', '.join(map(str, choices))}, comma between"
         return (

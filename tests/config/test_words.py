@@ -34,6 +34,7 @@ class Words:
     Attributes:
         place: where.
         parts: which.
+        names: of whom.
         format: kinds of file.
         width: in inches.
         mirror: of what, if of anything.
@@ -46,6 +47,7 @@ class Words:
 
     place: str = field(metadata={KNOWN: lambda: ("here", "there")})
     parts: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     format: list[Literal["pdf", "png"]] = field(default_factory=lambda: ["pdf"])
     width: float | None = None
     mirror: Literal["none", "glass"] = "glass"
@@ -64,10 +66,17 @@ def test_every_kind_of_field_is_a_word():
         "place=there parts=1,2e3 format=png,pdf width=2.5 label.a.b=x=y nested.depth=1"
     )
     assert COMMAND.read(words.split()) == Words(
-        "there", [1, 2000], ["png", "pdf"], 2.5, label={"a.b": "x=y"}, nested=Nested(1)
+        "there",
+        [1, 2000],
+        [],
+        ["png", "pdf"],
+        2.5,
+        label={"a.b": "x=y"},
+        nested=Nested(1),
     )
     assert COMMAND.read(["place=here", "mirror=none"]) == Words("here", mirror="none")
     assert COMMAND.read(["place=here", "width=none", "key=none"]) == Words("here")
+    assert COMMAND.read(["place=here", "room=a,~b?"]) == Words("here", room="a,~b?")
     assert COMMAND.read(["place=here", "note="]) == Words("here")
 
 
@@ -91,6 +100,11 @@ def test_every_kind_of_field_is_a_word():
         ("place=here key= ", "key= is empty; name something, or leave it out"),
         ("place=here note=null", "note=null is not allowed; a name has to be given"),
         ("place=~nobody_here/x", "there is no such home folder; write ./~ for a name"),
+        ("place=here room=${HOME}", "room=${HOME} is not allowed; ??? is no name"),
+        ("place=here room=a${oc.env:HOME}", "room=a${oc.env:HOME} is not allowed"),
+        ("place=here room=???", "room=??? is not allowed"),
+        ("place=here label.a.b=${place}", "label.a.b=${place} is not allowed"),
+        ("place=here names=a,~nobody_here", "there is no such home folder"),
         ("place=here width=inf", "width=inf is not allowed; it is not finite"),
         (f"place=here parts=1,{'9' * 400}", "parts= is too large to plan"),
     ],
@@ -109,6 +123,7 @@ def test_the_help_shows_types_defaults_and_meanings(capsys):
             "For example: pearl-bench try place=here\n\nplace: here, there\n\n"
             "  place=  text\n      where.\n"
             "  parts=  integers, comma between\n      which.\n"
+            "  names=  names, comma between\n      of whom.\n"
             "  format=  some of pdf, png, comma between (default: pdf)\n"
             "      kinds of file.\n"
             "  width=  a number or none (default: none)\n      in inches.\n"
