@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from pearl_bench import registry
@@ -27,7 +26,6 @@ from pearl_bench.config import runs as configuration
 from pearl_bench.config.checks import require_positive
 from pearl_bench.config.command import Command
 from pearl_bench.execution import apart
-from pearl_bench.execution.outputs import Screen
 from pearl_bench.execution.plan import plan, share_cores, side_by_side
 from pearl_bench.execution.throughput import updates_per_second
 from pearl_bench.machine.arithmetic import one_thread, use_fastest_float32
@@ -44,6 +42,8 @@ ENGINE_FAMILIES = ("half-cheetah-vel", "ant-fwd-back", "humanoid-direc-2d")
 ENGINE_SIZES = (64, 512)
 ON_POLICY = ("maml_trpo", "promp", "rl2")
 """The methods whose whole iteration is timed."""
+MOST_SECONDS = 600
+"""Hours for all figures together."""
 LEAST_ROUNDS = 4
 """Iterations that are timed at least, however long; the first never counts."""
 SMALL_FAMILY, SMALL_BATCH = "half-cheetah-fwd-back", 64
@@ -74,21 +74,26 @@ class SpeedConfig:
 
     Attributes:
         seconds: about how long each figure is measured.
-        json: print one JSON object per figure.
+        json: print one JSON object per figure, each in a line.
     """
 
     seconds: float = 5.0
     json: bool = False
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a time in which nothing can be measured."""
+        """Raise ValueError for a time in which nothing can be measured, or no end."""
         require_positive(self)
+        if self.seconds > MOST_SECONDS:
+            raise ValueError(f"seconds must be at most {MOST_SECONDS}")
 
 
 COMMAND = Command(
     "bench",
     SpeedConfig,
-    "Measures this machine against its own limits.",
+    """\
+Measures this machine against its own limits: about 30 figures, each shown once it is
+found. It keeps all cores busy for about four minutes and 25 times seconds= on two cores
+that are free, six minutes by default, and longer beside other work.""",
     "seconds=2",
 )
 
@@ -103,17 +108,16 @@ def _measure(words: Sequence[str]) -> int:
     keep_pages()
     torch.set_num_threads(available_cores())
     setting = use_fastest_float32()
-    table = Table("what", "speed", "share of limit", "limit")
     for figure in figures(wanted.seconds, setting):
-        if wanted.json:
-            print(json.dumps(figure._asdict()), flush=True)
-            continue
-        share = "" if figure.share is None else f"{figure.share:.0%}"
-        value = f"{figure.value:,.4g}" if figure.value < 100 else f"{figure.value:,.0f}"
-        table.add_row(figure.name, f"{value} {figure.unit}", share, figure.limit)
-    if not wanted.json:
-        Screen().print(table)
+        line = json.dumps(figure._asdict()) if wanted.json else _in_words(figure)
+        print(line, flush=True)
     return 0
+
+
+def _in_words(figure: Figure) -> str:
+    value = f"{figure.value:,.4g}" if figure.value < 100 else f"{figure.value:,.0f}"
+    share = "" if figure.share is None else f", {figure.share:.0%} of {figure.limit}"
+    return f"{figure.name}: {value} {figure.unit}{share}"
 
 
 def figures(seconds: float, float32_setting: str) -> Iterator[Figure]:

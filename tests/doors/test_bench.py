@@ -12,6 +12,7 @@ from multiprocessing import active_children
 import psutil
 import pytest
 
+from pearl_bench import bench
 from pearl_bench.bench import ON_POLICY, plan_figures
 from pearl_bench.config.errors import UserError
 from pearl_bench.config.types import ConfigError
@@ -32,6 +33,52 @@ SHARES = {
 }
 MEMORY = 2048  # MiB
 SPEEDS = {"collection, 30 tasks": 25_000, "evaluation, 30 tasks": 25_000}
+
+
+ONE_FIGURE = """
+import sys, time
+from pearl_bench import bench
+
+def figures(seconds, setting):
+    yield bench.Figure("engine", 1234.5, "env steps/s", 0.5, "2,469 bare mj_step/s")
+    time.sleep(60)
+
+bench.figures = figures
+sys.exit(bench.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_figure_is_shown_at_once_and_stays_when_the_command_is_stopped(
+    number, as_json
+):
+    words = ["json=true"] if as_json else []
+    command = [sys.executable, "-c", ONE_FIGURE, *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(number)
+        rest = process.communicate(timeout=60)
+    assert (process.returncode, *rest) == (128 + number, "", "")
+    if as_json:
+        assert json.loads(line)["share"] == 0.5
+    else:
+        assert line == "engine: 1,234 env steps/s, 50% of 2,469 bare mj_step/s\n"
+
+
+def test_a_time_without_end_is_refused(capsys):
+    assert bench.main(["seconds=1e30"]) == 2
+    assert capsys.readouterr().err == "seconds must be at most 600\n"
+
+
+def test_the_help_says_how_long_it_takes_and_that_it_takes_the_cores(capsys):
+    assert bench.main(["--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "keeps all cores busy" in told
+    assert "minutes" in told
 
 
 MEASURING = """
