@@ -15,7 +15,7 @@ from baselines.gradient_learner import WAVE, GradientLearner
 from baselines.maml_trpo import MamlTrpoLearner
 from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.policy_gradient import Params, Phase
-from baselines.promp import PrompLearner
+from baselines.promp import Objective, PrompLearner
 from baselines.promp_config import PrompConfig
 from pearl_bench.training.rollout import run_episode
 
@@ -107,6 +107,14 @@ class TestAdvantages:
             samples = ours[i][ALIVE[i]]
             assert float(samples.mean()) == pytest.approx(0, abs=1e-12)
             assert float(samples.std(correction=0)) == pytest.approx(1)
+        assert not pg.standardise(torch.full_like(self.reward, 4.0), ALIVE).any()
+
+    def test_a_ridge_that_is_lost_in_rounding_is_raised(self):
+        """Of two equal features, whose sums of squares are 1e12."""
+        features = torch.full((1, 1, 1, 2), 1e6, dtype=torch.float64)
+        target = torch.ones(1, 1, 1, dtype=torch.float64)
+        weights = pg.baseline_weights(features, target, target.bool(), 1e-5)
+        assert weights.isfinite().all()
 
 
 def test_the_baseline_is_sound_on_several_threads():
@@ -300,6 +308,13 @@ class TestTrpo:
         found = learner.kl_hessian(adaptation, last)(vector)
         torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
 
+    def test_a_steps_length_is_the_bounds(self, point_robot):
+        """Within so close a bound the divergence is nearly quadratic."""
+        config = MamlTrpoConfig(**SMALL, max_kl=1e-5, line_search_shrink=0.9)
+        learner = MamlTrpoLearner(config, point_robot, **PLACE)
+        learner.collect()
+        assert learner.update()["kl/outer"] == pytest.approx(1e-5, rel=0.2)
+
     def test_a_step_that_cannot_improve_is_not_taken(self, point_robot):
         learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
         learner.collect()
@@ -354,6 +369,63 @@ def test_promps_objective_equals_a_loop_over_tasks(point_robot):
         objective = torch.minimum(change * advantage, clipped * advantage).mean()
         losses.append(penalty - objective)
     torch.testing.assert_close(ours.loss, torch.stack(losses).mean())
+
+
+@pytest.mark.parametrize(("kl", "weight"), [(0.001, 0.25), (0.01, 0.5), (0.1, 1.0)])
+def test_promps_last_step_on_a_batch_moves_the_kls_weight_towards_its_target(
+    point_robot, monkeypatch, kl, weight
+):
+    config = PrompConfig(
+        **SMALL, adaptive_kl=True, kl_target=0.01, kl_weight=0.5, outer_steps=2
+    )
+    learner = PrompLearner(config, point_robot, **PLACE)
+    learner.collect()
+    found = Objective(torch.zeros(()), torch.zeros(()), torch.tensor([kl]))
+    monkeypatch.setattr(learner, "_mean_objective", lambda *_, **__: found)
+    for expected in (0.5, weight):
+        learner.update()
+        assert learner.kl_weights.tolist() == [expected]
+
+
+def test_only_the_outer_step_learns_from_dense_rewards(families):
+    family = families["sparse-point-robot"]
+    learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), family, **PLACE)
+    learner.collect()
+    inner, outer = learner.phases
+    assert (inner.reward >= 0).all()
+    assert (outer.reward < 0).any()
+    adapter = learner.adapter(family.test[:2], 0)
+    env = family.make_batch(family.test[:2], threads=1)
+    run_episode(env, adapter, 20, np.random.default_rng(0), explore=True)
+    adapter.end_episode()
+    env.close()
+    assert (adapter.explored[0].reward >= 0).all()
+
+
+def test_a_meta_test_adapts_once_and_from_all_that_was_explored(point_robot):
+    learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
+    tasks, rng = point_robot.test[:2], np.random.default_rng(0)
+    adapter, env = learner.adapter(tasks, 0), point_robot.make_batch(tasks, threads=1)
+    explored = []
+    for _ in range(2):
+        episode = run_episode(env, adapter, 20, rng, explore=True)
+        explored.append(adapter.actor.recorded(episode.steps, outer=False))
+        adapter.end_episode()
+    phase = learner._phase(pg.joined(explored, 1))
+    expected = learner._adapt(adapter.params, phase)
+    for _ in range(2):
+        adapter.adapt()
+        assert all(torch.equal(adapter.params[k], expected[k]) for k in expected)
+        run_episode(env, adapter, 20, rng, explore=False)
+        adapter.end_episode()
+    env.close()
+
+
+def test_the_meta_policy_samples_with_the_least_deviation_at_least(point_robot):
+    learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
+    learner.theta["log_std"].fill_(-30)
+    adapter = learner.adapter(point_robot.test, 0)
+    assert (adapter.params["log_std"] == pg.MIN_LOG_STD).all()
 
 
 def test_every_sampled_episode_counts_once_however_short(families):

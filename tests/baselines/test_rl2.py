@@ -300,6 +300,12 @@ class TestHiddenState:
         torch.testing.assert_close(inputs[1][..., 1, -2], 0.125 * inputs[0][..., 1, -2])
         assert inputs[0][..., 1, -2].abs().min() > 0
 
+    def test_an_lstms_forget_gate_starts_open(self):
+        weights = dict(policy("lstm").layer.named_parameters())
+        biases = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+        gates = torch.tensor([[0.0], [1.0], [0.0], [0.0]])  # torch: input, forget, ...
+        assert (biases.reshape(4, -1) == gates).all()
+
     @CELLS
     def test_the_boundary_reaches_the_network(self, families, cell):
         family = families["point-robot"]

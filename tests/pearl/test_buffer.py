@@ -111,6 +111,14 @@ def test_windows_are_in_order():
     assert rows.obs[0, 0, 0] != rows.obs[2, 0, 0]
 
 
+def test_every_window_is_drawn():
+    store = buffer()
+    store.add(0, transitions(0, 4), recent=True)
+    spans = store.spans(np.zeros(50, dtype=np.int64), recent=True)
+    rows = store.sample_window(spans, 2, torch.Generator().manual_seed(0))
+    assert set(rows.obs[:, 0, 0].tolist()) == {0, 1, 2}
+
+
 def test_a_window_needs_as_many_transitions():
     store = buffer()
     store.add(0, transitions(0, 499), recent=True)

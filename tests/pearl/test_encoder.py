@@ -94,6 +94,10 @@ def test_a_deterministic_latent_is_the_mean_output():
     torch.testing.assert_close(belief.mean, net.mlp(rows).mean(1))
     assert not belief.variance.any()
     assert not net.prior(4).variance.any()
+    valid = torch.arange(9) < torch.tensor([[4], [9]])
+    masked = net(rows, valid)
+    torch.testing.assert_close(masked.mean[0], net(rows[:1, :4]).mean[0])
+    torch.testing.assert_close(masked.mean[1], belief.mean[1])
 
 
 def test_the_prior_is_a_standard_normal():

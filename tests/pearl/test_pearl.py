@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -105,6 +106,24 @@ class TestCollection:
         learner.collect()
         assert learner.env_steps == 80 * 40 + 2 * 3 * 80
 
+    def test_actions_are_sampled(self, point_robot):
+        learner = learner_on(point_robot)
+        learner.collect()
+        assert draw(learner).action.std() > 0.1  # the modes differ by a thousandth
+
+    def test_each_block_starts_from_the_prior(self, point_robot, monkeypatch):
+        config = replace(SMALL, posterior_steps=40, tasks_per_iteration=1)
+        learner, from_prior = learner_on(point_robot, config), []
+
+        def play(env, adapter, *args, **words):
+            from_prior.append(bool((adapter.belief.variance == 1).all()))
+            return run_episode(env, adapter, *args, **words)
+
+        monkeypatch.setattr("pearl_bench.pearl.learner.run_episode", play)
+        learner.collect()
+        # two episodes of the pool and of each block
+        assert from_prior == [True, True, True, True, True, False, True, False]
+
     def test_early_termination_ends_blocks_with_whole_episodes(self, families):
         config = replace(SMALL, initial_steps=30, tasks_per_iteration=1)
         learner = learner_on(families["walker-2d-params"], config)
@@ -174,14 +193,27 @@ class TestContext:
         assert torch.equal(batch.context, rows)
 
     @pytest.mark.parametrize("sampler", ["recent", "whole-buffer"])
-    def test_is_recent_or_from_the_whole_buffer(self, point_robot, sampler):
+    def test_is_recent_or_from_the_whole_buffer(
+        self, point_robot, monkeypatch, sampler
+    ):
         one_task = replace(point_robot, train=point_robot.train[:1])
         learner, _ = self.sampled(one_task, context_sampler=sampler, initial_steps=2000)
         recent = learner.buffer.spans(np.array([0]), recent=True)
         rows = learner.buffer.sample(recent, 5000, learner.noise)
         seen = {tuple(r) for r in rows.obs[0].tolist()}
-        drawn = {tuple(r) for r in draw(learner).context[0, :, :2].tolist()}
-        assert (drawn <= seen) == (sampler == "recent")
+        contexts = [draw(learner).context]
+        monkeypatch.setattr(learner.inference, "belief", contexts.append)
+        learner._posterior(np.array([0]))  # while collecting
+        assert len(contexts) == 2
+        for context in contexts:
+            drawn = {tuple(r) for r in context[0, :, :2].tolist()}
+            assert (drawn <= seen) == (sampler == "recent")
+
+    def test_of_a_recurrent_encoder_is_a_run_of_transitions(self, point_robot):
+        _, batch = self.sampled(point_robot, recurrent=True, next_obs_in_context=True)
+        obs, _, _, next_obs = batch.context.split([2, 2, 1, 2], dim=-1)
+        breaks = (next_obs[:, :-1] != obs[:, 1:]).any(-1).sum(1)
+        assert (breaks <= 1).all()  # 16 steps, of episodes of 20
 
     def test_is_sparse_while_actor_and_critic_learn_from_dense(self, families):
         family = families["sparse-point-robot"]
@@ -326,14 +358,18 @@ def test_what_breaks_down_at_once_comes_to_an_end(point_robot, monkeypatch):
         learner.collect()
 
 
-def test_metrics_are_means_over_the_slice(point_robot):
+def test_metrics_are_means_over_the_slice(point_robot, monkeypatch):
+    taken = count()
+
+    def step(learner):
+        return lambda batch: torch.full((len(METRICS),), float(next(taken)))
+
+    monkeypatch.setattr(PearlLearner, "_step", property(step))
     learner = learner_on(point_robot)
     learner.collect()
-    metrics = learner.update()
-    assert set(metrics) == set(METRICS)
-    assert (learner.updates_done, learner.updates_due) == (20, 10)
-    assert set(learner.update()) == set(METRICS)
-    assert (learner.updates_done, learner.updates_due) == (30, 0)
+    for mean, done, due in ((9.5, 20, 10), (24.5, 30, 0)):
+        assert learner.update() == dict.fromkeys(METRICS, mean)
+        assert (learner.updates_done, learner.updates_due) == (done, due)
 
 
 def test_a_trial_times_the_steps_that_training_takes(point_robot, monkeypatch):
@@ -365,6 +401,29 @@ def test_bfloat16_follows_float32(point_robot):
         theirs = rounded.gradient_step(batch)[METRICS.index(name)]
         torch.testing.assert_close(ours, theirs, rtol=0.05, atol=0.02)
         assert ours != theirs
+
+
+def test_in_a_meta_test_z_alone_explores(point_robot):
+    adapter = learner_on(point_robot).adapter(point_robot.test[:2], seed=0)
+    obs = np.zeros((2, 2), np.float32)
+    action = adapter.act(obs, explore=True)
+    assert (adapter.act(obs, explore=True) == action).all()
+    adapter.end_episode()
+    assert (adapter.act(obs, explore=True) != action).all()
+
+
+def test_the_posterior_is_of_all_episodes(point_robot):
+    adapter = learner_on(point_robot).adapter(point_robot.test[:2], seed=0)
+    env = point_robot.make_batch(point_robot.test[:2], threads=1)
+    for _ in range(2):
+        run_episode(env, adapter, 20, np.random.default_rng(0), explore=True)
+        adapter.end_episode()
+    env.close()
+    adapter.adapt()
+    of_both = adapter.belief.mean.clone()
+    del adapter.context[:20]
+    adapter.adapt()
+    assert (adapter.belief.mean != of_both).any()
 
 
 def test_unadapted_it_acts_as_the_priors_mean_says(point_robot):
