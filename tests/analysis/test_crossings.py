@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from pearl_bench.analysis import crossings
+from pearl_bench.analysis import crossings, stats
 from pearl_bench.analysis.crossings import (
     UNKNOWN,
     Bound,
@@ -32,6 +32,12 @@ def test_a_level_is_held_from_the_last_of_three_evaluations_on():
     # Means of three reach 5 at 4, 5, 6.
     assert holding(STEPS, STEPS, 5.0) == Bound(6.0)
     assert first_at(STEPS, STEPS, 5.0) == Bound(5.0)
+
+
+def test_a_level_that_rounding_misses_is_held():
+    tenth = np.full(20, 0.3)
+    assert holding(STEPS, tenth, 0.1 + 0.2) == Bound(3.0, "<")
+    assert first_at(STEPS, tenth, 0.1 + 0.2) == Bound(1.0, "<")
 
 
 def test_a_level_that_is_lost_again_is_not_held_before():
@@ -105,6 +111,16 @@ def test_ends_agree_with_the_bounds_between_them():
     assert found[1:] == (Bound(1.4, "<"), Bound(2.0, "<"))
     found = ends(Bound(5), [Bound(5), Bound(4, ">"), Bound(3)])
     assert found[1:] == (Bound(3), Bound(5, ">"))
+
+
+def test_an_interval_leaves_out_a_tail_at_either_end():
+    bounds = [Bound(float(n)) for n in range(1, 101)]
+    assert ends(bounds[0], bounds, tail=0.025)[1:] == (Bound(3), Bound(98))
+    below = [bound._replace(sign="<") for bound in bounds[:2]]
+    found = ends(bounds[0], [*below, *bounds[2:]], tail=0.025)
+    assert found[1:] == (Bound(3), Bound(98))
+    below.append(Bound(3, "<"))  # more of them than the tail
+    assert ends(bounds[0], [*below, *bounds[3:]], tail=0.025).low == Bound(3, "<")
 
 
 def test_ends_are_unknown_where_nothing_is_known():
@@ -190,7 +206,7 @@ def test_one_run_has_no_range():
         assert math.isnan(end.number)
 
 
-def test_five_runs_have_an_interval_that_repeats():
+def test_five_runs_have_an_interval_that_repeats(monkeypatch):
     method, baseline = line(10.0, 6, 20_000, 8.0), line(1.0, 5, 100_000, 3.0)
     found, again = claim("x", method, baseline), claim("x", method, baseline)
     assert found[1:] == again[1:]
@@ -201,6 +217,10 @@ def test_five_runs_have_an_interval_that_repeats():
     # Of three runs, the range: 10 (t - 1) + 32 at 95.5, and 10 (t - 1) at 107.5.
     few = claim("x", Curve(method.steps, method.values[::2]), baseline)
     assert few.needed[1:] == (Bound(8000), Bound(12_000))
+    monkeypatch.setattr(stats, "CONFIDENCE", 0.1)
+    _, low, high = claim("x", method, baseline).needed
+    assert found.needed.low.number < low.number
+    assert high.number < found.needed.high.number
 
 
 def test_the_rule_says_its_numbers():

@@ -225,23 +225,27 @@ def test_a_run_leaves_the_budget_that_it_has_outgrown(tmp_path, results):
     quick, paper, behind, lean = (tmp_path / name for name in "abcd")
     make_run(quick, steps=(1000, 2000))
     make_run(quick, steps=(1000, 2000), seed=1)
+    make_run(quick, steps=(1000, 2000), seed=2, started="2026-01-02T00:00:00+00:00")
     publish(quick, results, "locomotion", silent)
 
     make_run(paper, steps=(1000, 2000, 3000), budget="paper")
     publish(paper, results, "locomotion", silent)
-    assert len(rows_of(results / "locomotion" / "runs.csv")) == 3
+    assert len(rows_of(results / "locomotion" / "runs.csv")) == 4
 
     make_run(behind, steps=(1000,), budget="lean")
     publish(behind, results, "locomotion", silent)
-    assert len(rows_of(results / "locomotion" / "runs.csv")) == 4  # not as far
+    assert len(rows_of(results / "locomotion" / "runs.csv")) == 5  # not as far
 
-    make_run(lean, steps=(1000, 2000, 3000), budget="lean")
+    for seed in (0, 2):  # the latter is another execution
+        make_run(lean, steps=(1000, 2000, 3000), budget="lean", seed=seed)
     publish(lean, results, "locomotion", silent)
     runs = rows_of(results / "locomotion" / "runs.csv")
     assert sorted((row["seed"], row["budget"], row["steps"]) for row in runs) == [
         ("0", "lean", "3000"),
         ("0", "paper", "3000"),
         ("1", "quick", "2000"),
+        ("2", "lean", "3000"),
+        ("2", "quick", "2000"),
     ]
     for name in ("pearl.csv", "late/pearl.csv"):
         found = {row["run"] for row in rows_of(results / "locomotion" / name)}
@@ -298,7 +302,11 @@ def test_edited_rows_of_an_execution_do_not_replace_its_curve(
     assert run["steps"] == str(steps[-1])
 
 
-@pytest.mark.parametrize(("resumed_at", "taken"), [(2500, False), (2000, True)])
+@pytest.mark.parametrize(
+    ("resumed_at", "taken"),
+    [([2500], False), ([2000], True), ([1000, 3000], True)],
+    ids=str,
+)
 def test_a_resumed_run_may_have_other_rows_since_its_checkpoint(
     tmp_path, results, resumed_at, taken
 ):
@@ -307,7 +315,8 @@ def test_a_resumed_run_may_have_other_rows_since_its_checkpoint(
     folder = make_run(
         tmp_path / "two", steps=(1000, 2000, 3000, 4000), returns=better(2000)
     )
-    go_on(folder, resumed_at)
+    for session in resumed_at:
+        go_on(folder, session)
     said: list[str] = []
     if not taken:
         with pytest.raises(StoreError, match="at 2000 environment steps"):

@@ -221,6 +221,8 @@ def test_other_tasks_are_refused(tmp_path):
     with RunRecord(tmp_path) as run:
         with pytest.raises(RecordError, match="begun with fingerprint 0123"):
             run.begin(CONFIG, PROVENANCE | {"fingerprint": "f"})
+        with pytest.raises(RecordError, match="begun with meta_test"):
+            run.begin(CONFIG, PROVENANCE | {"meta_test": []})
         run.begin(CONFIG.replace("100", "200"), PROVENANCE)
     assert "steps: 200" in (tmp_path / "config.yaml").read_text()
 

@@ -151,18 +151,14 @@ def test_checked_training_tasks_are_rows_of_their_own(families):
 
 def test_chance_comes_from_the_seed_and_the_step_count_alone(families):
     family = families["point-robot"]
-    first, again, later, other = (
-        (evaluate(learner, family, seed=seed, threads=1), learner.seed)
-        for learner, seed in [
-            (ByHand(100), 0),
-            (ByHand(100), 0),
-            (ByHand(200), 0),
-            (ByHand(100), 1),
-        ]
-    )
-    assert first == again
-    assert first != later
-    assert first != other
+    learners = [ByHand(100), ByHand(100), ByHand(200), ByHand(100)]
+    starts, actions = [], []
+    for learner, seed in zip(learners, (0, 0, 0, 1), strict=True):
+        starts.append(evaluate(learner, family, seed=seed, threads=1))
+        actions.append(learner.seed)
+    for first, again, later, other in (starts, actions):
+        assert first == again
+        assert first not in (later, other)
 
 
 def test_what_is_reported_is_the_familys_first_protocol(families):

@@ -2,7 +2,10 @@
 
 import csv
 import json
+from itertools import count
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from raw_runs import Silent
 
@@ -11,7 +14,9 @@ from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.plan import plan
 from pearl_bench.execution.work import train_run
+from pearl_bench.records import checkpoint
 from pearl_bench.records.schema import NOT_METRICS
+from pearl_bench.training import loop
 
 WORDS = (
     "suite=navigation",
@@ -34,9 +39,9 @@ def rows(path):
         ]
 
 
-def train(out, stop_at=None):
+def train(out, stop_at=None, *words):
     """Train until a poll of ``stop``; return the folder and how often it was polled."""
-    (run,) = plan(configuration.load([*WORDS, f"out={out}"]))
+    (run,) = plan(configuration.load([*WORDS, *words, f"out={out}"]))
     polls = 0
 
     def stop():
@@ -122,6 +127,39 @@ def test_what_another_command_has_begun_since_the_plan_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"learning_rate: 0\.5 there, .* now"):
         train_run(ours.config, ours.folder, Silent(), lambda: False, ["run"])
     assert {path.name: path.read_bytes() for path in ours.folder.iterdir()} == left
+
+
+def test_a_checkpoint_is_taken_every_so_many_minutes(tmp_path, monkeypatch):
+    clock, save, saved = count(step=15), checkpoint.save, []
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(
+        checkpoint, "save", lambda *args: saved.append(next(clock)) or save(*args)
+    )
+    train(tmp_path, None, "checkpoint_minutes=2")
+    *gaps, _ = np.diff(saved)  # the last is taken at the end, however soon
+    assert len(gaps) > 1
+    assert all(120 < gap < 240 for gap in gaps)
+
+
+def test_a_slice_weighs_in_a_row_as_many_as_its_updates(tmp_path, monkeypatch):
+    build = registry.learner_class("rl2")
+
+    class Uneven(build):
+        def collect(self):
+            self.env_steps += 100
+            self.updates_due = 3
+            return {}
+
+        def update(self):
+            steps = min(2, self.updates_due)
+            self.updates_done += steps
+            self.updates_due -= steps
+            return {"steps": float(steps)}
+
+    monkeypatch.setattr(registry, "learner_class", lambda learner: Uneven)
+    folder, _ = train(tmp_path, 4)
+    (row,) = rows(folder / "train.csv")
+    assert float(row["steps"]) == pytest.approx((2 * 2 + 1 * 1) / 3)
 
 
 @pytest.mark.parametrize("name", NOT_METRICS)
