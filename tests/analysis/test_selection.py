@@ -266,15 +266,15 @@ def test_an_axis_has_whole_steps(results):
 
 def test_axes_end_where_the_reference_does_or_where_asked():
     found = made_up(*seeds(2), *seeds(2, learner="rl2", steps=(20_000, 40_000)))
-    ends = {
-        draw(found).figure.axes[0].get_xlim(): (0, 10_000),
-        draw(found, until=5000).figure.axes[0].get_xlim(): (0, 5000),
-        draw(found, log=True).figure.axes[0].get_xlim(): (1000, 40_000),
-        draw(found, "learning-curves-log").figure.axes[0].get_xlim(): (1000, 40_000),
-    }
-    assert all(is_so == wanted for is_so, wanted in ends.items())
     turned = replace(found, reference="rl2")
-    assert draw(turned).figure.axes[0].get_xlim() == (0, 40_000)
+    for sheet, ends in [
+        (draw(found), (0, 10_000)),
+        (draw(found, until=5000), (0, 5000)),
+        (draw(found, log=True), (1000, 40_000)),
+        (draw(found, "learning-curves-log"), (1000, 40_000)),
+        (draw(turned), (0, 40_000)),
+    ]:
+        assert sheet.figure.axes[0].get_xlim() == ends
     assert drawn(turned, "learning-curves-log") is None
     assert drawn(found, "learning-curves-log", log=True) is None
 
