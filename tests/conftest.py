@@ -27,6 +27,13 @@ def cache(tmp_path_factory):
         os.environ["XDG_CACHE_HOME"] = before
 
 
+@pytest.fixture(autouse=True)
+def untuned():
+    """No test finds torch as a run that was trained in this process has tuned it."""
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")
+
+
 @pytest.fixture(scope="session")
 def families() -> dict[str, TaskFamily]:
     """Every family of every suite that needs no more than MuJoCo, by name."""

@@ -410,7 +410,7 @@ def test_examples(tmp_path, capsys):
     assert np.isfinite(total)
     assert total < 0
     assert example("adapt").main(str(policy)) < 0
-    last = example("load_curves").main()
+    last = example("load_curves").main(str(EXAMPLES.parent / "results"))
     assert last.loc["half-cheetah-vel", "return"].max() < 0
 
 

@@ -13,7 +13,8 @@ SMALL = [
 ]
 
 
-def test_the_notebook_runs_and_draws_paths_and_curves():
+def test_the_notebook_runs_and_draws_paths_and_curves(tmp_path, monkeypatch):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))  # not the user's
     notebook = nbformat.read(PATH, as_version=4)
     (parameters,) = (
         cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])
@@ -39,5 +40,5 @@ def test_the_stored_notebook_was_executed_from_top_to_bottom():
 def test_the_notebook_is_small_and_names_no_folder():
     text = PATH.read_text(encoding="utf-8")
     assert len(text) < 300_000
-    for place in (Path.home(), PATH.parents[2], Path(gettempdir())):
+    for place in {Path.home(), PATH.parents[2], Path(gettempdir())} - {Path("/")}:
         assert f"{place}/" not in text

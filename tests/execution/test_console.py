@@ -20,6 +20,13 @@ from pearl_bench.execution.console import (
 from pearl_bench.execution.plan import plan
 
 
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    """What tells rich that a file were a terminal is not heard."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 class Clock:
     now = 100.0
 
