@@ -196,16 +196,25 @@ def test_another_users_lock_in_a_shared_folder_can_be_taken(tmp_path):
     for lock in (folder / ".lock", folder / "run" / "lock"):
         lock.write_text("")
         lock.chmod(0o644 if os.getuid() == 0 else 0o444)
-    for parent in tmp_path.parents:
-        if os.getuid() == 0 and parent.stat().st_uid == 0 and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
     tmp_path.chmod(0o755)
-    done = subprocess.run(
-        [sys.executable, "-c", AS_ANOTHER_USER, str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    closed = {
+        parent: mode
+        for parent in tmp_path.parents
+        if os.getuid() == parent.stat().st_uid == 0
+        and ~(mode := parent.stat().st_mode) & 0o055
+    }
+    try:
+        for parent, mode in closed.items():
+            parent.chmod(mode | 0o055)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_ANOTHER_USER, str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        for parent, mode in closed.items():
+            parent.chmod(mode)
     assert done.stdout == "both locked\n", done.stderr
 
 
