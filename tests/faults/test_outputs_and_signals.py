@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -44,6 +45,16 @@ def wait_until(happened):
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+@contextmanager
+def started(words, **options):
+    """A process that ends with the test, as its children do when it has."""
+    with subprocess.Popen(words, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 class Broken(io.TextIOBase):
@@ -113,19 +124,15 @@ def test_a_run_is_trained_although_its_outputs_are_closed(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_reader_that_leaves_ends_no_run(tmp_path, jobs):
-    process = subprocess.Popen(
-        command(tmp_path, f"jobs={jobs}"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()  # as `head -1` does
-    assert process.wait(PATIENCE) == 0
-    assert process.stderr.read() == ""
-    process.stderr.close()
+    words = command(tmp_path, f"jobs={jobs}")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(words, text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()  # as `head -1` does
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == ""
     assert [status(run_folder(tmp_path, seed)).state for seed in (0, 1)] == ["done"] * 2
 
 
@@ -147,9 +154,7 @@ def test_a_command_that_only_tells_ends_as_others_do_when_its_reader_leaves(word
 def test_a_full_disk_under_the_screen_ends_no_run(tmp_path):
     with (
         Path("/dev/full").open("w") as full,
-        subprocess.Popen(
-            command(tmp_path, "jobs=1"), stdout=full, stderr=full
-        ) as process,
+        started(command(tmp_path, "jobs=1"), stdout=full, stderr=full) as process,
     ):
         assert process.wait(PATIENCE) == 0
     assert status(run_folder(tmp_path, 1)).state == "done"
@@ -166,7 +171,7 @@ def heard():
 @pytest.mark.usefixtures("heard")
 def test_a_closed_terminal_stops_with_a_checkpoint(tmp_path):
     words = command(tmp_path, "jobs=2", steps=200_000)
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+    with started(words, stdout=subprocess.DEVNULL) as process:
         folder = run_folder(tmp_path, 0)
         wait_until((folder / "train.csv").exists)
         process.send_signal(signal.SIGHUP)
@@ -205,7 +210,7 @@ def test_a_second_signal_ends_children_too_at_once(tmp_path, again):
 def test_who_asked_to_outlive_the_terminal_does(tmp_path):
     """As under nohup: SIGHUP is ignored from the start."""
     shell = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command(tmp_path, "jobs=1")]
-    with subprocess.Popen(shell, stdout=subprocess.DEVNULL) as process:
+    with started(shell, stdout=subprocess.DEVNULL) as process:
         wait_until((run_folder(tmp_path, 0) / "run.json").exists)
         process.send_signal(signal.SIGHUP)
         assert process.wait(PATIENCE) == 0
@@ -216,18 +221,18 @@ def test_who_asked_to_outlive_the_terminal_does(tmp_path):
 )
 def test_a_child_that_somebody_else_ends_has_failed(tmp_path, number):
     words = command(tmp_path, "jobs=2", steps=200_000)
-    process = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
     folder = run_folder(tmp_path, 0)
-    wait_until(lambda: "seed=0" in children(process) and (folder / "eval.csv").exists())
-    other = children(process)["seed=1"]
-    children(process)["seed=0"].send_signal(number)
-    wait_until(lambda: "seed=0" not in children(process))
-    time.sleep(0.5)
-    assert other.is_running()  # the other run goes on
-    other.kill()
-    _, err = process.communicate(timeout=PATIENCE)
+    outputs = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with started(words, **outputs) as process:
+        wait_until(lambda: len(children(process)) == 2)
+        wait_until((folder / "eval.csv").exists)
+        ended, other = (children(process)[f"seed={k}"] for k in (0, 1))
+        ended.send_signal(number)
+        wait_until(lambda: "seed=0" not in children(process))
+        time.sleep(0.5)
+        assert other.status() != psutil.STATUS_ZOMBIE  # the other run goes on
+        other.kill()
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert f"{folder}: " in err
     assert number.name in err
