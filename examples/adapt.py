@@ -16,7 +16,7 @@ def main(path: str, task: int | None = None) -> float:
     """Return what the adapted policy gets in an episode of the task."""
     trained = pearl_bench.load(path)
     if task is None:
-        task = trained.family.test[0].index  # one that it was not trained on
+        task = trained.family.test[0].index  # unseen, but for those of fwd-back
     env = gymnasium.make(suites.gym.id_of(trained.family), task=task)
     agent = trained.adapt(env)  # plays the exploration episodes
     return agent.play(env)

@@ -16,7 +16,11 @@ def main(out: str = "results/raw", **words: Any) -> Path:
     trained = pearl_bench.train(
         "pearl", "point-robot", seed=0, out=out, settings={"kl_weight": 1.0}, **words
     )
-    rows = trained.evaluate()  # a row per test task and episode
+    rows = [  # one per test task and episode
+        row
+        for row in trained.evaluate()
+        if (row.protocol, row.split) == ("suite", "test")
+    ]
     last = max(row.episode for row in rows)
     print("mean return:", fmean(row.total for row in rows if row.episode == last))
     path = Path(out, "pearl-point-robot.safetensors")

@@ -325,10 +325,16 @@ def _rows(
     ]
 
 
-def reported_return(rows: list[EvalRow]) -> float:
-    """Return the mean return of the last episode of the first protocol."""
+def reported_return(rows: list[EvalRow], family: TaskFamily) -> float:
+    """Return the mean return of the first protocol's last episode.
+
+    Where tasks have a success, it is that of all test episodes, as Meta-World's
+    protocol has it.
+    """
     first = [
         r for r in rows if (r.protocol, r.split) == (rows[0].protocol, rows[0].split)
     ]
-    last = max(row.episode for row in first)
-    return float(np.mean([row.total for row in first if row.episode == last]))
+    several = first[0].success is not None
+    averaged = family.protocols[0].meta_test.test_episodes if several else 1
+    since = max(row.episode for row in first) - averaged
+    return float(np.mean([row.total for row in first if row.episode > since]))

@@ -174,7 +174,7 @@ class _Loop:
             threads=self.run.threads,
             stop=stop,
         )
-        self.test_return = reported_return(rows)
+        self.test_return = reported_return(rows, self.family)
         self.evaluated_at = steps
         self.meta_test_due = False
         self._tick()

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from raw_runs import train_small
+from raw_runs import always, published, some_return, train_small
 
 import pearl_bench
 import suites.gym
@@ -414,6 +414,14 @@ def test_examples(tmp_path, capsys):
     assert last.loc["half-cheetah-vel", "return"].max() < 0
 
 
+def test_the_example_of_curves_averages_the_episodes_that_may_succeed(tmp_path):
+    runs = {"success": ""}, {"success": always, "seed": 1}
+    results = published(tmp_path, *({"episodes": 5, "tested": 3} | run for run in runs))
+    found = example("load_curves").main(str(results))
+    at_last = some_return(3000, 0, 0) + 0.05  # of two tasks
+    assert found["return"].tolist() == pytest.approx([at_last + 50, at_last + 40])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -471,6 +479,6 @@ def test_the_package_of_an_own_method_and_family(tmp_path):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
     )
     assert done.returncode == 0, done.stderr
-    published = tmp_path / "own" / "ring"
-    assert (published / "constant_actions.csv").exists()
-    assert list((published / "figures").glob("learning-curves*"))
+    folder = tmp_path / "own" / "ring"
+    assert (folder / "constant_actions.csv").exists()
+    assert list((folder / "figures").glob("learning-curves*"))

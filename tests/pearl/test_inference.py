@@ -101,7 +101,6 @@ def test_told_tasks_are_solved_and_untold_ones_are_not(point_robot):
     for inference in ("oracle", "none"):
         learner = learner_on(family, replace(ENOUGH_FOR_TWO, inference=inference))
         train(learner)
-        returns[inference] = reported_return(
-            evaluate(learner, family, seed=0, threads=1)
-        )
+        rows = evaluate(learner, family, seed=0, threads=1)
+        returns[inference] = reported_return(rows, family)
     assert returns["oracle"] > returns["none"] + 3

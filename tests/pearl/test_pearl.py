@@ -438,7 +438,7 @@ def test_posterior_separates_two_tasks_and_adaptation_pays(point_robot):
     """Two goals in opposite corners: after a short training the beliefs part."""
     family = opposite_corners(point_robot)
     learner = learner_on(family, ENOUGH_FOR_TWO)
-    untrained = reported_return(evaluate(learner, family, seed=0, threads=1))
+    untrained = reported_return(evaluate(learner, family, seed=0, threads=1), family)
     train(learner)
     belief = learner._posterior(np.array([0, 1]))
     distance = (belief.mean[0] - belief.mean[1]).abs()
@@ -446,6 +446,6 @@ def test_posterior_separates_two_tasks_and_adaptation_pays(point_robot):
     assert (distance / spread).max() > 3
     rows = evaluate(learner, family, seed=0, threads=1)
     prior = np.mean([row.total for row in rows if row.episode == 1])
-    adapted = reported_return(rows)
+    adapted = reported_return(rows, family)
     assert adapted > 0.5 * untrained  # returns are negative distances
     assert adapted > prior + 3

@@ -104,7 +104,7 @@ def test_two_exploration_episodes_then_the_reported_one(families):
     assert learner.inexperienced.explored == [False] * horizon
     by_episode = [np.mean([r.total for r in rows if r.episode == k]) for k in (1, 2, 3)]
     assert max(by_episode[:2]) < by_episode[2] - 8
-    assert reported_return(rows) == by_episode[2]
+    assert reported_return(rows, family) == by_episode[2]
     assert [row.task for row in rows[::4]] == [task.index for task in family.test]
     assert [row.episode for row in rows[:4]] == [0, 1, 2, 3]
 
@@ -118,7 +118,7 @@ def test_sparse_navigation_explores_five_episodes_and_reports_the_twentieth(fami
     assert diary[6:] == ["end", "adapt"] * 15
     assert {row.total for row in rows if row.episode <= 5} == {0.0}
     # what going straight to every test goal can give; 0 without adaptation
-    assert reported_return(rows) == pytest.approx(13.4, abs=0.05)
+    assert reported_return(rows, family) == pytest.approx(13.4, abs=0.05)
 
 
 def test_a_learners_own_setting_is_played_beside_the_suites(families):
@@ -133,7 +133,7 @@ def test_a_learners_own_setting_is_played_beside_the_suites(families):
         (task.index, k) for task in family.test for k in range(1, 6)
     ]
     assert compact(learner.last.diary) == "end end end end adapt end adapt"
-    assert reported_return(rows) == reported_return(alone)
+    assert reported_return(rows, family) == reported_return(alone, family)
     assert evaluate(ByHand(own_exploration=2), family, seed=0, threads=1) == alone
 
 
@@ -146,7 +146,7 @@ def test_checked_training_tasks_are_rows_of_their_own(families):
     assert splits == [("test", task.index) for task in few.test] + [
         ("train", task.index) for task in family.train[:3]
     ]
-    assert reported_return(rows) == np.mean([r.total for r in rows[3:8:4]])
+    assert reported_return(rows, few) == np.mean([r.total for r in rows[3:8:4]])
 
 
 def test_chance_comes_from_the_seed_and_the_step_count_alone(families):
@@ -171,21 +171,26 @@ def test_what_is_reported_is_the_familys_first_protocol(families):
     assert [each.name for each in found] == ["suite", "own", "other3", "other4"]
 
 
-def test_the_reported_return_is_the_last_episodes_mean():
+@pytest.mark.parametrize(("success", "reported"), [(None, 3.5), (False, 5.75)])
+def test_the_reported_return_is_of_the_last_episode_or_of_all_that_may_succeed(
+    families, success, reported
+):
+    family = families["point-robot"].tested_by(MetaTest(1, 2))
     rows = [
         EvalRow(
-            "suite", "test", task, "", k, episode, float(total), 20, None, False, None
+            *("suite", "test", task, "", k, episode, float(total), 20, success),
+            unstable=False,
+            distance=None,
         )
-        for task, k, episode, total in [
-            (0, 1, 1, 9),
-            (0, 1, 2, 1),
-            (0, 2, 2, 3),
-            (1, 1, 1, 9),
-            (1, 1, 2, 4),
-            (1, 2, 2, 6),
+        for task, k, totals in [
+            (0, 1, (99, 9, 1)),
+            (0, 2, (99, 7, 3)),
+            (1, 1, (99, 8, 4)),
+            (1, 2, (99, 8, 6)),
         ]
+        for episode, total in enumerate(totals, start=1)
     ]
-    assert reported_return(rows) == 3.5
+    assert reported_return(rows, family) == reported
 
 
 def test_repetitions_have_starts_and_exploration_of_their_own(families):
@@ -202,7 +207,7 @@ def test_repetitions_have_starts_and_exploration_of_their_own(families):
     # side by side, and each from a start of its own
     assert len({row.total for row in rows}) == len(rows)
     reported = [row.total for row in rows if row.episode == 3]
-    assert reported_return(rows) == np.mean(reported)
+    assert reported_return(rows, thrice) == np.mean(reported)
     own = evaluate(ByHand(own_exploration=4), thrice, seed=0, threads=1)[len(rows) :]
     assert [(row.repetition, row.episode) for row in own[:15]] == [
         (repetition, episode) for repetition in (1, 2, 3) for episode in range(1, 6)

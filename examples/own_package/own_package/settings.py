@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pearl_bench.config.checks import require_positive
+from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
 from pearl_bench.registry import Method
 
 
@@ -19,7 +19,7 @@ class ConstantActionsConfig:
 
     tasks: int = 10
     spread: float = 0.3
-    step: float = field(default=0.5, metadata={"may_be_zero": True})
+    step: float = field(default=0.5, metadata=MAY_BE_ZERO)
 
     def __post_init__(self) -> None:
         """Raise ValueError for values no run could use."""
