@@ -45,6 +45,11 @@ def families() -> dict[str, TaskFamily]:
 
 
 @pytest.fixture(scope="session")
+def point_robot(families) -> TaskFamily:
+    return families["point-robot"]
+
+
+@pytest.fixture(scope="session")
 def opengl():
     """Skip where no OpenGL library is installed, and only there."""
     env = None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from place import PLACE
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
@@ -19,12 +20,6 @@ from baselines.promp import Objective, PrompLearner
 from baselines.promp_config import PrompConfig
 from pearl_bench.training.rollout import run_episode
 
-PLACE: dict[str, Any] = {
-    "seed": 0,
-    "device": "cpu",
-    "precision": "float32",
-    "threads": 1,
-}
 TASKS, EPISODES, STEPS, OBS, ACTIONS = 3, 2, 6, 4, 2
 
 
@@ -244,11 +239,6 @@ def double(phase: Phase) -> Phase:
 
 
 SMALL: dict[str, Any] = {"tasks": 6, "episodes": 10, "hidden_size": 32}
-
-
-@pytest.fixture
-def point_robot(families):
-    return families["point-robot"]
 
 
 class TestTrpo:

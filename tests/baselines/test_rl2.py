@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from place import PLACE
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
@@ -17,12 +18,6 @@ from pearl_bench.training.rollout import Episode, run_episode
 from pearl_bench.training.types import NonFiniteLoss
 from suites.base import TaskFamily
 
-PLACE: dict[str, Any] = {
-    "seed": 0,
-    "device": "cpu",
-    "precision": "float32",
-    "threads": 1,
-}
 TASKS, REPEATS, EPISODES, STEPS = 2, 2, 3, 7
 TRIALS = TASKS * REPEATS
 OBS, ACTIONS = 3, 2

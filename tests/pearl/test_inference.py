@@ -48,11 +48,6 @@ class TestScaledParameters:
         np.testing.assert_allclose(unknown, [[1, -1, 0, 0]])
 
 
-@pytest.fixture
-def point_robot(families):
-    return families["point-robot"]
-
-
 def test_the_oracle_is_told_each_task_in_training_and_meta_test(point_robot):
     learner = learner_on(point_robot, replace(SMALL, inference="oracle"))
     learner.collect()

@@ -24,11 +24,6 @@ from pearl_bench.training.rollout import run_episode
 from pearl_bench.training.types import NonFiniteLoss
 
 
-@pytest.fixture
-def point_robot(families):
-    return families["point-robot"]
-
-
 def parameters(learner: PearlLearner) -> dict[str, list[torch.Tensor]]:
     return {
         name: [p.detach().clone() for p in network.parameters()]

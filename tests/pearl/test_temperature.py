@@ -22,11 +22,6 @@ def trained_on(family, config):
     return learner
 
 
-@pytest.fixture
-def point_robot(families):
-    return families["point-robot"]
-
-
 def test_losses_and_steps_are_those_of_the_equations(point_robot):
     """In float64, computed anew over three updates but for the critics' own."""
     learner = trained_on(point_robot, ADAPTIVE)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from raw_runs import always, make_run, some_return
+from raw_runs import always, make_run, silent, some_return
 
 from pearl_bench import registry
 from pearl_bench.pearl.config import PearlConfig
@@ -25,10 +25,6 @@ from pearl_bench.records.published.publish import (
     publish,
 )
 from pearl_bench.records.run_folder import RunRecord, read_run
-
-
-def silent(line: str) -> None:
-    raise AssertionError(f"nothing should be said: {line}")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import suppress
 
 import pytest
-from raw_runs import make_run
+from raw_runs import make_run, silent
 
 from pearl_bench.analysis.check import check
 from pearl_bench.records.files import RecordError
@@ -16,10 +16,6 @@ from pearl_bench.records.table import Table
 
 SUITE, FAMILY = "locomotion", "half-cheetah-vel"
 SEEDS = 5
-
-
-def silent(line: str) -> None:
-    raise AssertionError(f"nothing should be said: {line}")
 
 
 @pytest.fixture

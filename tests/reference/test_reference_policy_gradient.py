@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from place import PLACE
+from recorded import recorded_family
 from torch import Tensor
 
 from baselines.maml_trpo import MamlTrpoLearner
@@ -33,15 +35,10 @@ from baselines.policy_gradient import (
 )
 from baselines.promp import PrompLearner
 from baselines.promp_config import PrompConfig
-from suites.base import ScoreRange, Task, TaskFamily
 
 OURS = Path(__file__).parents[1] / "data/policy_gradient_traces"
 FOLDER = Path(os.environ.get("PEARL_BENCH_PG", OURS))
 TOLERANCE = 1e-8
-
-
-def no_environment(tasks, *, threads):
-    raise AssertionError("an update needs no environment")
 
 
 class Trace:
@@ -51,19 +48,7 @@ class Trace:
         with np.load(path, allow_pickle=False) as file:
             self.arrays = {name: file[name] for name in file.files}
         self.meta: dict[str, Any] = json.loads(str(self.arrays["meta"]))
-        tasks = (Task("recorded", 0, ()),)
-        self.family = TaskFamily(
-            name="recorded",
-            version=0,
-            horizon=1,
-            obs_dim=self.meta["O"],
-            action_dim=self.meta["A"],
-            train=tasks,
-            test=tasks,
-            score=ScoreRange(0, 1, "none", "none"),
-            source="recorded update",
-            make_batch=no_environment,
-        )
+        self.family = recorded_family(self.meta["O"], self.meta["A"])
         self.shared = {
             "tasks": self.meta["tasks"],
             "inner_rate": self.meta["alpha"],
@@ -117,14 +102,6 @@ class Trace:
             value.data = self.tensor(f"theta_old/{name}").clone()
         learner.kl_weights = learner.kl_weights.double().fill_(self.meta["eta"])
         return learner
-
-
-PLACE: dict[str, Any] = {
-    "seed": 0,
-    "device": "cpu",
-    "precision": "float32",
-    "threads": 1,
-}
 
 
 def close(ours, recorded) -> None:

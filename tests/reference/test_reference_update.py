@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from place import PLACE
+from recorded import recorded_family
 
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.pearl.learner import PearlLearner
 from pearl_bench.pearl.update import Batch
-from suites.base import ScoreRange, Task, TaskFamily
 
 FOLDER = Path(
     os.environ.get(
@@ -27,24 +28,7 @@ TOLERANCE = 1e-8
 INPUTS = ("obs", "action", "reward", "next_obs", "terminated")
 
 
-def no_environment(tasks, *, threads):
-    raise AssertionError("an update needs no environment")
-
-
 def learner_of(meta: dict) -> PearlLearner:
-    tasks = (Task("recorded", 0, ()),)
-    family = TaskFamily(
-        name="recorded",
-        version=0,
-        horizon=1,
-        obs_dim=meta["O"],
-        action_dim=meta["A"],
-        train=tasks,
-        test=tasks,
-        score=ScoreRange(0, 1, "none", "none"),
-        source="recorded update",
-        make_batch=no_environment,
-    )
     config = PearlConfig(
         latent_dim=meta["Z"],
         hidden_size=meta["hidden"],
@@ -62,9 +46,8 @@ def learner_of(meta: dict) -> PearlLearner:
         next_obs_in_context=meta["next_obs_in_context"],
         probabilistic=meta["probabilistic"],
     )
-    learner = PearlLearner(
-        config, family, seed=0, device="cpu", precision="float32", threads=1
-    )
+    family = recorded_family(meta["O"], meta["A"])
+    learner = PearlLearner(config, family, **PLACE)
     learner.nets.double()
     return learner
 

@@ -170,6 +170,10 @@ def seeds(n: int, **run: object) -> list[dict[str, Any]]:
     return [{"seed": seed, **run} for seed in range(n)]
 
 
+def silent(line: str) -> None:
+    raise AssertionError(f"nothing should be said: {line}")
+
+
 class Silent:
     """Progress that nobody watches."""
 
