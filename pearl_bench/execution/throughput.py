@@ -8,14 +8,23 @@ from concurrent.futures import as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
 
 from pearl_bench import registry
+from pearl_bench.config.errors import UserError
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import RunConfig
 from pearl_bench.execution import apart
 from pearl_bench.execution.plan import require_memory
 from pearl_bench.execution.work import build_learner, prepare
 from pearl_bench.machine import threads
+
+PATIENCE = 300.0
+"""Seconds that a run waits at most until all others are as far.
+
+One that was ended is not always missed: while processes are being started, the pool of
+Python 3.11 watches those alone that it had when it last looked.
+"""
 
 _ready: Barrier
 
@@ -31,7 +40,8 @@ def updates_per_second(
         busy: other processes that take all the time they get.
 
     Raises:
-        UserError: the runs do not fit this machine's memory, or the system ended one.
+        UserError: the runs do not fit this machine's memory, or one of them was ended
+            or is far behind the others.
     """
     threads.limit_spinning()
     everyone = get_context("spawn").Barrier(len(runs))
@@ -53,7 +63,13 @@ def _updates_per_second(run: RunConfig, seconds: float) -> float:
     learner = build_learner(run, meta_tested(family, run))
     learner.collect()
     learner.update()  # touches fresh memory
-    _ready.wait()
+    try:
+        _ready.wait(PATIENCE)
+    except BrokenBarrierError:
+        raise UserError(
+            f"a run side by side with others is {PATIENCE:.0f} s behind them, or has "
+            "been ended; close other programs and try again"
+        ) from None
     before, start = learner.updates_done, time.perf_counter()
     while learner.updates_due and time.perf_counter() < start + seconds:
         learner.update()

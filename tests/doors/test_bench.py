@@ -1,6 +1,7 @@
 """The speed targets, on a machine that has nothing else to do."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ import pytest
 from pearl_bench import bench
 from pearl_bench.bench import ON_POLICY, plan_figures
 from pearl_bench.config.errors import UserError
+from pearl_bench.config.runs import load
 from pearl_bench.config.types import ConfigError
-from pearl_bench.execution import apart
+from pearl_bench.execution import apart, throughput
+from pearl_bench.execution.plan import plan
 from pearl_bench.machine.threads import available_cores
 
 SHARES = {
@@ -116,22 +119,33 @@ def test_no_process_outlives_a_command_that_is_ended(number, code):
 
 
 def test_what_fails_in_one_process_ends_the_others():
-    work = [(time.sleep, 600), (fail, "no such thing")]
-    with pytest.raises(ConfigError, match="no such thing"):
+    work = [(time.sleep, 600), (load, ["suite=there-is-none"])]
+    with pytest.raises(ConfigError, match="suite=there-is-none is unknown"):
         carry_out(work)
-    with pytest.raises(UserError, match="close other programs"):
-        carry_out([*work[:1], (os._exit, 1)])
     assert not active_children()
+
+
+def test_a_process_that_the_system_ends_is_missed():
+    with pytest.raises(UserError, match="close other programs"):
+        carry_out([(os._exit, 1)])
+    assert not active_children()
+
+
+def test_a_run_that_is_far_behind_the_others_is_not_waited_for(monkeypatch):
+    bench = load(
+        ["suite=navigation", "families=point-robot", "learners=rl2", "budget=smoke"]
+    )
+    (run,) = plan(bench)
+    monkeypatch.setattr(throughput, "PATIENCE", 0.1)
+    throughput._meet_at(multiprocessing.get_context("spawn").Barrier(2))
+    with pytest.raises(UserError, match="behind them"):
+        throughput._updates_per_second(run.config, 0.1)
 
 
 def carry_out(work):
     with apart.pool(len(work)) as pool:
         for done in as_completed([pool.submit(*one) for one in work]):
             done.result()
-
-
-def fail(message):
-    raise ConfigError(message)
 
 
 @pytest.mark.slow
