@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import signal
 
 import gymnasium
 import pytest
@@ -11,6 +12,8 @@ import suites.gym
 from suites.base import TaskFamily
 
 torch.set_num_threads(1)
+# A shell's background jobs, and all that they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("tests", deadline=None)  # the first call loads things
 settings.load_profile("tests")
 

@@ -55,7 +55,11 @@ def test_the_installed_name_is_this_module():
         (["bench", "--json"], "'--json' is not a key=value word, such as json="),
         (["bench", "seconds=0"], "seconds must be positive, not 0"),
         (["bench", "seconds=-1"], "seconds must be positive, not -1"),
-        (["bench", "seconds=inf"], "seconds=inf is not allowed; it is not finite"),
+        (["bench", "seconds=inf"], "seconds must be at most 600"),
+        (
+            ["run", "suite=locomotion", "checkpoint_minutes=inf"],
+            "checkpoint_minutes=inf is not allowed; it is not finite",
+        ),
         (["check", "suite=ml1"], "unknown word suite=; known are: results"),
         (["analysis", "suite=ml1", "htlm=true"], "did you mean html?"),
     ],

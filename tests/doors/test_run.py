@@ -198,7 +198,7 @@ def test_a_run_that_fails_stops_no_other(tmp_path):
         os.kill(lock["pid"], signal.SIGKILL)
         code, _, err = finish(process)
     assert code == 1
-    first, second = err.splitlines()
+    first, second = sorted(err.splitlines())  # whichever is first
     assert first.startswith(f"failed: {run_folder(tmp_path, 0)}: ")
     assert f"process {os.getpid()} " in first
     assert second.startswith(f"failed: {run_folder(tmp_path, 1)}: ")
