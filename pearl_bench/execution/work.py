@@ -88,8 +88,7 @@ def train_run(
         open_log(folder / LOG) as log,
     ):
         if status(folder).state != "missing":  # now, if not when this was planned
-            there = configuration.stored(folder / CONFIG)
-            require_same(run, folder, there, family.fingerprint())
+            require_same(run, folder, configuration.stored(folder / CONFIG))
         expected = pace.expected(run, folder)
         tested = meta_tested(family, run)
         require_memory(run)
