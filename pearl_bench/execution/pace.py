@@ -136,8 +136,11 @@ class Stopwatch:
         session = read_run(self._folder)["sessions"][-1]
         if pace is None or session["resumed_at_env_steps"]:
             return
-        # the peak is the process's, and may be of a run before
-        memory = int(peak * 2**20) if peak > self._peak_before else None
+        if peak > self._peak_before:
+            memory = int(peak * 2**20)
+        else:  # the peak is of a run before in this process
+            known = _remembered(self._run)
+            memory = known and known.memory
         remember(self._run, pace._replace(test_steps=self._test_steps, memory=memory))
 
 
