@@ -69,11 +69,6 @@ class ReplayBuffer:
         self.count = np.zeros(tasks, dtype=np.int64)
         self.recent = np.zeros((tasks, 2), dtype=np.int64)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the table."""
-        return self.table.nbytes
-
     def clear_recent(self, tasks: np.ndarray) -> None:
         """Forget the tasks' recent context; the transitions stay."""
         self.recent[tasks] = self.count[tasks, None]

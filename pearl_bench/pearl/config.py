@@ -101,13 +101,6 @@ class PearlConfig:
         require_positive(self)
         if self.discount > 1 or self.target_tau > 1:
             raise ValueError("discount and target_tau must not exceed 1")
-        room = iteration_steps(self)
-        if self.replay_capacity < room:
-            raise ValueError(
-                f"replay_capacity ({self.replay_capacity}) must be at least "
-                f"prior_steps + posterior_steps + extra_posterior_steps ({room}), so "
-                "that an iteration's context outlasts what is collected after it"
-            )
         # the shortest context that there is when a posterior is inferred
         least = {"initial_steps": self.initial_steps}
         if self.context_sampler == "recent":
@@ -132,7 +125,7 @@ class PearlConfig:
             )
 
 
-def iteration_steps(config: PearlConfig, horizon: int = 1) -> int:
+def iteration_steps(config: PearlConfig, horizon: int) -> int:
     """Return how many steps an iteration takes at most on a task that it draws.
 
     Args:

@@ -141,7 +141,7 @@ def test_a_hundred_tasks_reserve_what_they_store():
         )
         store.add(task, rows, recent=True)
     row_bytes = 4 * (20 + 6 + 1 + 1 + 20 + 1)
-    assert store.nbytes <= 1.3 * 100 * 2048 * row_bytes
+    assert store.table.nbytes <= 1.3 * 100 * 2048 * row_bytes
 
 
 def test_state_round_trip_draws_the_same():
