@@ -99,10 +99,10 @@ def draw_arm(
     arm: Arm,
     measure: Measure,
     look: Look,
-    name: str,
+    name: str = "",
     part: Part = REPORTED,
 ) -> None:
-    """Draw each run of an arm thin, and their mean bold."""
+    """Draw each run of an arm thin, and their mean bold; without a name, no legend."""
     runs = arm.having(part)
     if len(runs) > 1:
         for run in runs:

@@ -70,6 +70,7 @@ class Panels:
         config: AnalysisConfig,
         titles: Sequence[str],
         counts: Sequence[str] = (),
+        keys: Sequence[Sequence[tuple[str, str]]] = (),
         *,
         columns: int | None = None,
         height: float | None = None,
@@ -81,6 +82,8 @@ class Panels:
             config: says how wide the figure is.
             titles: one per panel.
             counts: the number of runs on each, in words.
+            keys: names of what is drawn on each, and the colours that they are written
+                in above it, where one legend for all would be too long.
             columns: panels side by side; as many as have room if None.
             height: of a panel's axes at least, in inches; it follows from their width
                 if None. Lines of whiskers take what they need.
@@ -113,37 +116,66 @@ class Panels:
         self._ends = Ends(self._small)
         self._legend = Legend()
         self._drawn: list[tuple[Axes, np.ndarray, np.ndarray]] = []
-        self._head = self._write_heads(titles, counts)
+        self._heads = self._write_heads(titles, counts, keys)
 
     @property
     def ticks(self) -> int:
         """How many numbers an axis below a panel has room for."""
         return max(2, min(5, int((self.panel - MARGIN) / TICK_ROOM)))
 
-    def _write_heads(self, titles: Sequence[str], counts: Sequence[str]) -> float:
-        """Write titles and numbers of runs; return the inches that they take."""
+    def _write_heads(
+        self,
+        titles: Sequence[str],
+        counts: Sequence[str],
+        keys: Sequence[Sequence[tuple[str, str]]],
+    ) -> float:
+        """Write titles, numbers of runs and keys; return the inches that they take."""
         room = self.panel - 0.2  # a panel's axes may lie left or right of its middle
-        # n stands at the same height on every panel, and so do the titles
-        below = [fitted(text, room, self._small) if text else [] for text in counts]
-        below = below or [[] for _ in titles]
-        lines = max(map(len, below))
-        pad = 3.0 + LINE * self._small * lines + DESCENT * self._font
         heads = [fitted(title, room, self._font) for title in titles]
-        for ax, title, of_count in zip(self.axes, heads, below, strict=True):
-            # at y=1 it stays where it is put
-            ax.set_title("\n".join(title), pad=pad, y=1.0)
-            if of_count:
-                ax.annotate(
-                    "\n".join(of_count),
-                    (0.5, 1),
-                    (0, 3.0 + DESCENT * self._small),
-                    xycoords="axes fraction",
-                    textcoords="offset points",
-                    ha="center",
-                    va="baseline",
-                    color=DARK_GREY,
-                )
-        return (pad + LINE * self._font * max(map(len, heads))) / 72
+        below = [
+            [
+                (fitted(text, room, self._small), color)
+                for text, color in ((count, DARK_GREY), *reversed(key))
+                if text
+            ]
+            for count, key in zip(
+                counts or [""] * len(titles), keys or [[]] * len(titles), strict=True
+            )
+        ]
+        points = 0.0
+        for start in range(0, len(titles), self.columns):
+            # n stands at the same height on every panel, and so do a row's titles
+            row = range(start, min(start + self.columns, len(titles)))
+            lines = max(sum(len(text) for text, _ in below[i]) for i in row)
+            pad = 3.0 + LINE * self._small * lines + DESCENT * self._font
+            for i in row:
+                self._write_head(self.axes[i], heads[i], pad, below[i])
+            points += pad + LINE * self._font * max(len(heads[i]) for i in row)
+        return points / 72
+
+    def _write_head(
+        self,
+        ax: Axes,
+        title: Sequence[str],
+        pad: float,
+        below: Sequence[tuple[Sequence[str], str]],
+    ) -> None:
+        """Write a panel's title, and coloured texts below it, from the last one up."""
+        # at y=1 it stays where it is put
+        ax.set_title("\n".join(title), pad=pad, y=1.0)
+        up = 3.0 + DESCENT * self._small
+        for text, color in below:
+            ax.annotate(
+                "\n".join(text),
+                (0.5, 1),
+                (0, up),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                ha="center",
+                va="baseline",
+                color=color,
+            )
+            up += LINE * self._small * len(text)
 
     def label(self, x: str = "", y: str = "") -> None:
         """Name the axes that all panels share, once for all of them."""
@@ -173,7 +205,7 @@ class Panels:
             x: ``[P]``.
             of: its values.
             look: how.
-            name: in the legend.
+            name: in the legend; not there if empty.
             own: it is of the method's own protocol: dotted.
             marks: mark its points.
             steps: a value holds up to the next point.
@@ -188,7 +220,9 @@ class Panels:
         )
         self._drawn += [(ax, x, y) for y in of]
         kind: Kind = "own" if own else "curve"
-        entry = self._legend.add(name, kind, Entry(look, marks, own), line)
+        entry = Entry(look, marks, own)
+        if name:
+            entry = self._legend.add(name, kind, entry, line)
         if np.isfinite(of.low).any():
             ax.fill_between(
                 x,
@@ -303,7 +337,7 @@ class Panels:
         self._ends.write(short=short)
         self._height = max(self._height, self._ends.height)
         axis = 2.2 * LINE * self._small / 72
-        height = self.rows * (self._height + self._head + axis) + 0.1
+        height = self.rows * (self._height + axis) + self._heads + 0.1
         height += LINE * (lines + 1) * self._small / 72
         text = self._caption(about)
         below = (len(text) * LINE * 6 + 6) / 72 if text else 0.0

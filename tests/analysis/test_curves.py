@@ -215,9 +215,33 @@ def test_other_arms_have_a_figure_of_their_own():
     sheet = draw(found, "variants")
     (ax,) = sheet.figure.axes
     assert ax.get_title() == "half-cheetah-vel\nPEARL"
-    assert set(sheet.called.values()) == {"paper", "quick"}
-    assert "The learning curves show paper (half-cheetah-vel)." in about(sheet)
+    assert set(sheet.called.values()) == {"PEARL · paper", "PEARL · quick"}
+    assert "The learning curves show PEARL · paper (half-cheetah-vel)." in about(sheet)
     assert drawn(published(*seeds(2)), "variants") is None
+
+
+def test_few_variants_share_a_panel_that_names_them_in_their_colours():
+    """A legend of all of them would be longer than the panels are high."""
+    found = published(
+        *seeds(2),
+        *(
+            run_of(steps=(1000, 2000, 3000), settings={"latent_dim": size})
+            for size in range(11, 16)
+        ),
+    )
+    sheet = draw(found, "variants")
+    assert not sheet.figure.legends
+    one, two = sheet.figure.axes
+    assert one.get_title() == two.get_title() == "half-cheetah-vel\nPEARL"
+    drawn_on = []
+    for ax in (one, two):
+        assert ax.get_xlim()[1] == 3000  # where those that differ end
+        named = {text.get_color(): text.get_text() for text in ax.texts}
+        bold = [line for line in ax.lines if line.get_linewidth() > 1]
+        usual, *others = [named[line.get_color()] for line in bold]
+        assert usual == "PEARL (0.4 %)"
+        drawn_on += [name.split(" (")[0] for name in others]
+    assert sorted(drawn_on) == [f"latent_dim={size}" for size in range(11, 16)]
 
 
 DEFAULT = {"recurrent": False, "context_sampler": "recent", "probabilistic": True}

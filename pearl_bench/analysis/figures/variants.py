@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pearl_bench.analysis import captions, curves, looks, style
+from collections.abc import Mapping, Sequence
+
+from pearl_bench.analysis import captions, curves, looks, notes, style
 from pearl_bench.analysis.arms import Arm
 from pearl_bench.analysis.figures import ablations
 from pearl_bench.analysis.options import AnalysisConfig
@@ -15,7 +17,10 @@ ORDER = 31
 
 
 def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
-    """Draw a panel per family and method of which there are several arms."""
+    """Draw panels per family and method of which there are several arms.
+
+    Each shows the method's first arm and a few others, as many as there are colours.
+    """
     several = [
         (family, arms)
         for family in published.families
@@ -25,30 +30,30 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     if not several:
         return None
     shown = [arm for _, arms in several for arm in arms]
+    most = len(looks.VARIANTS)
+    panes = [
+        (family, [usual, *others[i : i + most]])
+        for family, (usual, *others) in several
+        for i in range(0, len(others), most)
+    ]
     called = looks.names(published, shown)
-    if len({arm.learner for arm in shown}) == 1:  # the titles say which
-        called = {label: _without_method(name) for label, name in called.items()}
     panels = Panels(
         config,
         [
             f"{family.name}\n{looks.method_name(published, arms[0].learner)}"
-            for family, arms in several
+            for family, arms in panes
         ],
-        [captions.counts_between(arms) for _, arms in several],
+        [captions.counts_between(arms) for _, arms in panes],
+        [_key(called, arms) for _, arms in panes],
     )
-    for learner in dict.fromkeys(arm.learner for arm in shown):
-        of_method = [(f, a) for f, a in several if a[0].learner == learner]
-        labels = dict.fromkeys(arm.label for _, arms in of_method for arm in arms)
-        seen = dict(zip(labels, looks.variants(learner, len(labels)), strict=True))
-        for family, arms in of_method:
-            ax = panels.axes[several.index((family, arms))]
-            first = min(map(curves.first_step, arms))
-            last = config.until or max(arm.steps[1] for arm in arms)
-            style.step_axis(ax, first, last, panels.ticks, log=config.log)
-            for arm in arms:
-                look, name = seen[arm.label], called[arm.label]
-                curves.draw_arm(ax, panels, arm, family.measure, look, name)
-    measured = captions.measured(family for family, _ in several)
+    for ax, (family, arms) in zip(panels.axes, panes, strict=True):
+        first = min(map(curves.first_step, arms))
+        last = config.until or max(arm.steps[1] for arm in arms[1:])
+        style.step_axis(ax, first, last, panels.ticks, log=config.log)
+        seen = looks.variants(arms[0].learner, len(arms))
+        for arm, look in zip(arms, seen, strict=True):
+            curves.draw_arm(ax, panels, arm, family.measure, look)
+    measured = captions.measured(family for family, _ in panes)
     panels.label("environment steps", f"test {measured}")
     in_curves: dict[str, list[str]] = {}
     for family, arms in several:
@@ -57,8 +62,9 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
                 in_curves.setdefault(called[arm.label], []).append(family.name)
     each = "; ".join(f"{name} ({', '.join(of)})" for name, of in in_curves.items())
     about = (
-        "Arms of one method: runs that differ in more than the seed. The learning "
-        f"curves show {each or 'none of them'}. {curves.SEEDS_ARE}"
+        "Arms of one method: runs that differ in more than the seed. Axes end where "
+        "the last of those in further colours does. The learning curves show "
+        f"{each or 'none of them'}. {notes.OF_PAPER_IS}. {curves.SEEDS_ARE}"
     )
     return panels.finish([about], called, shown)
 
@@ -75,5 +81,26 @@ def _arms(family: Family, learner: str) -> list[Arm]:
     return [*first, *rest]
 
 
-def _without_method(name: str) -> str:
-    return " · ".join(name.split(" · ")[1:]) or name
+def _key(called: Mapping[str, str], arms: Sequence[Arm]) -> list[tuple[str, str]]:
+    """Return what a panel's arms are called above it, and their colours.
+
+    The title says of which method they are, and the first of them with which budget
+    and arithmetic, which the others leave out where their names stay apart.
+    """
+    usual, *others = arms
+    whole = [called[arm.label] for arm in others]
+    short = [
+        " · ".join(part for part in name.split(" · ") if part not in usual.parts)
+        for name in whole
+    ]
+    names = short if all(short) and len(set(short)) == len(short) else whole
+    first = called[usual.label]
+    return [
+        (name + notes.in_brackets(notes.share_in_words(arm.shares)), look.color)
+        for name, arm, look in zip(
+            [" · ".join(first.split(" · ")[1:]) or first, *names],
+            arms,
+            looks.variants(usual.learner, len(arms)),
+            strict=True,
+        )
+    ]
