@@ -12,6 +12,7 @@ import atexit
 import json
 import mmap
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +72,11 @@ _every: WeakSet[Workers] = WeakSet()
 """Those of this process."""
 
 
+def _has_room(folder: Path, size: int) -> bool:
+    """Whether a file of so many bytes can be made there; containers may leave none."""
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= size
+
+
 class Workers:
     """W processes that step environments.
 
@@ -113,9 +119,12 @@ class Workers:
             The batch's number and its rows in shared memory, ``[N]`` of ``ROW``.
         """
         number = next(self._batches)
-        folder = RAM if RAM.is_dir() else None
+        size = len(tasks) * ROW.itemsize
+        folder = RAM if _has_room(RAM, size) else None
         with tempfile.NamedTemporaryFile(prefix="pearl-bench-", dir=folder) as file:
-            file.truncate(len(tasks) * ROW.itemsize)
+            # takes the room now: to touch mapped memory that has none kills the process
+            file.write(bytes(size))
+            file.flush()
             rows = np.frombuffer(mmap.mmap(file.fileno(), 0), ROW)
             every = len(self._processes)
             described = [(i, task.group, task.params) for i, task in enumerate(tasks)]

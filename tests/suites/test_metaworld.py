@@ -12,6 +12,7 @@ import time
 import warnings
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import gymnasium
@@ -40,6 +41,7 @@ from pearl_bench.training.evaluate import (
 from pearl_bench.training.rollout import run_episode
 from pearl_bench.training.types import MetaLearner
 from suites.base import MetaTest, Task
+from suites.metaworld import batch as metaworld_batch
 from suites.metaworld import evaluator
 from suites.metaworld import tasks as task_lists
 from suites.metaworld.accelerate import accelerated, tolerance
@@ -679,6 +681,17 @@ def test_what_goes_wrong_in_a_worker_is_told():
     unknown = Task("reach", 0, (0.0,) * 6, "no-such-v3")
     with pytest.raises(WorkerError, match="no-such-v3"):
         MetaWorldBatch([unknown], workers=Workers(1), reward="v2")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_memory_for_files_that_has_no_room_is_not_needed(monkeypatch):
+    """As in a container whose /dev/shm is full or read-only."""
+    monkeypatch.setattr(metaworld_batch, "RAM", Path("/proc"))
+    workers = Workers(1)
+    batch = reach_batch(workers)
+    batch.reset(np.random.default_rng(0))
+    batch.step(np.zeros((2, 4)))
+    workers.close()
 
 
 def test_steps_outside_an_episode_are_refused_and_cost_no_worker():
