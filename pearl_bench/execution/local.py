@@ -22,6 +22,7 @@ from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.execution.work import LOG, reason_of, train_run
+from pearl_bench.machine.imports import same_imports
 from pearl_bench.machine.threads import POOLS
 from pearl_bench.records.files import make_folder, open_log
 from pearl_bench.training.types import Progress
@@ -138,7 +139,7 @@ def _start_child(run: Run, command: Sequence[str]) -> subprocess.Popen[str]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=os.environ | pools,
+            env=os.environ | same_imports() | pools,
             text=True,
             # Out of the terminal's reach: it sends SIGINT to its whole process group,
             # and the parent passes on exactly one request.

@@ -26,6 +26,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from pearl_bench.machine.imports import same_imports
 from suites.base import Step, Task, check_actions
 from suites.view import PIXELS
 
@@ -94,7 +95,7 @@ class Workers:
                 [sys.executable, "-m", "suites.metaworld.worker", *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=os.environ | ONE_THREAD,
+                env=os.environ | same_imports() | ONE_THREAD,
                 text=True,
                 # Out of the terminal's reach: Ctrl-C asks for a checkpoint first.
                 start_new_session=True,

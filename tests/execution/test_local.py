@@ -9,6 +9,14 @@ from pearl_bench.records.run_folder import status
 WORDS = ["suite=navigation", "families=point-robot", "learners=promp", "budget=smoke"]
 
 
+def test_children_import_what_this_process_does(tmp_path, monkeypatch):
+    """Not what lies in the current folder, where this one does not look."""
+    (tmp_path / "queue.py").write_text("raise RuntimeError('of a user')\n")
+    monkeypatch.chdir(tmp_path)
+    runs = plan(configuration.load([*WORDS, "seeds=0,1", "device=cpu", "out=raw"]))
+    assert local.launch(runs, 2, Board(), ["run"]) == ({}, None)
+
+
 def test_a_run_that_cannot_be_started_stops_no_other(tmp_path):
     words = [*WORDS, "seeds=0,1", "device=cpu", f"out={tmp_path}"]
     first, second = plan(configuration.load(words))

@@ -683,6 +683,15 @@ def test_what_goes_wrong_in_a_worker_is_told():
         MetaWorldBatch([unknown], workers=Workers(1), reward="v2")
 
 
+def test_workers_import_what_this_process_does(tmp_path, monkeypatch):
+    """Not what lies in the current folder, where this one does not look."""
+    (tmp_path / "tempfile.py").write_text("raise RuntimeError('of a user')\n")
+    monkeypatch.chdir(tmp_path)
+    workers = Workers(1)
+    reach_batch(workers)
+    workers.close()
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
 def test_memory_for_files_that_has_no_room_is_not_needed(monkeypatch):
     """As in a container whose /dev/shm is full or read-only."""
