@@ -181,5 +181,10 @@ def _follow_child(
         return reason
     if ended:
         return f"somebody else stopped it with {ended}; repeat the command to go on"
+    if code == -signal.SIGKILL:
+        return (
+            "its process ended with SIGKILL, as the system does when memory is short; "
+            "take fewer jobs=, or close other programs, and repeat the command"
+        )
     end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"its process ended with {end}; {LOG} in the folder may say more"

@@ -236,6 +236,7 @@ def test_a_child_that_somebody_else_ends_has_failed(tmp_path, number):
     assert process.returncode == 1
     assert f"{folder}: " in err
     assert number.name in err
+    assert "memory is short" in err  # of the other one, that SIGKILL has ended
     assert status(folder).state == "begun"
 
 
