@@ -55,7 +55,12 @@ def main(words: Sequence[str]) -> int:
     """
     if words and words[0] in DOORS:
         door = DOORS[words[0]]
-        return importlib.import_module(door.module).main([*door.first, *words[1:]])
+
+        def do() -> int:
+            module = importlib.import_module(door.module)
+            return module.main([*door.first, *words[1:]])
+
+        return guarded(do)
     if words[:1] == ["help"] and len(words) > 1:
         return main([*words[1:], "--help"])
     return guarded(lambda: _show(words))

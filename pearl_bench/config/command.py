@@ -126,11 +126,26 @@ def _fill_closed_handles() -> None:
     os.close(handle)
 
 
+def _require_current_folder() -> None:
+    """Refuse to begin where names lead nowhere, and libraries do not find themselves.
+
+    Raises:
+        UserError: the current folder has been removed.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError(
+            "the current folder has been removed; change to one that is there (cd)"
+        ) from error
+
+
 def _guarded(do: Callable[[], int]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a terminal that knows no ² or a path that is no UTF-8 stops no command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        _require_current_folder()
         registry.verify()
         code = do()
         sys.stdout.flush()

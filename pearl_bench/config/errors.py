@@ -20,8 +20,11 @@ REMEDIES = {
     errno.ENOENT: "look at the name",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENOMEM: "close other programs, or ask for less",
+    errno.EAGAIN: "raise the limit on processes (ulimit -u), or take fewer jobs=",
 }
 """What to do about an error of the operating system."""
+NO_TEMPORARY_FOLDER = "No usable temporary directory"
+"""How Python begins to say so."""
 
 
 class UserError(Exception):
@@ -30,7 +33,10 @@ class UserError(Exception):
 
 def in_words(error: OSError) -> str:
     """Return an error of the operating system as a sentence: what, and what to do."""
-    what = os.strerror(error.errno) if error.errno else str(error)
+    system = os.strerror(error.errno) if error.errno else str(error)
+    what = error.strerror or system
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     remedy = REMEDIES.get(error.errno or 0)
+    if what.startswith(NO_TEMPORARY_FOLDER):  # there is no name to look at
+        remedy = "set TMPDIR to a folder that can be written"
     return f"{where}{what}" + (f"; {remedy}" if remedy else "")

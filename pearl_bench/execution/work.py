@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.errors import in_words
 from pearl_bench.config.runs import ConfigError, RunConfig, meta_tested
 from pearl_bench.execution import pace
 from pearl_bench.execution.console import Lines, Tee
@@ -190,6 +191,8 @@ def reason_of(error: Exception) -> str:
     """Return why a run failed, in a line."""
     if isinstance(error, RecordError | ConfigError | ArithmeticError):
         return str(error)
+    if isinstance(error, OSError):
+        return in_words(error)
     return f"{type(error).__name__}: {error}"
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -156,6 +157,26 @@ def test_what_a_user_can_mend_ends_a_command_with_a_sentence(error, code, said, 
 
     assert COMMAND.carry_out([], do) == code
     assert capsys.readouterr().err.startswith(said)
+
+
+def test_without_a_folder_for_temporary_files_it_is_said_how_to_name_one(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/no/such"])
+    assert COMMAND.carry_out([], lambda _: len(tempfile.gettempdir())) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("No usable temporary directory found in ['/no/such']")
+    assert said.endswith("; set TMPDIR to a folder that can be written\n")
+
+
+def test_a_current_folder_that_is_gone_is_called_so(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert COMMAND.carry_out([], lambda _: 0) == 2
+    assert capsys.readouterr().err.startswith("the current folder has been removed")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -136,6 +136,16 @@ def test_what_there_is_is_listed(capsys):
     assert "1M / 2k" in listed  # PEARL on point-robot at budget=paper
 
 
+def test_what_a_user_can_mend_is_a_sentence_when_libraries_are_loaded_too(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "unfit.py").write_text("raise OSError('fonts have no place')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(DOORS, "clip", DOORS["clip"]._replace(module="unfit"))
+    assert main(["clip"]) == 2
+    assert capsys.readouterr().err == "fonts have no place\n"
+
+
 @pytest.mark.parametrize(("suite", "name"), [("navigation", None), ("ml10", "ml10")])
 def test_a_task_list_that_nobody_drew_is_asked_for(suite, name, tmp_path):
     """As for a family that is new: everything but its list is there."""

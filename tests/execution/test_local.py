@@ -1,5 +1,9 @@
 """Runs side by side on this machine."""
 
+import errno
+import os
+import subprocess
+
 from pearl_bench.config import runs as configuration
 from pearl_bench.execution import local
 from pearl_bench.execution.console import Board
@@ -7,6 +11,20 @@ from pearl_bench.execution.plan import plan
 from pearl_bench.records.run_folder import status
 
 WORDS = ["suite=navigation", "families=point-robot", "learners=promp", "budget=smoke"]
+
+
+def test_what_the_system_refuses_is_a_sentence(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    words = [*WORDS, "seeds=0,1", "device=cpu", f"out={tmp_path}"]
+    failures, _ = local.launch(plan(configuration.load(words)), 2, Board(), ["run"])
+    (reason,) = set(failures.values())
+    assert reason.endswith(
+        "; raise the limit on processes (ulimit -u), or take fewer jobs="
+    )
+    assert "Error" not in reason
 
 
 def test_children_import_what_this_process_does(tmp_path, monkeypatch):
