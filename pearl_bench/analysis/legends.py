@@ -86,12 +86,12 @@ class Legend:
         widths = [
             handle + max(text_width(line, points) for line in text) for text in texts
         ]
-        lines = _lines_of_columns(widths, room)
+        columns = _most_columns(widths, room)
         legend = figure.legend(
             [_handle(entry) for entry in entries.values()],
             ["" for _ in texts],
             loc="outside upper center",
-            ncols=-(-len(entries) // lines),
+            ncols=columns,
             handler_map={tuple: HandlerTuple(ndivide=1)},
             title=notes.OF_PAPER_IS if titled else None,
             title_fontsize=points,
@@ -99,7 +99,7 @@ class Legend:
         # set afterwards: a label that begins with _ would be left out
         for written, text in zip(legend.get_texts(), texts, strict=True):
             written.set_text("\n".join(text))
-        return lines * max(map(len, texts)) + titled
+        return -(-len(entries) // columns) * max(map(len, texts)) + titled
 
     def _visible(self, *, levels: bool) -> dict[str, Entry]:
         """Return what is named: each method once, and what dots mean."""
@@ -144,13 +144,13 @@ def _handle(entry: Entry) -> Any:
     return (Patch(fc=to_rgba(look.color, BAND), lw=0), line)
 
 
-def _lines_of_columns(widths: Sequence[float], room: float) -> int:
-    """Return how many entries one below the other let a legend fit, at least."""
-    for lines in range(1, len(widths)):
-        columns = [widths[i : i + lines] for i in range(0, len(widths), lines)]
-        if sum(map(max, columns)) <= room:
-            return lines
-    return len(widths)
+def _most_columns(widths: Sequence[float], room: float) -> int:
+    """Return in how many columns a legend fits, filled as matplotlib fills them."""
+    for count in range(len(widths), 1, -1):
+        columns = np.array_split(np.asarray(widths), count)
+        if sum(column.max() for column in columns) <= room:
+            return count
+    return 1
 
 
 def _is_visible(line: Line2D) -> bool:

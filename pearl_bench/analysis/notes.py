@@ -59,6 +59,11 @@ def evaluations_in_words(number: int) -> str:
     return f"{number} evaluation{'' if number == 1 else 's'}"
 
 
+def families_in_words(number: int) -> str:
+    """Return a number of families as in ``1 family``."""
+    return f"{number} {'family' if number == 1 else 'families'}"
+
+
 def steps_of(arm: Arm) -> str:
     """Return an arm's steps as in ``504k``, or ``400k to 504k`` if they are uneven."""
     shortest, longest = arm.steps

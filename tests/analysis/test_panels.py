@@ -15,7 +15,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pearl_bench.analysis import figures, looks, notes, style
+from pearl_bench.analysis import figures, legends, looks, notes, style
 from pearl_bench.analysis.legends import OWN_IS
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels
@@ -196,6 +196,22 @@ def test_the_legend_names_what_can_be_seen_and_nothing_else():
     assert legend_of(figure) == ["PEARL", "ProMP", "RL²"]
 
 
+def test_a_legend_is_no_wider_than_its_figure():
+    """Four names in two columns are two and two, not three and one."""
+    names = "PEARL", "PEARL, task not told, lean", "PEARL, task told, lean", "RL²"
+    with style.taste(AnalysisConfig(SUITE)):
+        figure = Figure((3.3, 2))
+        legend, ax = legends.Legend(), figure.subplots()
+        for name in names:
+            entry = legends.Entry(looks.KNOWN["pearl"])
+            legend.add(name, "curve", entry, *ax.plot([0, 1]))
+        shares = dict.fromkeys(names, "22 %")
+        legend.write(figure, 7, shares, levels=False)
+        figure.draw_without_rendering()
+        (written,) = figure.legends
+        assert written.get_window_extent().width <= figure.bbox.width
+
+
 def test_every_label_has_its_share_of_the_papers_budget():
     """Of 2.7M, 2.5M, 160M and 20M steps; a method that is not known has none."""
     found = published(
@@ -215,6 +231,8 @@ def test_every_label_has_its_share_of_the_papers_budget():
     (ax, *_) = draw(found, "aggregates").figure.axes
     names = [label.get_text().split("\n")[0] for label in ax.get_yticklabels()]
     assert names == ["PEARL (5.0 to 10 %)", "ProMP (10 %)", "RL² (10 %)", "theirs"]
+    below = [label.get_text().split("\n")[1] for label in ax.get_yticklabels()]
+    assert below == ["2 families, n = 1 to 2", *["1 family, n = 2"] * 3]
     unknown = draw(published(*seeds(2, learner="theirs"))).figure
     (legend,) = unknown.findobj(Legend)
     assert legend.get_title().get_text() == ""

@@ -41,7 +41,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     )
     names = [
         f"{called[label]}{notes.of_paper(published, label)}\n"
-        f"{len(scores[label])} families, "
+        f"{notes.families_in_words(len(scores[label]))}, "
         f"n = {_span([len(of_family) for of_family in scores[label].values()])}"
         for label in labels
     ]

@@ -42,7 +42,8 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     for label, of in shown.items():
         runs = sum(map(len, every[label].values()))
         method = called[label] + notes.of_paper(published, label)
-        name = f"{method}: {len(every[label])} families, n = {runs}"
+        over = notes.families_in_words(len(every[label]))
+        name = f"{method}: {over}, n = {runs}"
         panels.curve(ax, thresholds, of, seen[label], name, steps=True)
     ax.set_xlim(*ends)
     ax.set_ylim(-0.03, 1.03)
