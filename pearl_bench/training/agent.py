@@ -25,10 +25,15 @@ class Agent:
 
     Args:
         adapter: of N = 1 task, at its beginning.
+
+    Attributes:
+        adapter: what the method makes of the task. PEARL's has ``belief``, its ``mean``
+            and ``variance`` ``[1, Z]``, and ``z`` ``[1, Z]``, with which it acts; each
+            end of an episode and each ``adapt`` draws another.
     """
 
     def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
+        self.adapter = adapter
         self._episodes = self._steps = 0
         self._acted = False
         self._obs = np.empty(0, np.float32)
@@ -43,7 +48,7 @@ class Agent:
         """
         self._acted = True
         self._obs = np.asarray(obs, np.float32)
-        self._action = self._adapter.act(self._obs[None], explore=explore)[0]
+        self._action = self.adapter.act(self._obs[None], explore=explore)[0]
         return self._action
 
     def observe(
@@ -73,7 +78,7 @@ class Agent:
         self._acted = False
         self._steps += 1
         sparse = reward if sparse_reward is None else sparse_reward
-        self._adapter.observe(
+        self.adapter.observe(
             Transition(
                 obs=self._obs[None],
                 action=self._action[None],
@@ -92,7 +97,7 @@ class Agent:
         """
         self._acted = False
         if self._steps:
-            self._adapter.end_episode()
+            self.adapter.end_episode()
             self._episodes, self._steps = self._episodes + 1, 0
 
     def adapt(self) -> None:
@@ -107,7 +112,7 @@ class Agent:
                 "that the environment will be reset"
             )
         if self._episodes:
-            self._adapter.adapt()
+            self.adapter.adapt()
 
     def play(
         self,

@@ -116,9 +116,9 @@ def test_nothing_is_learnt_from_a_step_that_broke_down(folder, monkeypatch):
     monkeypatch.setattr(env, "step", broken)
     agent = pearl_bench.load(folder).agent()
     seen = []
-    observe = agent._adapter.observe
+    observe = agent.adapter.observe
     monkeypatch.setattr(
-        agent._adapter, "observe", lambda x: seen.append(x.alive) or observe(x)
+        agent.adapter, "observe", lambda x: seen.append(x.alive) or observe(x)
     )
     agent.play(env, seed=5)
     assert [alive.tolist() for alive in seen] == [[False]]
@@ -412,6 +412,8 @@ def test_examples(tmp_path, capsys):
     assert example("adapt").main(str(policy)) < 0
     last = example("load_curves").main(str(EXAMPLES.parent / "results"))
     assert last.loc["half-cheetah-vel", "return"].max() < 0
+    assert {"lean", "paper"} <= set(last.index.get_level_values("budget"))
+    assert (last.env_steps > 0).all()
 
 
 def test_the_example_of_curves_averages_the_episodes_that_may_succeed(tmp_path):
@@ -431,11 +433,13 @@ def test_the_example_of_curves_averages_the_episodes_that_may_succeed(tmp_path):
         (["adapt.py", "{policy}", "first"], "invalid int value"),
         (["load_curves.py", "results", "ml46"], "results/ml46/runs.csv is not there"),
         (["train.py", "--out=x"], "unrecognized arguments"),
+        (["train.py", "{raw}"], "holds a run with other settings"),
     ],
 )
 def test_examples_answer_mistakes_in_a_sentence(words, message, folder):
     script, *others = words
-    others = [x.format(policy=folder / "policy.safetensors") for x in others]
+    policy, raw = folder / "policy.safetensors", folder.parents[3]
+    others = [x.format(policy=policy, raw=raw) for x in others]
     done = subprocess.run(
         [sys.executable, EXAMPLES / script, *others],
         capture_output=True,
