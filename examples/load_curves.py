@@ -1,4 +1,4 @@
-"""Load published curves and print each run's last reported return.
+"""Load published curves and print each run's last steps and reported return.
 
 python examples/load_curves.py [RESULTS_FOLDER [SUITE]]
 """
@@ -23,8 +23,8 @@ def main(results: str = "results", suite: str = "locomotion") -> Any:
         (curves.protocol == "suite")
         & (curves.split == "test")
         & (curves.group == "all")
-    ].merge(runs[["run", "learner", "test_episodes"]])
-    run = ["family", "learner", "seed", "run"]
+    ].merge(runs[["run", "learner", "budget", "test_episodes"]])
+    run = ["family", "learner", "budget", "seed", "run"]
     newest = reported.groupby("run")[["env_steps", "episode"]].transform("max")
     # on Meta-World, where episodes may succeed, the mean over all test episodes
     averaged = reported.test_episodes.where(reported.success.notna(), 1)
@@ -32,7 +32,7 @@ def main(results: str = "results", suite: str = "locomotion") -> Any:
         (reported.env_steps == newest.env_steps)
         & (reported.episode > newest.episode - averaged)
     ]
-    last = last.groupby(run)[["return"]].mean()
+    last = last.groupby(run).agg({"env_steps": "max", "return": "mean"})
     print(last.to_string())
     return last
 

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 import pearl_bench
+from pearl_bench.config.errors import UserError
 
 
 def main(out: str = "results/raw", **words: Any) -> Path:
@@ -31,4 +32,7 @@ def main(out: str = "results/raw", **words: Any) -> Path:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("out", nargs="?", default="results/raw", help="the folder")
-    main(**vars(parser.parse_args()))
+    try:
+        main(**vars(parser.parse_args()))
+    except UserError as error:  # the folder holds another run, say
+        parser.error(str(error))
