@@ -70,7 +70,8 @@ class BenchConfig:
         seeds: numbers of the seeds, one run each; the budget's if empty.
         budget: how long and how carefully: seconds (smoke; regress, which learns
             something), minutes (quick), hours (lean), or the paper's setting.
-        steps: environment steps of a run; the budget's if none.
+        steps: environment steps of a run, which ends with the iteration that reaches
+            them (PEARL's first has its initial pool as well); the budget's if none.
         eval_every: environment steps between two evaluations; the budget's if none.
         engine: where the runs execute: on this machine, or on a cluster, whose nodes
             share the folder out= with it.
