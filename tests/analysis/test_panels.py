@@ -198,7 +198,7 @@ def test_the_legend_names_what_can_be_seen_and_nothing_else():
 
 def test_a_legend_is_no_wider_than_its_figure():
     """Four names in two columns are two and two, not three and one."""
-    names = "PEARL", "PEARL, task not told, lean", "PEARL, task told, lean", "RL²"
+    names = ["PEARL", "PEARL, task not told, lean", "PEARL, task told, lean", "RL²"]
     with style.taste(AnalysisConfig(SUITE)):
         figure = Figure((3.3, 2))
         legend, ax = legends.Legend(), figure.subplots()
