@@ -55,8 +55,8 @@ def check(results: Path) -> list[Problem]:
     folders = suite_folders(results)
     if not folders:
         raise NothingPublishedError(
-            f"results={results}: no suite has published files there; name a folder "
-            "such as results"
+            f"results={results}: no suite has published files there; name the "
+            f"folder that has <suite>/{schema.RUNS_FILE}"
         )
     return [
         problem

@@ -350,7 +350,8 @@ def test_a_cut_file_and_a_strange_folder(results, capsys):
     (results / "locomotion").rename(results / "locomotoin")
     assert "no suite of that name" in check(results)[0].what
     assert main(["check", f"results={results / 'locomotoin'}"]) == 2
-    assert "no suite has published files there" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no suite has published files there; name the folder that has" in said
 
 
 def test_many_problems_are_counted(results, capsys):
