@@ -7,6 +7,7 @@ No accounting database is needed.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shlex
@@ -25,6 +26,7 @@ from pearl_bench.execution.engine import EngineError, Job
 from pearl_bench.execution.orders import Order, write_order
 from pearl_bench.execution.plan import Run
 from pearl_bench.execution.work import LOG
+from pearl_bench.machine.imports import same_imports
 from pearl_bench.records.files import RecordError, make_folder
 
 TASKS = 1000
@@ -220,6 +222,7 @@ def _slurm(*words: str) -> str:
         done = subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
+            env=os.environ | same_imports(),  # jobs have it from sbatch
             check=False,
             capture_output=True,
             text=True,

@@ -77,6 +77,15 @@ def test_a_job_without_a_gpu_says_so(on_slurm):
     assert "finds no CUDA device" in err
 
 
+def test_jobs_import_what_the_command_does(on_slurm, tmp_path, monkeypatch):
+    """Not what lies in the folder it was typed in, where it does not look."""
+    (tmp_path / "queue.py").write_text("raise RuntimeError('of a user')\n")
+    monkeypatch.chdir(tmp_path)
+    process = on_slurm.start("seeds=0", "steps=2000", python=("-P",))
+    code, _, err = on_slurm.finish(process)
+    assert (code, err) == (0, "")
+
+
 def test_a_job_that_ends_without_a_word_is_named(slurm, on_slurm):
     process = on_slurm.start("seeds=0")
     on_slurm.wait_for_rows(process, seed=0)
