@@ -433,15 +433,22 @@ def test_the_example_of_curves_averages_the_episodes_that_may_succeed(tmp_path):
         (["adapt.py", "{policy}", "first"], "invalid int value"),
         (["load_curves.py", "results", "ml46"], "results/ml46/runs.csv is not there"),
         (["train.py", "--out=x"], "unrecognized arguments"),
-        (["train.py", "{raw}"], "holds a run with other settings"),
     ],
 )
 def test_examples_answer_mistakes_in_a_sentence(words, message, folder):
     script, *others = words
-    policy, raw = folder / "policy.safetensors", folder.parents[3]
-    others = [x.format(policy=policy, raw=raw) for x in others]
+    policy = folder / "policy.safetensors"
+    assert_refused(script, *(x.format(policy=policy) for x in others), message=message)
+
+
+def test_the_example_of_training_leaves_another_run_alone(tmp_path):
+    train_small(tmp_path, *SMALL, "learners=pearl")
+    assert_refused("train.py", str(tmp_path), message="holds a run with other settings")
+
+
+def assert_refused(script: str, *words: str, message: str) -> None:
     done = subprocess.run(
-        [sys.executable, EXAMPLES / script, *others],
+        [sys.executable, EXAMPLES / script, *words],
         capture_output=True,
         text=True,
         check=False,
