@@ -140,6 +140,12 @@ class TestCollection:
         assert set(stored) == {40, 40 + 40 + 60 + 40}
 
     def test_the_replay_outlasts_an_iteration(self, point_robot):
+        blocks = {"prior_steps": 40, "posterior_steps": 60}
+        small = replace(
+            SMALL, replay_capacity=1000, extra_posterior_steps=1200, **blocks
+        )
+        with pytest.raises(ValueError, match=r"replay_capacity \(1000\) must be at"):
+            learner_on(point_robot, small)
         # a block of 985 steps takes 1,000, and the context before it is gone
         least = replace(
             SMALL, replay_capacity=1024, prior_steps=39, extra_posterior_steps=985
