@@ -27,16 +27,15 @@ from weakref import WeakSet
 import numpy as np
 
 from pearl_bench.machine.imports import same_imports
+from pearl_bench.machine.threads import POOLS
 from suites.base import Step, Task, check_actions
 from suites.view import PIXELS
 
 if TYPE_CHECKING:
     from suites.metaworld.camera import MetaWorldCamera
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
-)
-"""A worker keeps one core busy by itself; libraries read this when they are loaded."""
+ONE_THREAD = dict.fromkeys(POOLS, "1")
+"""A worker keeps one core busy by itself."""
 
 ROW = np.dtype(
     [
@@ -83,16 +82,14 @@ class Workers:
 
     Args:
         number: W.
-        plain: leave the package as it is; for comparisons.
     """
 
-    def __init__(self, number: int, *, plain: bool = False):
-        words = ["plain"] if plain else []
+    def __init__(self, number: int):
         _every.add(self)
         self._batches = count()
         self._processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "suites.metaworld.worker", *words],
+                [sys.executable, "-m", "suites.metaworld.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=os.environ | same_imports() | ONE_THREAD,
@@ -107,11 +104,6 @@ class Workers:
     def alive(self) -> bool:
         """Whether they can take orders."""
         return bool(self._processes)
-
-    @property
-    def pids(self) -> list[int]:
-        """Ids of the processes."""
-        return [process.pid for process in self._processes]
 
     def open(self, tasks: Sequence[Task], reward: str) -> tuple[int, np.ndarray]:
         """Build the environments of a batch.

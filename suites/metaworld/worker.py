@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import traceback
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +112,8 @@ class Worker:
                 raise ValueError(f"a worker cannot {unknown}")
 
 
-def main(words: list[str]) -> None:
-    """Obey until the input ends; the word ``plain`` leaves the package as it is."""
+def main() -> None:
+    """Obey until the input ends."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # Sent to every process of a job, they ask the batch's process for a checkpoint,
         # which it can take only while its workers live.
@@ -122,7 +121,7 @@ def main(words: list[str]) -> None:
     worker = Worker()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not get between the answers
-    with nullcontext() if "plain" in words else accelerated():
+    with accelerated():
         for line in sys.stdin:
             trouble = None
             try:
@@ -134,4 +133,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

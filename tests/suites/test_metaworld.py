@@ -635,10 +635,14 @@ def reach_batch(workers: Workers) -> MetaWorldBatch:
     return MetaWorldBatch(FAMILIES["reach"].train[:2], workers=workers, reward="v2")
 
 
+def pids_of(workers: Workers) -> list[int]:
+    return [process.pid for process in workers._processes]
+
+
 def test_a_worker_that_dies_is_reported_and_takes_the_others_along():
     workers = Workers(2)
     batch = reach_batch(workers)
-    pids = workers.pids
+    pids = pids_of(workers)
     batch.reset(np.random.default_rng(0))
     os.kill(pids[1], signal.SIGKILL)
     with pytest.raises(WorkerError, match=f"{pids[1]} ended with SIGKILL"):
@@ -654,7 +658,7 @@ def test_a_request_to_stop_leaves_the_workers_alive(number):
     workers = Workers(1)
     batch = reach_batch(workers)
     batch.reset(np.random.default_rng(0))
-    os.kill(workers.pids[0], number)
+    os.kill(pids_of(workers)[0], number)
     batch.step(np.zeros((2, 4)))
     workers.close()
 
@@ -663,7 +667,7 @@ def test_the_next_batch_gets_new_workers():
     family = FAMILIES["reach"]
     batch = family.make_batch(family.train[:1], threads=1)
     first = batch.reset(np.random.default_rng(0))
-    os.kill(shared_workers(1).pids[0], signal.SIGKILL)
+    os.kill(pids_of(shared_workers(1))[0], signal.SIGKILL)
     with pytest.raises(WorkerError, match="SIGKILL"):
         batch.step(np.zeros((1, 4)))
     batch = family.make_batch(family.train[:1], threads=1)
@@ -802,7 +806,7 @@ def test_nothing_is_left_when_the_process_is_killed():
         "import sys, time, numpy, suites\n"
         "family = suites.load('ml1').families[0]\n"
         "batch = family.make_batch(family.train[:1], threads=2)\n"
-        "print(*batch._workers.pids, flush=True)\n"
+        "print(*(p.pid for p in batch._workers._processes), flush=True)\n"
         "time.sleep(600)\n"
     )
     process = subprocess.Popen(
