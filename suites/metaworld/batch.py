@@ -85,7 +85,6 @@ class Workers:
     """
 
     def __init__(self, number: int):
-        _every.add(self)
         self._batches = count()
         self._processes = [
             subprocess.Popen(
@@ -99,6 +98,7 @@ class Workers:
             )
             for _ in range(number)
         ]
+        _every.add(self)
 
     @property
     def alive(self) -> bool:

@@ -696,6 +696,20 @@ def test_workers_import_what_this_process_does(tmp_path, monkeypatch):
     workers.close()
 
 
+def test_workers_that_cannot_be_started_leave_nothing_to_close(monkeypatch):
+    """As where a limit on processes is reached: Python ends without a traceback."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", refuse)
+        with pytest.raises(BlockingIOError) as caught:
+            Workers(1)
+    metaworld_batch._close_every()
+    del caught  # whose frames have held them until now
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
 def test_memory_for_files_that_has_no_room_is_not_needed(monkeypatch):
     """As in a container whose /dev/shm is full or read-only."""
