@@ -68,7 +68,6 @@ class _Task(NamedTuple):
     id: str
     state: str
     reason: str
-    node: str
 
     def job(self) -> Job:
         if self.state == "PENDING":
@@ -106,7 +105,7 @@ class Slurm:
             "--array",
             "--states=all",
             f"--name={','.join(names)}",
-            "--format=%j/%K|%F_%K|%T|%r|%N",
+            "--format=%j/%K|%F_%K|%T|%r",
         )
         seen = {}
         for line in shown.splitlines():
