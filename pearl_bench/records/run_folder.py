@@ -43,8 +43,6 @@ CONFIG, RUN, TRAIN, EVAL, LOCK = (
     "lock",
 )
 
-EVAL_COLUMNS = schema.EVAL.names
-
 Position = dict[str, int | str]
 """How long train.csv and eval.csv are, and the SHA-256 of each so far."""
 
@@ -298,7 +296,7 @@ class RunRecord:
         self._append(TRAIN, [list(row)], [row])
 
     def append_eval(self, rows: Sequence[Mapping[str, float | str]]) -> None:
-        """Append one evaluation: a row with ``EVAL_COLUMNS`` per task and episode.
+        """Append one evaluation: a row of ``schema.EVAL`` per task and episode.
 
         Empty strings stand where the schema allows it. A file that was begun by an
         older version goes on with the columns of that version.

@@ -14,7 +14,8 @@ import pytest
 from pearl_bench.records import files, provenance
 from pearl_bench.records import run_folder as record
 from pearl_bench.records.files import RecordError
-from pearl_bench.records.run_folder import EVAL_COLUMNS, FolderInUse, RunRecord
+from pearl_bench.records.run_folder import FolderInUse, RunRecord
+from pearl_bench.records.schema import EVAL
 
 CONFIG = "suite: locomotion\nsteps: 100\n"
 PROVENANCE: dict[str, Any] = provenance.provenance(
@@ -73,7 +74,7 @@ def test_rows_read_back_to_the_same_numbers(tmp_path):
     ]
     assert lines[-1] == "9,2"
     text = (tmp_path / "eval.csv").read_text()
-    assert text.splitlines()[0] == ",".join(EVAL_COLUMNS)
+    assert text.splitlines()[0] == ",".join(EVAL.names)
     assert text.splitlines()[1] == (
         f"6,suite,test,7,,1,1,{2.0 - 0.1 * 7!r},200,,0,,1.5"
     )
@@ -95,7 +96,7 @@ def test_what_is_no_number_is_not_recorded(tmp_path, value):
 
 
 def test_a_file_of_an_older_version_keeps_its_columns(tmp_path):
-    older = [n for n in EVAL_COLUMNS if n not in ("repetition", "distance")]
+    older = [n for n in EVAL.names if n not in ("repetition", "distance")]
     with RunRecord(tmp_path) as run:
         run.begin(CONFIG, PROVENANCE)
         header = ",".join(older) + "\n"
