@@ -120,7 +120,8 @@ class RowFile:
         rows: Sequence[Mapping[str, float | str]],
     ) -> bytes:
         fitting = (names for names in versions if rows[0].keys() == set(names))
-        columns = header.split(",") if header else next(fitting, versions[0])
+        known = next(csv.reader([header]), [])
+        columns = known or next(fitting, versions[0])
         # columns that came later are not written into a file that began without
         later = set(versions[0]) - set(versions[-1]) - set(columns)
         text = io.StringIO()

@@ -15,7 +15,7 @@ from pearl_bench.records import files, provenance
 from pearl_bench.records import run_folder as record
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import FolderInUse, RunRecord
-from pearl_bench.records.schema import EVAL
+from pearl_bench.records.schema import EVAL, TRAIN
 
 CONFIG = "suite: locomotion\nsteps: 100\n"
 PROVENANCE: dict[str, Any] = provenance.provenance(
@@ -122,6 +122,16 @@ def test_columns_are_fixed_by_the_first_row(tmp_path):
         del row["length"]
         with pytest.raises(RecordError, match=r"lacks \['length'\]"):
             run.append_eval([row])
+
+
+def test_a_metric_may_have_any_name(tmp_path):
+    rows = [{"env_steps": step, 'norm, of "q"': 2.0} for step in (1, 2)]
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        for row in rows:
+            run.append_train(row)
+    found = TRAIN.read(tmp_path / "train.csv", "")
+    assert [line.values for line in found] == rows
 
 
 def run_until(folder: Path, start: int, kill_at: int | None, end: int = 6) -> None:
