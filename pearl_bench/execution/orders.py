@@ -148,7 +148,11 @@ class ProgressReader:
         self._offset = 0 if fresh else None
 
     def news(self) -> list[dict[str, Any]]:
-        """Return what has been told since the last call."""
+        """Return what has been told since the last call; nothing if none can be read.
+
+        A file system that stumbles over one run's file ends no command that follows
+        thousands: the next call asks again.
+        """
         try:
             with open_bytes(self._path) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -159,7 +163,7 @@ class ProgressReader:
                     start = 0
                 file.seek(start)
                 data = file.read()
-        except FileNotFoundError:
+        except (OSError, RecordError):
             return []
         told, newline, _ = data.rpartition(b"\n")  # the last is still being written
         history = self._offset is None

@@ -84,6 +84,15 @@ def test_progress_that_cannot_be_told_is_no_failure(tmp_path):
     ProgressFile(tmp_path).say("lost")
 
 
+def test_progress_that_cannot_be_read_is_no_news(tmp_path):
+    reader = ProgressReader(tmp_path, fresh=True)
+    (tmp_path / PROGRESS).mkdir()
+    assert reader.news() == []
+    (tmp_path / PROGRESS).rmdir()
+    ProgressFile(tmp_path).say("here again")
+    assert reader.news() == [{"say": "here again"}]
+
+
 def test_a_progress_file_is_json_lines(tmp_path):
     ProgressFile(tmp_path).say('two\nlines, "quoted"')
     (line,) = (tmp_path / PROGRESS).read_text().splitlines()
