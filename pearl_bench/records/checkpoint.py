@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from io import BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,8 @@ def save(folder: Path, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        incoming.unlink(missing_ok=True)
+        with suppress(OSError):  # of a file system that has become read-only, say
+            incoming.unlink(missing_ok=True)
         raise CheckpointError(
             f"{newest} cannot be written: {error.strerror or error}. The one before is "
             "as it was. Make room, then repeat the command."

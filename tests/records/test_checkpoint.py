@@ -1,6 +1,8 @@
 """Checkpoints come back as they were, whatever happens while they are written."""
 
+import errno
 import hashlib
+import os
 import random
 import struct
 import subprocess
@@ -232,6 +234,19 @@ def test_a_foreign_file_is_refused(tmp_path):
     torch.save({"x": 1}, tmp_path / NEWEST)
     with pytest.raises(CheckpointError, match="no pearl_bench checkpoint"):
         checkpoint.load(tmp_path, silent)
+
+
+def test_a_file_system_that_has_become_read_only_is_named(tmp_path, monkeypatch):
+    """There even what is not there cannot be removed."""
+    checkpoint.save(tmp_path, {"step": 1})
+
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(CheckpointError, match="cannot be written: Read-only"):
+        checkpoint.save(tmp_path, {"step": 2})
+    assert checkpoint.load(tmp_path, silent) == {"step": 1}
 
 
 def test_a_full_disk_leaves_the_checkpoint(tmp_path):
