@@ -133,10 +133,10 @@ class Trainer:
         import ray  # noqa: PLC0415
 
         context = ray.get_runtime_context()
-        with Path(job, LOG).open("a") as log:  # where libraries' words belong
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
         try:
+            with Path(job, LOG).open("a") as log:  # where libraries' words belong
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
             task = context.get_actor_id() or ""
             carry_out(Path(job), job, task, self._stop.is_set)
         except Exception:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from command import LONG, Command
 
 from pearl_bench.execution.engine import EngineError
-from pearl_bench.execution.ray import Ray
+from pearl_bench.execution.ray import Ray, Trainer
 from pearl_bench.records.run_folder import status
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one Slurm, one Ray
@@ -42,6 +43,22 @@ def test_what_ray_raises_in_cancelling_is_its_answer(error):
         engine.cancel(["folder"])
     engine.cancel(["folder"])
     assert not raised
+
+
+def test_an_actor_on_a_node_that_does_not_see_the_folder_ends(
+    tmp_path, monkeypatch, capsys
+):
+    """It would hold its cores for ever, and the command wait for it as long."""
+    killed = []
+    context = SimpleNamespace(current_actor="itself", get_actor_id=lambda: "1")
+    stand_in = SimpleNamespace(
+        get_runtime_context=lambda: context,
+        kill=lambda actor, *, no_restart: killed.append((actor, no_restart)),
+    )
+    monkeypatch.setitem(sys.modules, "ray", stand_in)
+    object.__new__(Trainer)._train(str(tmp_path / "elsewhere"))
+    assert killed == [("itself", True)]
+    assert "FileNotFoundError" in capsys.readouterr().err
 
 
 def test_waiting_for_more_than_there_is_is_said_and_can_be_cancelled(on_ray):
