@@ -18,16 +18,17 @@ from rich.table import Table
 from rich.text import Text
 
 from pearl_bench.execution.outputs import Screen
+from pearl_bench.execution.pace import FIRST_SECONDS
 from pearl_bench.training.types import Progress
 
 if TYPE_CHECKING:
     from pearl_bench.execution.plan import Run
 
 
-FIRST_SECONDS = 60.0
-"""Seconds of a run's own speed that are worth more than what is known of others'."""
 WINDOW_SECONDS = 120.0
 """Seconds over which a run's own speed is taken."""
+LINE_EVERY = 10.0
+"""Seconds between two lines about a run's progress."""
 STATUS_EVERY = 60.0
 """Seconds between two lines about the whole command."""
 NAMED = 10
@@ -124,12 +125,12 @@ def report(meter: Meter, test_return: float | None) -> str:
 class Lines:
     """Plain, timed lines in a stream: log files and outputs that are no terminal.
 
+    Of progress there is one every ``LINE_EVERY``; a new test return is told at once.
+
     Args:
         stream: where the lines go, flushed one by one.
         steps: environment steps of the whole run.
         label: put before each line.
-        every: seconds between two lines about progress; a new test return is told
-            at once.
         expected: see ``Meter``.
         clock: seconds, for tests.
     """
@@ -139,14 +140,12 @@ class Lines:
         stream: IO[str],
         steps: int,
         label: str = "",
-        every: float = 10.0,
         expected: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._steps = steps
         self._label = f"{label}: " if label else ""
-        self._every = every
         self._clock = clock
         self._meter = Meter(steps, expected, clock)
         self._last: tuple[float, float | None] = (-float("inf"), None)
@@ -155,7 +154,7 @@ class Lines:
         """Write a line if it is time for one."""
         self._meter.add(env_steps, updates)
         now = self._clock()
-        if now - self._last[0] < self._every and test_return == self._last[1]:
+        if now - self._last[0] < LINE_EVERY and test_return == self._last[1]:
             return
         self._last = (now, test_return)
         done = f"{env_steps:,}/{self._steps:,} steps, {updates:,} updates"

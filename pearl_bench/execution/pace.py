@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from pearl_bench import registry
-from pearl_bench.config.runs import RunConfig
-from pearl_bench.execution.console import FIRST_SECONDS
+from pearl_bench.config.types import RunConfig
 from pearl_bench.records.files import (
     RecordError,
     make_folder,
@@ -33,6 +32,8 @@ from pearl_bench.records.files import (
 from pearl_bench.records.provenance import cpu_model, peak_memory_mib, versions
 from pearl_bench.records.run_folder import TRAIN, read_run, status
 
+FIRST_SECONDS = 60.0
+"""Seconds of a run's own speed that are worth more than what is known of others'."""
 FORMAT = 2
 NOT_OF_SPEED = "seed", "budget", "steps", "checkpoint_minutes", "mirror"
 """Settings of a run that its pace does not depend on."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.runs import RunConfig, meta_tested
+from pearl_bench.config.runs import meta_tested
+from pearl_bench.config.types import RunConfig
 from pearl_bench.execution.pace import Pace
 from pearl_bench.execution.work import build_learner, prepare
 

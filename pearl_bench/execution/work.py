@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, TextIO
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.errors import in_words
-from pearl_bench.config.runs import ConfigError, RunConfig, meta_tested
+from pearl_bench.config.runs import meta_tested
+from pearl_bench.config.types import ConfigError, RunConfig
 from pearl_bench.execution import pace
 from pearl_bench.execution.console import Lines, Tee
 from pearl_bench.execution.outputs import enduring

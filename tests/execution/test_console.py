@@ -9,7 +9,6 @@ from rich.console import Console
 
 from pearl_bench.config.runs import load
 from pearl_bench.execution.console import (
-    FIRST_SECONDS,
     WINDOW_SECONDS,
     Board,
     Lines,
@@ -17,6 +16,7 @@ from pearl_bench.execution.console import (
     Tee,
     duration,
 )
+from pearl_bench.execution.pace import FIRST_SECONDS
 from pearl_bench.execution.plan import plan
 
 
@@ -119,7 +119,7 @@ def test_a_long_meta_test_after_a_short_count_counts_too():
 
 def test_lines_are_few_but_tell_new_returns_at_once():
     clock, stream = Clock(), io.StringIO()
-    lines = Lines(stream, 1000, "run", every=10, clock=clock)
+    lines = Lines(stream, 1000, "run", clock=clock)
     for seconds, updates, test_return in [
         (0, 0, None),
         (4, 10, None),

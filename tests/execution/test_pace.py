@@ -9,8 +9,13 @@ from raw_runs import make_run
 
 from pearl_bench.config.runs import load
 from pearl_bench.config.types import RunConfig
-from pearl_bench.execution.console import FIRST_SECONDS
-from pearl_bench.execution.pace import Pace, Stopwatch, recall, remember
+from pearl_bench.execution.pace import (
+    FIRST_SECONDS,
+    Pace,
+    Stopwatch,
+    recall,
+    remember,
+)
 from pearl_bench.execution.plan import plan, side_by_side
 
 
