@@ -51,7 +51,7 @@ from pearl_bench.records.files import (
     require_writable,
     write_atomic,
 )
-from pearl_bench.records.provenance import provenance
+from pearl_bench.records.provenance import source_commit
 from pearl_bench.records.published.curves import order
 from pearl_bench.records.published.publish import (
     LOCK,
@@ -144,7 +144,7 @@ def _regress(words: Sequence[str]) -> int:
                 "update=true trains by the reference's seeds with the settings in "
                 "conf/; leave seeds= and settings out"
             )
-        if _code(provenance("", [], gpu=None)) is None:
+        if _code_now() is None:
             raise ConfigError(
                 "update=true takes code that git knows, so that the reference can say "
                 "what it was made with; commit first"
@@ -247,7 +247,7 @@ def _plan(benches: Sequence[BenchConfig], out: Path) -> list[Run]:
                 f"{path.parent} is no run of this command and would be compared too; "
                 "take a new out=, or none"
             )
-    code = _code(provenance("", [], gpu=None))
+    code = _code_now()
     for run in runs:
         if run.state == "missing":
             continue
@@ -264,6 +264,12 @@ def _plan(benches: Sequence[BenchConfig], out: Path) -> list[Run]:
 def _code(session: Mapping[str, Any]) -> str | None:
     """Return the commit that a session ran; None if that does not say it all."""
     return None if session["dirty"] else session["commit"]
+
+
+def _code_now() -> str | None:
+    """Return the commit that this process runs, as ``_code`` does."""
+    commit, dirty = source_commit()
+    return _code({"commit": commit, "dirty": dirty})
 
 
 def _replace(reference: Path, out: Path, *, whole: bool, board: Board) -> None:

@@ -39,7 +39,7 @@ def provenance(
         ``commit`` and ``dirty`` of the source tree (None outside git), ``versions``,
         ``fingerprint``.
     """
-    commit, dirty = _source_commit()
+    commit, dirty = source_commit()
     return {
         "started": timestamp(),
         "command": list(command),
@@ -82,7 +82,7 @@ def timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _source_commit() -> tuple[str | None, bool | None]:
+def source_commit() -> tuple[str | None, bool | None]:
     """Return the commit of the running source tree, and whether its code differs."""
     here = Path(__file__).resolve()
     root = here.parents[2]

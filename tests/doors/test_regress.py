@@ -132,8 +132,7 @@ class TestWords:
         assert "seed=77 is no run of this command" in capsys.readouterr().err
 
     def test_a_reference_is_made_by_code_that_git_knows(self, monkeypatch, capsys):
-        changed = {"dirty": True, "commit": "a" * 40}
-        monkeypatch.setattr(regress, "provenance", lambda *_, **__: changed)
+        monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, True))
         assert regress.main(["update=true"]) == 2
         assert "commit first" in capsys.readouterr().err
 
@@ -187,8 +186,7 @@ class TestWords:
 def test_a_reference_that_cannot_be_written_is_told_before_training(
     tmp_path, monkeypatch, capsys
 ):
-    known = {"dirty": False, "commit": "a" * 40}
-    monkeypatch.setattr(regress, "provenance", lambda *_, **__: known)
+    monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, False))
     (tmp_path / "reference").write_text("a file")
     assert regress.main(["update=true", f"reference={tmp_path / 'reference'}"]) == 2
     assert "reference" in capsys.readouterr().err
