@@ -10,7 +10,7 @@ from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Sheet
 from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.selection import own_first, select
-from pearl_bench.records.files import write_atomic
+from pearl_bench.records.files import remove_files, write_atomic
 from pearl_bench.records.published import drawn
 
 FIGURES, TABLES, PAGE, CUSTOM = "figures", "tables", "report.html", "custom"
@@ -74,7 +74,8 @@ def draw(
                 continue
             sheet = module.draw(published, config)
             if sheet is None:
-                changed += _remove(folder, name)
+                suffixes = (*style.METADATA, CAPTION)
+                changed += remove_files(folder / f"{name}.{x}" for x in suffixes)
                 continue
             sheets[name] = sheet
             changed += style.save(sheet.figure, folder / name, config.format)
@@ -84,15 +85,6 @@ def draw(
                 if write_atomic(path, text.encode()):
                     changed.append(path)
     return sheets, changed
-
-
-def _remove(folder: Path, name: str) -> list[Path]:
-    """Remove the files of a figure; return those that there were."""
-    found = [folder / f"{name}.{suffix}" for suffix in (*style.METADATA, CAPTION)]
-    found = [path for path in found if path.is_file()]
-    for path in found:
-        path.unlink()
-    return found
 
 
 def refresh(results: Path, suite: str, *behind: Path) -> list[Path]:

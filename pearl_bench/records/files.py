@@ -16,7 +16,7 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -256,6 +256,20 @@ def write_atomic(path: Path, data: bytes) -> bool:
             raise
         sync_folder(path.parent)
     return True
+
+
+def remove_files(paths: Iterable[Path]) -> list[Path]:
+    """Remove files where they are there; return those that this command removed.
+
+    Another one may do so at the same time.
+    """
+    removed = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                path.unlink()
+                removed.append(path)
+    return removed
 
 
 def _temporary(path: Path) -> Path:

@@ -21,6 +21,7 @@ from pearl_bench.records.files import (
     open_log,
     read_json,
     read_text,
+    remove_files,
     require_writable,
     take_lock,
     write_atomic,
@@ -101,6 +102,14 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path):
     assert names(tmp_path) == ["r", "x.csv"]
     require_writable(tmp_path / "r", ".lock", "results")
     assert names(tmp_path / "r") == [".lock"]
+
+
+def test_what_another_command_removes_meanwhile_is_not_missed(tmp_path, monkeypatch):
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ours.touch()
+    monkeypatch.setattr(Path, "is_file", lambda _: True)  # it was, a moment ago
+    assert remove_files([theirs, ours]) == [ours]
+    assert names(tmp_path) == []
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path):

@@ -11,7 +11,7 @@ from pearl_bench.analysis.scores import Published
 from pearl_bench.analysis.tables import levels, methods, runs, success
 from pearl_bench.analysis.tables.summary import summary
 from pearl_bench.analysis.tables.table import PrintedTable, cells_in_words, to_csv
-from pearl_bench.records.files import write_atomic
+from pearl_bench.records.files import remove_files, write_atomic
 
 
 def tables(published: Published) -> list[PrintedTable]:
@@ -72,8 +72,5 @@ def write(
         for name, text in texts.items()
         if write_atomic(folder / name, text.encode())
     ]
-    empty = [folder / f"{table.name}.csv" for table in found if not table.rows]
-    gone = [path for path in empty if path.exists()]
-    for path in gone:
-        path.unlink()
-    return [*changed, *gone]
+    empty = (folder / f"{table.name}.csv" for table in found if not table.rows)
+    return [*changed, *remove_files(empty)]
