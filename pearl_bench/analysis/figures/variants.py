@@ -37,6 +37,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         for i in range(0, len(others), most)
     ]
     called = looks.names(published, shown)
+    seen = [looks.variants(arms[0].learner, len(arms)) for _, arms in panes]
     panels = Panels(
         config,
         [
@@ -44,14 +45,13 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
             for family, arms in panes
         ],
         [captions.counts_between(arms) for _, arms in panes],
-        [_key(called, arms) for _, arms in panes],
+        [_key(called, arms, of) for (_, arms), of in zip(panes, seen, strict=True)],
     )
-    for ax, (family, arms) in zip(panels.axes, panes, strict=True):
+    for ax, (family, arms), of in zip(panels.axes, panes, seen, strict=True):
         first = min(map(curves.first_step, arms))
         last = config.until or max(arm.steps[1] for arm in arms[1:])
         style.step_axis(ax, first, last, panels.ticks, log=config.log)
-        seen = looks.variants(arms[0].learner, len(arms))
-        for arm, look in zip(arms, seen, strict=True):
+        for arm, look in zip(arms, of, strict=True):
             curves.draw_arm(ax, panels, arm, family.measure, look)
     measured = captions.measured(family for family, _ in panes)
     panels.label("environment steps", f"test {measured}")
@@ -60,7 +60,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         for arm in arms:
             if arm in family.headline:
                 in_curves.setdefault(called[arm.label], []).append(family.name)
-    each = "; ".join(f"{name} ({', '.join(of)})" for name, of in in_curves.items())
+    each = "; ".join(f"{name} ({', '.join(on)})" for name, on in in_curves.items())
     about = (
         "Arms of one method: runs that differ in more than the seed. Axes end where "
         "the last of those in further colours does. The learning curves show "
@@ -81,11 +81,18 @@ def _arms(family: Family, learner: str) -> list[Arm]:
     return [*first, *rest]
 
 
-def _key(called: Mapping[str, str], arms: Sequence[Arm]) -> list[tuple[str, str]]:
+def _key(
+    called: Mapping[str, str], arms: Sequence[Arm], seen: Sequence[looks.Look]
+) -> list[tuple[str, str]]:
     """Return what a panel's arms are called above it, and their colours.
 
     The title says of which method they are, and the first of them with which budget
     and arithmetic, which the others leave out where their names stay apart.
+
+    Args:
+        called: their names in the figure, by label.
+        arms: what the panel shows, the method's first arm first.
+        seen: how they look.
     """
     usual, *others = arms
     whole = [called[arm.label] for arm in others]
@@ -100,7 +107,7 @@ def _key(called: Mapping[str, str], arms: Sequence[Arm]) -> list[tuple[str, str]
         for name, arm, look in zip(
             [" · ".join(first.split(" · ")[1:]) or first, *names],
             arms,
-            looks.variants(usual.learner, len(arms)),
+            seen,
             strict=True,
         )
     ]
