@@ -88,8 +88,5 @@ def _names(
 def _counts(pair: Improvement) -> str:
     """Say how many families and runs are compared."""
     runs = [sum(of_one) for of_one in zip(*pair.runs, strict=True)]
-    families = len(pair.families)
-    return (
-        f"{families} {'family' if families == 1 else 'families'}, "
-        f"n = {runs[0]} and {runs[1]}"
-    )
+    over = notes.families_in_words(len(pair.families))
+    return f"{over}, n = {runs[0]} and {runs[1]}"
