@@ -27,6 +27,7 @@ from pearl_bench.execution.plan import (
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
 from pearl_bench.records.files import require_writable
+from pearl_bench.records.schema import RUNS_FILE
 
 COMMAND = Command(
     "run",
@@ -132,7 +133,7 @@ def _publish(bench: BenchConfig, board: Board) -> bool:
 def _behind(results: Path, suite: str) -> list[Path]:
     """Return what is published beside a folder of a user's own, if anything is."""
     published = results.parent
-    shown = _is_published(published) and (published / suite / "runs.csv").is_file()
+    shown = _is_published(published) and (published / suite / RUNS_FILE).is_file()
     return [published] if shown else []
 
 
