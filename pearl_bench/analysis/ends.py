@@ -28,7 +28,7 @@ class _End:
     color: str
 
 
-class Ends:
+class EndLabels:
     """The labels of all lines of a figure."""
 
     def __init__(self, points: float) -> None:

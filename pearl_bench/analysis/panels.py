@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from pearl_bench.analysis import notes
 from pearl_bench.analysis.arms import Arm, shares_of
-from pearl_bench.analysis.ends import Ends
+from pearl_bench.analysis.ends import EndLabels
 from pearl_bench.analysis.legends import BAND, Entry, Kind, Legend, line_properties
 from pearl_bench.analysis.looks import DARK_GREY, Look
 from pearl_bench.analysis.options import AnalysisConfig
@@ -113,7 +113,7 @@ class Panels:
             self.axes.append(self.figure.add_subplot(place))
         self._x_label: Text | None = None
         self._y_label: Text | None = None
-        self._ends = Ends(self._small)
+        self._ends = EndLabels(self._small)
         self._legend = Legend()
         self._drawn: list[tuple[Axes, np.ndarray, np.ndarray]] = []
         self._heads = self._write_heads(titles, counts, keys)
