@@ -56,6 +56,9 @@ def main(words: Sequence[str]) -> int:
     if words and words[0] in DOORS:
         door = DOORS[words[0]]
 
+        # The import takes seconds, may be interrupted and may fail. What follows guards
+        # itself too, for who calls it as a module of its own; within a guard that
+        # changes nothing.
         def do() -> int:
             module = importlib.import_module(door.module)
             return module.main([*door.first, *words[1:]])
