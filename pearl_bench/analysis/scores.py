@@ -177,7 +177,8 @@ class Published:
 
     def in_order(self, arms: Iterable[Arm]) -> list[Arm]:
         """Return arms of a family in the order of ``labels``."""
-        return sorted(arms, key=lambda arm: self.labels.index(arm.label))
+        labels = self.labels
+        return sorted(arms, key=lambda arm: labels.index(arm.label))
 
 
 def _rank(arm: Arm) -> tuple[bool, int, int]:
