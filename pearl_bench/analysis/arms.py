@@ -20,7 +20,7 @@ from pearl_bench.records.published.late import (
     LEVEL_SHARE,
     level_count,
 )
-from pearl_bench.records.table import Row
+from pearl_bench.records.table import SEPARATOR, Row
 
 Measure = Literal["return", "success"]
 
@@ -138,9 +138,18 @@ class RunCurve:
         return json.loads(self.row["settings"])
 
     @property
+    def devices(self) -> list[str]:
+        """What its sessions trained on, ``cpu`` or ``cuda``, each once."""
+        return self.row["device"].split(SEPARATOR)
+
+    @property
     def trained_on(self) -> tuple[str, str]:
-        """The device, and the model of GPU or processor that its hours are of."""
-        return self.row["device"], self.row["gpu"] or self.row["cpu"] or "unknown"
+        """The device, and the models of GPU or processor that its hours are of."""
+        models = self.row["gpu"].split(SEPARATOR)
+        if "cpu" in self.devices:
+            models = [*self.row["cpu"].split(SEPARATOR), *models]
+        found = SEPARATOR.join(filter(None, models)) or self.row["cpu"] or "unknown"
+        return self.row["device"], found
 
     @property
     def last_step(self) -> int:

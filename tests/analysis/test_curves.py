@@ -378,6 +378,16 @@ def test_times_of_several_processors_have_no_mean(other):
     assert [line.get_linewidth() < 1 for line in lines_of(ax, BLUE)].count(False) == 1
 
 
+def test_a_run_that_has_moved_was_trained_on_both_devices():
+    (moved,) = seeds(1, device="cpu; cuda")
+    moved = replace(moved, row=moved.row | {"gpu": "; a GPU"})  # none at first
+    assert moved.trained_on == ("cpu; cuda", "a CPU; a GPU")
+    sheet = draw(published(moved), "score-over-time")
+    (ax,) = sheet.figure.axes
+    assert "n = 1, CPU and GPU" in {text.get_text() for text in ax.texts}
+    assert "Hardware: a CPU; a GPU." in about(sheet)
+
+
 def test_a_curve_of_one_evaluation_can_be_seen():
     found = published(*seeds(1), *seeds(1, learner="rl2", steps=(5000,)))
     (ax,) = draw(found, "score-over-time").figure.axes

@@ -105,7 +105,8 @@ def _devices(arms: Sequence[Arm], called: Mapping[str, str]) -> dict[str, str]:
     return {
         called[arm.label]: " and ".join(
             dict.fromkeys(
-                "GPU" if device == "cuda" else "CPU" for device, _ in arm.trained_on
+                "GPU" if device == "cuda" else "CPU"
+                for device in sorted({d for run in arm.runs for d in run.devices})
             )
         )
         for arm in arms
