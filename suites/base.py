@@ -142,8 +142,7 @@ class MetaTest:
 
     Attributes:
         exploration_episodes: K, episodes before the first adaptation.
-        test_episodes: episodes after it; the last one is the reported one, on
-            Meta-World the mean of all.
+        test_episodes: episodes after it; see ``reported_episodes``.
         repetitions: how often each task is played, from the beginning each time.
         unadapted: whether an episode 0 is played besides: without chance in the
             actions, before any experience, and unknown to the adaptation.
@@ -163,6 +162,20 @@ class MetaTest:
     def numbers(self) -> range:
         """Numbers of all episodes of a repetition, episode 0 included."""
         return range(0 if self.unadapted else 1, self.episodes + 1)
+
+
+def reported_episodes(last: int, test_episodes: int, *, success: bool) -> range:
+    """Return which episodes of a task are reported, by their mean.
+
+    It is the last one, or where tasks have a success every test episode, as
+    Meta-World's protocol has it.
+
+    Args:
+        last: number of the last episode.
+        test_episodes: how many there are after the exploration.
+        success: whether tasks have one.
+    """
+    return range(last + 1 - (test_episodes if success else 1), last + 1)
 
 
 def repetitions_for(tasks: Sequence[Task]) -> int:

@@ -21,6 +21,7 @@ from pearl_bench.records.published.late import (
     level_count,
 )
 from pearl_bench.records.table import SEPARATOR, Row
+from suites.base import reported_episodes
 
 Measure = Literal["return", "success"]
 
@@ -164,19 +165,20 @@ class RunCurve:
         """Return the points of one episode; -1 is what is reported.
 
         0 comes before any experience (older runs have none), 1 is the first to explore.
-        That is the last episode, or where tasks have a success the mean over the test
-        episodes, as Meta-World's protocol has it.
+        What is reported is the mean over ``reported_episodes``.
         """
         points = self.points.get(part, ())
         if number != -1:
             return [point for point in points if point.episode == number]
         if not points:
             return []
-        several = part.protocol != "own" and points[0].success is not None
-        averaged = int(self.row["test_episodes"]) if several else 1
-        since = self.last_episode(part) - averaged
+        reported = reported_episodes(
+            self.last_episode(part),
+            1 if part.protocol == OWN.protocol else int(self.row["test_episodes"]),
+            success=points[0].success is not None,
+        )
         return [
-            _mean([point for point in of_one if point.episode > since])
+            _mean([point for point in of_one if point.episode in reported])
             for _, of_one in groupby(points, lambda point: point.env_steps)
         ]
 

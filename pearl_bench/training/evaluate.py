@@ -11,7 +11,14 @@ import numpy as np
 from pearl_bench.records import schema
 from pearl_bench.training.rollout import Episode, run_episode
 from pearl_bench.training.types import Adapter, MetaLearner, StopRequested, Transition
-from suites.base import Counted, MetaTest, Protocol, Task, TaskFamily
+from suites.base import (
+    Counted,
+    MetaTest,
+    Protocol,
+    Task,
+    TaskFamily,
+    reported_episodes,
+)
 
 SIDE_BY_SIDE = 50
 """Environments at a time, one per task and repetition; with long episodes their
@@ -326,15 +333,13 @@ def _rows(
 
 
 def reported_return(rows: list[EvalRow], family: TaskFamily) -> float:
-    """Return the mean return of the first protocol's last episode.
-
-    Where tasks have a success, it is that of all test episodes, as Meta-World's
-    protocol has it.
-    """
+    """Return the mean return of the first protocol's ``reported_episodes``."""
     first = [
         r for r in rows if (r.protocol, r.split) == (rows[0].protocol, rows[0].split)
     ]
-    several = first[0].success is not None
-    averaged = family.protocols[0].meta_test.test_episodes if several else 1
-    since = max(row.episode for row in first) - averaged
-    return float(np.mean([row.total for row in first if row.episode > since]))
+    reported = reported_episodes(
+        max(row.episode for row in first),
+        family.meta_test.test_episodes,
+        success=first[0].success is not None,
+    )
+    return float(np.mean([row.total for row in first if row.episode in reported]))
