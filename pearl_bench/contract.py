@@ -36,14 +36,11 @@ def families(suites: Sequence[str] | None = None) -> list[tuple[str, str]]:
         suites: their names; all that are registered if None. Of a suite that asks for
             a name (one family per task) it is the first.
     """
-    found = []
-    for name in registry.suite_names() if suites is None else suites:
-        suite = registry.suite(name)
-        every = [family.name for family in suite.families]
-        found += [(name, one) for one in suite.default or every]
-        if suite.default == ():
-            found = [*found[: -len(every)], (name, every[0])]
-    return found
+    return [
+        (name, family)
+        for name in (registry.suite_names() if suites is None else suites)
+        for family in registry.suite(name).typical
+    ]
 
 
 def check_learner(

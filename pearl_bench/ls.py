@@ -82,13 +82,11 @@ def _families(suite: Suite, families: Sequence[TaskFamily]) -> Table:
         f"suite={suite.name} (* trained if none is named)",
         *("family", "train", "test", "horizon", "obs", "act", "params", "score 0 to 1"),
     )
-    every = [family.name for family in suite.families]
-    usual = every if suite.default is None else suite.default
     for family in families:
         sizes = [len(family.train), len(family.test), family.horizon]
         sizes += [family.obs_dim, family.action_dim]
         table.add_row(
-            family.name + (" *" if family.name in usual else ""),
+            family.name + (" *" if family.name in suite.usual else ""),
             *(f"{size:,}" for size in sizes),
             "differ" if family.param_dim is None else str(family.param_dim),
             f"{family.score.low:g} to {family.score.high:g}",
@@ -136,9 +134,7 @@ def _budgets() -> Table:
 
 def _all_steps(learner: str, budget: Budget) -> Iterator[int]:
     for name in registry.suite_names():
-        suite = registry.suite(name)
-        every = [family.name for family in suite.families]
-        for family in suite.default or every[: 1 if suite.default == () else None]:
+        for family in registry.suite(name).typical:
             steps = settings_of(learner, name, family, budget).get("steps")
             if steps:
                 yield steps

@@ -403,7 +403,7 @@ class Suite:
         name: the suite's name.
         families: all there are.
         default: names of those that run when none is named; all if None, and if there
-            are none, the user has to name some.
+            are none, the user has to name some. ``usual`` says it.
         conf: YAML file of what methods need to know of these families, as in their
             own files, under each method's name; those of this project say it there.
     """
@@ -412,3 +412,15 @@ class Suite:
     families: tuple[TaskFamily, ...]
     default: tuple[str, ...] | None = None
     conf: Path | None = None
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """Names of the families that run when none is named, if the suite has such."""
+        if self.default is not None:
+            return self.default
+        return tuple(family.name for family in self.families)
+
+    @property
+    def typical(self) -> tuple[str, ...]:
+        """Names of the usual families, or the first where some have to be named."""
+        return self.usual or tuple(family.name for family in self.families[:1])

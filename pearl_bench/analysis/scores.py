@@ -200,7 +200,7 @@ def load(results: Path, suite: str) -> Published:
         known = registry.suite(suite)
     except ValueError as error:
         raise PublishedError(str(error)) from error
-    rows, default = known.families, known.default
+    rows = known.families
     folder = results / suite
     points: dict[str, dict[Part, list[Point]]] = {}
     learners: dict[str, set[str]] = {}
@@ -255,7 +255,7 @@ def load(results: Path, suite: str) -> Published:
     families = (
         Family(row, _measure(of_family), tuple(group(suite, of_family)))
         for row in rows
-        if (of_family := curves[row.name]) or default is None or row.name in default
+        if (of_family := curves[row.name]) or row.name in known.usual
     )
     return Published(suite, (folder,), tuple(families))
 

@@ -323,12 +323,12 @@ def _families(bench: BenchConfig) -> list[TaskFamily]:
     check_names("task", bench.task, known, listed)
     check_names("families", bench.families, known, listed)
     named = bench.task or bench.families
-    if not named and suite.default == ():
+    if not named and not suite.usual:
         raise ConfigError(
             f"suite={bench.suite} has {len(known)} families and trains those that are "
             f"named, such as task={known[0]}; {listed} lists them all"
         )
-    chosen = [families[name] for name in named or suite.default or known]
+    chosen = [families[name] for name in named or suite.usual]
     wanted = bench.meta_test.protocol
     for family in chosen:
         names = [one.name for one in family.protocols if one.split == "test"]

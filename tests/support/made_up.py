@@ -95,11 +95,7 @@ def published(
     families = []
     for row in known.families:
         of_family = [run for run in runs if run.row["family"] == row.name]
-        if (
-            not of_family
-            and known.default is not None
-            and row.name not in known.default
-        ):
+        if not of_family and row.name not in known.usual:
             continue
         has_success = any(
             point.success is not None
