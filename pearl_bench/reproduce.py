@@ -105,12 +105,14 @@ class Difference(NamedTuple):
     """A cell that is not what was published.
 
     Attributes:
+        env_steps: of the evaluation.
         place: which row, in words.
         column: its column.
         published: the value in the file; empty where the file has no such row.
         now: the value of the run that was trained again; empty likewise.
     """
 
+    env_steps: int
     place: str
     column: str
     published: str
@@ -250,7 +252,7 @@ def differences(
                 continue
             cells = old.get(column, ""), new.get(column, "")
             if cells[0] != cells[1]:
-                yield Difference(place, column, *cells)
+                yield Difference(int(steps), place, column, *cells)
 
 
 def _reproduce(words: Sequence[str]) -> int:
@@ -421,14 +423,13 @@ def _report(
     return 1 if found else 0
 
 
-def _apart(found: Sequence[Difference]) -> Iterator[tuple[str, float]]:
+def _apart(found: Sequence[Difference]) -> Iterator[tuple[int, float]]:
     """Yield the largest difference of a return of each evaluation that has one."""
-    apart: dict[str, float] = {}
+    apart: dict[int, float] = {}
     for one in found:
         if one.column == "return" and one.published and one.now:
-            steps = one.place.partition(" ")[0]
             distance = abs(float(one.now) - float(one.published))
-            apart[steps] = max(apart.get(steps, 0.0), distance)
+            apart[one.env_steps] = max(apart.get(one.env_steps, 0.0), distance)
     yield from apart.items()
 
 
