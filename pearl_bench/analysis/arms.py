@@ -172,11 +172,11 @@ class RunCurve:
             return [point for point in points if point.episode == number]
         if not points:
             return []
-        reported = reported_episodes(
-            self.last_episode(part),
-            1 if part.protocol == OWN.protocol else int(self.row["test_episodes"]),
-            success=points[0].success is not None,
-        )
+        # a method's own protocol has one test episode, whatever the suite's has
+        tested = 1 if part.protocol == OWN.protocol else int(self.row["test_episodes"])
+        has_success = points[0].success is not None
+        last = self.last_episode(part)
+        reported = reported_episodes(last, tested, success=has_success)
         return [
             _mean([point for point in of_one if point.episode in reported])
             for _, of_one in groupby(points, lambda point: point.env_steps)
