@@ -75,9 +75,10 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     except OSError as error:
         with suppress(OSError):  # of a file system that has become read-only, say
             incoming.unlink(missing_ok=True)
+        before = " The one before is as it was." if newest.exists() else ""
         raise CheckpointError(
-            f"{newest} cannot be written: {error.strerror or error}. The one before is "
-            "as it was. Make room, then repeat the command."
+            f"{newest} cannot be written: {error.strerror or error}.{before} Make "
+            "room, then repeat the command."
         ) from error
     # Killed from here on, the incoming file is sound, and `load` takes it.
     if newest.exists():

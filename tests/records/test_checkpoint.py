@@ -249,9 +249,7 @@ def test_a_file_system_that_has_become_read_only_is_named(tmp_path, monkeypatch)
     assert checkpoint.load(tmp_path, silent) == {"step": 1}
 
 
-def test_a_full_disk_leaves_the_checkpoint(tmp_path):
-    checkpoint.save(tmp_path, {"generation": 0})
-    code = """
+FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
 from pearl_bench.records import checkpoint
@@ -262,16 +260,22 @@ try:
 except checkpoint.CheckpointError as error:
     sys.exit(str(error))
 """
+
+
+@pytest.mark.parametrize("before", [{"generation": 0}, None])
+def test_a_full_disk_leaves_the_checkpoint_before_if_there_is_one(tmp_path, before):
+    if before:
+        checkpoint.save(tmp_path, before)
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path],
+        [sys.executable, "-c", FULL_DISK, tmp_path],
         check=False,
         capture_output=True,
         text=True,
     )
     assert "File too large" in done.stderr
-    assert "The one before is as it was" in done.stderr
-    assert {p.name for p in tmp_path.iterdir()} == {NEWEST}
-    assert checkpoint.load(tmp_path, silent) == {"generation": 0}
+    assert ("The one before is as it was" in done.stderr) is (before is not None)
+    assert {p.name for p in tmp_path.iterdir()} == ({NEWEST} if before else set())
+    assert checkpoint.load(tmp_path, silent) == before
 
 
 # Forked children save; the parent kills them and looks at what is left. Each state is
