@@ -350,7 +350,9 @@ def _require_writable(out: Path) -> None:
     if out.is_dir() or not out.parent.is_dir():
         what = "is a folder" if out.is_dir() else f"there is no folder {out.parent}"
         raise ConfigError(f"out={out}: {what}; name a file in a folder that exists")
-    if not os.access(out if out.exists() else out.parent, os.W_OK):
+    # a film is written beside its place, and put there when it is whole
+    places = [out.parent, out] if out.exists() else [out.parent]
+    if not all(os.access(place, os.W_OK) for place in places):
         raise ConfigError(f"out={out} cannot be written; name another file")
 
 

@@ -231,6 +231,19 @@ def test_a_bad_out_is_refused_before_anything_is_loaded(out, said, tmp_path, cap
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("closed", ["folder", "folder/clip.gif"])
+def test_an_out_that_cannot_be_replaced_is_refused_before_anything_is_loaded(
+    closed, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "folder" / "clip.gif"
+    out.parent.mkdir()
+    out.write_bytes(b"an older film")
+    # root may write anywhere
+    monkeypatch.setattr(clip.os, "access", lambda path, _: path != tmp_path / closed)
+    assert clip.main([f"run={tmp_path / 'none'}", f"out={out}"]) == 2
+    assert "cannot be written; name another file" in capsys.readouterr().err
+
+
 def test_mp4_without_its_extra_is_refused_in_a_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     words = [f"run={tmp_path / 'none'}", f"out={tmp_path / 'clip.mp4'}"]
