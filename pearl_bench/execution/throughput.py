@@ -71,8 +71,10 @@ def _updates_per_second(run: RunConfig, seconds: float) -> float:
             "been ended; close other programs and try again"
         ) from None
     before, start = learner.updates_done, time.perf_counter()
-    while learner.updates_due and time.perf_counter() < start + seconds:
+    while learner.updates_due:  # once at least, however short the time
         learner.update()
+        if time.perf_counter() >= start + seconds:
+            break
     return (learner.updates_done - before) / (time.perf_counter() - start)
 
 

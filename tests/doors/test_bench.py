@@ -142,6 +142,14 @@ def test_a_run_that_is_far_behind_the_others_is_not_waited_for(monkeypatch):
         throughput._updates_per_second(run.config, 0.1)
 
 
+def test_a_run_is_measured_in_the_shortest_time(monkeypatch):
+    words = ["suite=navigation", "families=point-robot", "budget=smoke"]
+    (run,) = plan(load([*words, "learners=pearl", "device=cpu"]))
+    monkeypatch.setattr(throughput, "prepare", lambda _: None)
+    throughput._meet_at(multiprocessing.get_context("spawn").Barrier(1))
+    assert throughput._updates_per_second(run.config, 1e-9) > 0
+
+
 def carry_out(work):
     with apart.pool(len(work)) as pool:
         for done in as_completed([pool.submit(*one) for one in work]):
