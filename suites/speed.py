@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from functools import partial
 import mujoco
 import numpy as np
 
+from pearl_bench.machine.threads import available_cores
 from suites import locomotion
 from suites.engine import MujocoBatch, load_model
 from suites.locomotion.row import LocomotionRow
@@ -30,9 +30,9 @@ def measure(family_name: str, n: int, seconds: float) -> dict[str, float]:
     """Compare the engine at N = ``n`` with bare ``mj_step`` calls on the same cores.
 
     The bare side has one simulation per thread and does nothing but write controls and
-    call ``mj_step``: no observation, no reward. The two alternate, each with 1, 2, ...
-    threads up to the cores of this machine, and the best of each counts, so that other
-    load on the machine falls on both.
+    call ``mj_step``: no observation, no reward. The two alternate, each with 1, 2, 4,
+    ... threads up to the cores that there are for this process, and the best of each
+    counts, so that other load on the machine falls on both.
 
     Args:
         family_name: a family of the locomotion suite.
@@ -46,8 +46,7 @@ def measure(family_name: str, n: int, seconds: float) -> dict[str, float]:
     train, _ = read(row.name)
     tasks = [train[i % len(train)] for i in range(n)]
     batches = {
-        threads: MujocoBatch(row, tasks, threads=threads)
-        for threads in range(1, (os.cpu_count() or 1) + 1)
+        threads: MujocoBatch(row, tasks, threads=threads) for threads in _numbers()
     }
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (EPISODE, n, row.action_dim))
@@ -77,11 +76,17 @@ def bare(family_name: str, actions: np.ndarray, seconds: float) -> float:
         seconds: about how long to measure with each number of threads.
     """
     row, rng = _row(family_name), np.random.default_rng(0)
-    models = [load_model(row.xml, row.timestep) for _ in range(os.cpu_count() or 1)]
+    models = [load_model(row.xml, row.timestep) for _ in range(available_cores())]
     return max(
         _raw_rate(row, models[:threads], actions, seconds, rng)
-        for threads in range(1, len(models) + 1)
+        for threads in _numbers()
     )
+
+
+def _numbers() -> list[int]:
+    """Return how many threads are tried: all cores, and each power of two below."""
+    cores = available_cores()
+    return [2**k for k in range((cores - 1).bit_length())] + [cores]
 
 
 def _row(family_name: str) -> LocomotionRow:

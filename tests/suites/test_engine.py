@@ -12,11 +12,11 @@ import mujoco
 import numpy as np
 import pytest
 
-from suites import engine, locomotion, navigation
+from suites import engine, locomotion, navigation, speed
 from suites.base import Step, Task
 from suites.engine import MujocoBatch, load_model
 from suites.locomotion import walker
-from suites.speed import measure
+from suites.speed import bare, measure
 
 ROWS = {row.name: row for row in locomotion.ROWS}
 FAMILIES = {
@@ -433,6 +433,26 @@ def test_speed_is_the_ratio_of_what_was_measured():
     result = measure("half-cheetah-vel", 8, seconds=0.1)
     assert result["share"] == result["engine"] / result["raw"]
     assert result["share"] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("cores", "tried"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])]
+)
+def test_speed_is_measured_on_the_cores_that_there_are(cores, tried, monkeypatch):
+    """Not on all that the machine has, nor in as many batches."""
+    built = []
+
+    class Counted(MujocoBatch):
+        def __init__(self, *words: Any, threads: int):
+            built.append(threads)
+            super().__init__(*words, threads=threads)
+
+    monkeypatch.setattr(speed, "available_cores", lambda: cores)
+    monkeypatch.setattr(speed, "MujocoBatch", Counted)
+    measure("half-cheetah-vel", 8, seconds=1e-3)
+    assert built == tried
+    steps = np.zeros((2, 1, FAMILIES["half-cheetah-vel"].action_dim))
+    assert bare("half-cheetah-vel", steps, seconds=1e-3) > 0
 
 
 @pytest.mark.usefixtures("opengl")
