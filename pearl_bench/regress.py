@@ -39,7 +39,7 @@ from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import KNOWN, OF_METHODS, BenchConfig, ConfigError
 from pearl_bench.config.words import show
-from pearl_bench.execution.console import Board, tell_failures
+from pearl_bench.execution.console import Board, tell_end
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
@@ -167,13 +167,9 @@ def _regress(words: Sequence[str]) -> int:
                 board,
                 ["python", "-m", "pearl_bench.regress", *words],
             )
-        tell_failures(failures)
-        if failures and wanted.out is None:
-            print("out=FOLDER would keep their logs", file=sys.stderr)
-        if stopped is not None:
-            return 128 + stopped
-        if failures:
-            return 1
+        code = tell_end(failures, stopped, board, kept=wanted.out is not None)
+        if code is not None:
+            return code
         for suite in suites:
             publish(out, out / PUBLISHED, suite, board.say)
             publish_training(out, out / PUBLISHED, suite, LAST_SHARE)

@@ -28,7 +28,7 @@ from pearl_bench.config.types import (
     RunConfig,
 )
 from pearl_bench.config.words import build, suggest
-from pearl_bench.execution.console import Board, tell_failures
+from pearl_bench.execution.console import Board, tell_end
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, look_up, resolve_device
 from pearl_bench.machine import threads
@@ -280,11 +280,9 @@ def _reproduce(words: Sequence[str]) -> int:
         command = ["python", "-m", "pearl_bench.reproduce", *words]
         with board:
             failures, stopped = launch([again], 1, board, command)
-        tell_failures(failures)
-        if stopped is not None:
-            return 128 + stopped
-        if failures:
-            return 1
+        code = tell_end(failures, stopped, board, kept=wanted.out is not None)
+        if code is not None:
+            return code
         row = describe(again.folder, [published.row])
         curve = curve_of(again.folder, row, board.say).points
     return _report(published, run, row, curve, board)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections import deque
@@ -381,6 +382,34 @@ def tell_failures(failures: Mapping[Path, str]) -> None:
             print(f"failed: {folder}: {reason}", file=sys.stderr)
         if len(folders) > NAMED:
             print(f"failed: {len(folders) - NAMED} more: {reason}", file=sys.stderr)
+
+
+def tell_end(
+    failures: Mapping[Path, str],
+    stopped: signal.Signals | None,
+    board: Board,
+    *,
+    kept: bool,
+) -> int | None:
+    """Say how runs have ended that are to be compared, unless all are done.
+
+    Args:
+        failures: the reason of each failure by run folder.
+        stopped: the signal that stopped the others, if one did.
+        board: the screen.
+        kept: whether their folders outlive the command.
+
+    Returns:
+        The exit code; None if all are done.
+    """
+    tell_failures(failures)
+    if failures and not kept:
+        print("out=FOLDER would keep the logs", file=sys.stderr)
+    if stopped is not None:
+        how = "repeat the command to resume" if kept else "out=FOLDER would keep it"
+        board.say(f"stopped; {how}")
+        return 128 + stopped
+    return 1 if failures else None
 
 
 def duration(seconds: float) -> str:

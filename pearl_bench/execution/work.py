@@ -114,7 +114,7 @@ def train_run(
         record.finish("done" if done else "stopped")
         if done:
             stopwatch.end()
-        progress.say("done" if done else "stopped; the same command goes on from here")
+        progress.say("done" if done else "stopped after a checkpoint")
         return done
 
 

@@ -3,12 +3,15 @@
 import csv
 import hashlib
 import shutil
+import signal
 
 import pytest
 import torch
 from raw_runs import make_run, train_small
 
 from pearl_bench import registry
+from pearl_bench.execution import local
+from pearl_bench.execution.signals import StopRequest
 from pearl_bench.records import schema
 from pearl_bench.records.published.curves import digest
 from pearl_bench.records.published.publish import publish
@@ -85,6 +88,51 @@ def test_all_evaluations_and_another_place(results, tmp_path, capsys):
     # the same line again finds it done
     assert reproduce(results, "steps=1000000", f"out={tmp_path / 'out'}") == 0
     assert "updates" not in capsys.readouterr().out
+
+
+class Asked(StopRequest):
+    """A request to stop that comes once a run has begun."""
+
+    asked = 0
+
+    def __call__(self):
+        self.asked += 1
+        if self.asked > 1:
+            self.signal = signal.SIGINT
+        return super().__call__()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "stopped; out=FOLDER would keep it"),
+        (["out=raw"], "stopped; repeat the command to resume"),
+    ],
+)
+def test_a_stopped_command_says_what_is_left(
+    results, tmp_path, monkeypatch, capsys, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as during:
+        during.setattr(local, "StopRequest", Asked)
+        assert reproduce(results, *words) == 128 + signal.SIGINT
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == said
+    assert "goes on" not in out
+    assert [*tmp_path.glob("raw/*/*/*/*/checkpoint.pt")] or not words
+
+
+def test_a_run_that_failed_in_a_temporary_folder_has_no_log(
+    results, monkeypatch, capsys
+):
+    def fail(*_, **__):
+        raise ArithmeticError("a loss is not finite")
+
+    monkeypatch.setattr(local, "train_run", fail)
+    assert reproduce(results) == 1
+    assert capsys.readouterr().err.endswith(
+        "a loss is not finite\nout=FOLDER would keep the logs\n"
+    )
 
 
 @pytest.mark.parametrize("steps", [(), ("steps=1000000",)])
