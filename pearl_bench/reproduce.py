@@ -18,7 +18,7 @@ from typing import NamedTuple, cast
 from pearl_bench import registry
 from pearl_bench.config.command import Command
 from pearl_bench.config.conf import of_budget
-from pearl_bench.config.runs import meta_tested
+from pearl_bench.config.runs import meta_tested, require_sensible
 from pearl_bench.config.types import (
     Budget,
     ConfigError,
@@ -259,6 +259,7 @@ def _reproduce(words: Sequence[str]) -> int:
     wanted = COMMAND.read(words)
     if wanted.threads < 1:
         raise ConfigError(f"threads={wanted.threads}: it must be positive")
+    require_sensible(wanted.threads)
     results = Path(wanted.results).expanduser()
     published = find(results, wanted.run)
     run = run_of(published, steps=wanted.steps, threads=wanted.threads)

@@ -80,12 +80,21 @@ def complete(bench: BenchConfig) -> BenchConfig:
         value = getattr(bench, key)
         if value is not None and value <= 0:
             raise ConfigError(f"{key}={value}: it must be positive")
-    if (bench.threads or 1) > MOST_THREADS:
-        raise ConfigError(
-            f"threads={bench.threads}: a run takes at most {MOST_THREADS}; as many as "
-            "there are cores is usual"
-        )
+    require_sensible(bench.threads or 1)
     return on_engine(bench)
+
+
+def require_sensible(threads: int) -> None:
+    """Refuse more threads than a system gives a run.
+
+    Raises:
+        ConfigError: names the word.
+    """
+    if threads > MOST_THREADS:
+        raise ConfigError(
+            f"threads={threads}: a run takes at most {MOST_THREADS}; as many as there "
+            "are cores is usual"
+        )
 
 
 def run_config(

@@ -221,6 +221,7 @@ def test_only_the_goals_that_were_tested(tmp_path):
     [
         ({}, ["steps=10"], "steps=10: the first evaluation of point-robot rl2 seed 0"),
         ({}, ["threads=0"], "threads=0: it must be positive"),
+        ({"threads": ""}, ["threads=99999"], "a run takes at most 1024; as many as"),
         ({"fingerprint": "0" * 16}, [], "was trained on other tasks"),
         ({"family": "ant-old"}, [], "ant-old of the suite navigation, which "),
         ({"exploration_episodes": "7"}, [], "was meta-tested by 7 exploration and 1"),
