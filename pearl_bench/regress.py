@@ -77,8 +77,6 @@ LEARNT = ("point-robot",)
 """Families on which every method learns something, so that returns can be tested."""
 BUDGET = "regress"
 REFERENCE_SEEDS = tuple(range(100, 112))
-PUBLISHED = "published"
-"""Where the curves of one command's runs are gathered, in the folder of the runs."""
 
 
 def _families() -> tuple[str, ...]:
@@ -156,7 +154,11 @@ def _regress(words: Sequence[str]) -> int:
     if wanted.update:  # not after the training
         for suite in suites:
             require_writable(place / suite, LOCK, "reference")
-    with kept_or_temporary(wanted.out, "regress") as out:
+    with (
+        kept_or_temporary(wanted.out, "regress") as out,
+        # not beside them: runs that are there no more would be compared too
+        kept_or_temporary(None, "published") as published,
+    ):
         benches = [_bench(wanted, suite, families, out) for suite in suites]
         runs = _plan(benches, out)
         reference = {} if wanted.update else _reference(place, benches)
@@ -171,16 +173,16 @@ def _regress(words: Sequence[str]) -> int:
         if code is not None:
             return code
         for suite in suites:
-            publish(out, out / PUBLISHED, suite, board.say)
-            publish_training(out, out / PUBLISHED, suite, LAST_SHARE)
+            publish(out, published, suite, board.say)
+            publish_training(out, published, suite, LAST_SHARE)
         if wanted.update:
             whole = not (wanted.families or wanted.learners)
-            _replace(place, out, whole=whole, board=board)
+            _replace(place, published, whole=whole, board=board)
             return 0
         current = {
             key: one
             for suite in suites
-            for key, one in _samples(out / PUBLISHED, suite, usual=False).items()
+            for key, one in _samples(published, suite, usual=False).items()
         }
     limit = threshold(reference, LEARNT)
     if any(least_p(reference[key], one) >= limit for key, one in current.items()):
@@ -268,12 +270,12 @@ def _code_now() -> str | None:
     return _code({"commit": commit, "dirty": dirty})
 
 
-def _replace(reference: Path, out: Path, *, whole: bool, board: Board) -> None:
-    """Publish raw runs as the reference, in place of its runs of the same kind.
+def _replace(reference: Path, fresh: Path, *, whole: bool, board: Board) -> None:
+    """Make published runs the reference, in place of its runs of the same kind.
 
     Args:
         reference: its folder.
-        out: the raw runs.
+        fresh: the runs.
         whole: leave nothing of the reference of before, not only of the methods and
             families that were trained.
         board: is told the files.
@@ -281,15 +283,14 @@ def _replace(reference: Path, out: Path, *, whole: bool, board: Board) -> None:
     suites = [
         suite
         for suite in _suites(FAMILIES)
-        if any((folder / suite).is_dir() for folder in (out / PUBLISHED, reference))
+        if any((folder / suite).is_dir() for folder in (fresh, reference))
     ]
     with ExitStack() as held:
         for suite in suites:
             make_folder(reference / suite)
             held.enter_context(locked(reference / suite / LOCK))
         for suite in suites:
-            fresh = out / PUBLISHED / suite
-            _replace_suite(reference / suite, fresh, whole=whole, board=board)
+            _replace_suite(reference / suite, fresh / suite, whole=whole, board=board)
 
 
 def _replace_suite(target: Path, fresh: Path, *, whole: bool, board: Board) -> None:

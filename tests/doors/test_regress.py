@@ -47,12 +47,6 @@ def arms(folder, level, seeds, **run: Any):
     return scores.load(folder / "published", "navigation").arms
 
 
-def gathered(folder):
-    """Published files where a command gathers them, in the folder of its raw runs."""
-    (folder / "raw" / regress.PUBLISHED).symlink_to(folder / "published")
-    return folder / "raw"
-
-
 class TestReport:
     @pytest.fixture
     def found(self, tmp_path):
@@ -131,6 +125,25 @@ class TestWords:
         assert regress.main([f"out={tmp_path}"]) == 2
         assert "seed=77 is no run of this command" in capsys.readouterr().err
 
+    def test_runs_that_were_taken_away_are_not_compared(
+        self, tmp_path, monkeypatch, capsys
+    ):
+        arms(tmp_path / "then", 10, range(100, 112))
+        reference = regress._samples(
+            tmp_path / "then" / "published", "navigation", usual=False
+        )
+        monkeypatch.setattr(regress, "_reference", lambda *_: reference)
+        monkeypatch.setattr(regress, "_plan", lambda *_: [])
+        monkeypatch.setattr(regress, "launch", lambda *_: ({}, None))
+        words = ["families=point-robot", "learners=pearl", f"out={tmp_path / 'raw'}"]
+        arms(tmp_path, 4, (7, 8))
+        regress.main(words)
+        shutil.rmtree(tmp_path / "raw" / "navigation")
+        arms(tmp_path, 10, (0, 1, 2, 3))
+        capsys.readouterr()
+        assert regress.main(words) == 0
+        assert "training, " in capsys.readouterr().out
+
     def test_a_reference_is_made_by_code_that_git_knows(self, monkeypatch, capsys):
         monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, True))
         assert regress.main(["update=true"]) == 2
@@ -141,13 +154,12 @@ class TestWords:
         """A reference of PEARL and RL², and a raw run of PEARL to put in its place."""
         for learner in ("pearl", "rl2"):
             arms(tmp_path / learner, 10, (100, 101), learner=learner)
-        place, raw = tmp_path / "reference", tmp_path / "fresh" / "raw"
+        place = tmp_path / "reference"
         for learner in ("pearl", "rl2"):
-            regress._replace(
-                place, gathered(tmp_path / learner), whole=False, board=Board()
-            )
+            fresh = tmp_path / learner / "published"
+            regress._replace(place, fresh, whole=False, board=Board())
         arms(tmp_path / "fresh", 4, (100,))
-        return place, gathered(raw.parent)
+        return place, tmp_path / "fresh" / "published"
 
     @pytest.mark.parametrize(("whole", "left"), [(True, set()), (False, {"rl2"})])
     def test_a_new_reference_replaces_the_old_one(self, reference, whole, left):
@@ -195,7 +207,7 @@ def test_a_reference_that_cannot_be_written_is_told_before_training(
 def test_a_new_reference_may_be_of_a_part(tmp_path):
     arms(tmp_path, 10, (100, 101))
     place = tmp_path / "reference"
-    regress._replace(place, gathered(tmp_path), whole=False, board=Board())
+    regress._replace(place, tmp_path / "published", whole=False, board=Board())
     assert [path.name for path in place.iterdir()] == ["navigation"]
     bench = regress._bench(
         regress.RegressConfig(learners=["pearl"]),
