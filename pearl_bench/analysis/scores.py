@@ -31,6 +31,7 @@ from pearl_bench.analysis.files import (
 )
 from pearl_bench.analysis.grouping import arm_key, group
 from pearl_bench.analysis.reference import ReferenceCurve
+from pearl_bench.config.types import BenchConfig
 from pearl_bench.records import schema
 from pearl_bench.records.schema import CURVES, RUNS_FILE
 from pearl_bench.records.table import Line
@@ -216,7 +217,7 @@ def load(results: Path, suite: str) -> Published:
     if not points:
         raise NothingPublishedError(
             f"{folder} has no published curves. pearl-bench run suite={suite} trains "
-            "and publishes."
+            f"and publishes, in {BenchConfig.results} or where its results= says."
         )
     described = {x.text["run"]: x for x in read_table(folder / RUNS_FILE, schema.RUNS)}
     runs = {name: line.text for name, line in described.items()}

@@ -206,7 +206,10 @@ def test_a_figure_is_one_file(tmp_path, monkeypatch):
 
 def test_missing_results_are_said(tmp_path, capsys):
     assert main([f"suite={SUITE}", f"results={tmp_path}"]) == 2
-    assert "no published curves" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no published curves" in said
+    # not in results/, where one looks that gives no results=
+    assert "in results/local or where its results= says" in said
     assert main([]) == 2
     assert f"suite may be: {SUITE}" in capsys.readouterr().err
 
