@@ -47,6 +47,8 @@ ORIGIN = (
     *("numpy", "device", "cpu", "gpu", "cpu_flags", "threads"),
 )
 """Columns of ``runs.csv`` that may explain other values."""
+NAMED = 8
+"""Runs that are named of those whose ids begin alike."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,9 @@ def find(results: Path, name: str) -> Published:
         hint = suggest(name, names, f"{results}/*/{schema.RUNS_FILE}")
         raise ConfigError(f"run={name} is not in {results}{hint}")
     if len(chosen) > 1:
-        alike = ", ".join(f"{run} ({suite})" for suite, run in chosen[:8])
+        alike = ", ".join(f"{run} ({suite})" for suite, run in chosen[:NAMED])
+        if len(chosen) > NAMED:
+            alike += f" and {len(chosen) - NAMED} more"
         raise ConfigError(f"run={name} may be any of {alike}; give more of it")
     (suite, run), row = chosen[0], found[chosen[0]]
     path = results / suite / f"{row['learner']}.csv"

@@ -273,6 +273,11 @@ def test_the_beginning_of_an_id_is_enough_if_it_is_one_runs(results, capsys):
     (results / "navigation" / "runs.csv").write_bytes(text)
     assert main([f"run={row['run'][:6]}", f"results={results}"]) == 2
     assert "may be any of" in capsys.readouterr().err
+    others = [other | {"run": f"r{i:012}", "seed": str(i)} for i in range(9)]
+    text = schema.RUNS.to_csv([row, *others])
+    (results / "navigation" / "runs.csv").write_bytes(text)
+    assert main(["run=r", f"results={results}"]) == 2
+    assert "(navigation) and 2 more; give more of it" in capsys.readouterr().err
 
 
 def test_rows_that_are_missing_differ(results):
