@@ -1,1 +1,1 @@
-"""A method and a suite for pearl_bench, in a package of their own."""
+"""A method and two suites for pearl_bench, in a package of their own."""
