@@ -212,6 +212,19 @@ def family(suite_name: str, name: str) -> TaskFamily:
     return {family.name: family for family in suite(suite_name).families}[name]
 
 
+def packages(learner: str, suite_name: str) -> dict[str, str]:
+    """Return name and version of the other packages that a method and a suite are of.
+
+    Names are those of the distributions; it is empty where both are of this one.
+    """
+    points = [
+        _installed(LEARNER_GROUP).get(learner),
+        _installed(SUITE_GROUP).get(suite_name),
+    ]
+    found = [point.dist for point in points if point is not None and point.dist]
+    return {dist.name: dist.version for dist in found}
+
+
 @cache
 def _installed(group: str) -> dict[str, EntryPoint]:
     """Return what installed packages add to a group, by name.

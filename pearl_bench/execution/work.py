@@ -80,7 +80,8 @@ def train_run(
 
     gpu = torch.cuda.get_device_name() if run.device == "cuda" else None
     family = registry.family(run.suite, run.family)
-    origin = provenance(family.fingerprint(), command, gpu=gpu)
+    packages = registry.packages(run.learner, run.suite)
+    origin = provenance(family.fingerprint(), command, gpu=gpu, packages=packages)
     origin |= {"device": run.device, "threads": run.threads, **where}
     origin["cores"] = available_cores()
     mirror = Mirror(run, folder, progress.say)

@@ -118,7 +118,8 @@ SESSION_KEYS: dict[str, Key] = {
         _or_null(lambda value: isinstance(value, bool)),
     ),
     "versions": Key(
-        "of Python and the packages that decide results",
+        "of Python and the packages that decide results, that of a method or suite of "
+        "one's own among them",
         "an object of texts",
         _is_versions,
     ),

@@ -8,7 +8,7 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,11 @@ PACKAGES = ("torch", "mujoco", "gymnasium", "metaworld", "numpy")
 
 
 def provenance(
-    family_fingerprint: str, command: Sequence[str], *, gpu: str | None
+    family_fingerprint: str,
+    command: Sequence[str],
+    *,
+    gpu: str | None,
+    packages: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return where a session's numbers come from, as plain data.
 
@@ -33,6 +37,8 @@ def provenance(
         family_fingerprint: fingerprint of the task family.
         command: the command line.
         gpu: name of the GPU in use, None without one.
+        packages: names and versions of other packages that the method and the suite
+            are of.
 
     Returns:
         ``started``, ``command``, ``host``, ``cpu``, ``cpu_flags``, ``gpu``,
@@ -49,7 +55,7 @@ def provenance(
         "gpu": gpu,
         "commit": commit,
         "dirty": dirty,
-        "versions": versions(),
+        "versions": versions() | dict(packages or {}),
         "fingerprint": family_fingerprint,
     }
 

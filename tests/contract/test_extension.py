@@ -1,6 +1,7 @@
 """A method and a suite of an installed package, from the plan to the figures."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -164,6 +165,14 @@ def test_both_are_trained_side_by_side_published_and_drawn(package, trained):
     python(package, "-m", "pearl_bench", "check", f"results={folder / 'results'}")
     train = folder / "raw" / "rings" / "ring" / "steady" / "seed=0" / "train.csv"
     assert {row["steadiness"] for row in rows(train)} == {"3.5"}
+
+
+@pytest.mark.parametrize("learner", ["steady", "promp"])
+def test_the_version_of_the_method_or_suite_is_recorded(learner, trained):
+    _, folder = trained
+    run = folder / "raw" / "rings" / "ring" / learner / "seed=0" / "run.json"
+    for session in json.loads(run.read_text())["sessions"]:
+        assert session["versions"]["own"] == "1.0"
 
 
 def test_they_resume(package, trained):

@@ -465,7 +465,9 @@ def test_the_package_of_an_own_method_and_family(tmp_path):
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     info = tmp_path / "site" / "own_package-0.1.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: own-package\nVersion: 0.1\n"
+    )
     points = [
         line
         for group, entries in project["entry-points"].items()
