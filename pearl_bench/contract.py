@@ -5,6 +5,10 @@ A package with a method or a suite of its own runs these under its own test runn
     @pytest.mark.parametrize(("suite", "family"), contract.families())
     def test_my_method(suite, family):
         contract.check_learner("my-method", suite, family)
+
+    @pytest.mark.parametrize(("suite", "family"), contract.families(["my-suite"]))
+    def test_my_family(suite, family):
+        contract.check_family(suite, family)
 """
 
 from __future__ import annotations
@@ -22,11 +26,14 @@ from pearl_bench.execution.work import build_learner
 from pearl_bench.records.schema import NOT_METRICS
 from pearl_bench.training.evaluate import evaluate, protocols
 from pearl_bench.training.types import MetaLearner, Metrics
-from suites.base import TaskFamily
+from suites.base import BatchEnv, Step, TaskFamily
 
 LONGEST = 200
 """Horizons beyond it are cut to ``SHORT`` steps: only that it runs is of interest."""
 SHORT = 40
+
+_DTYPES = ("float32", "float64", "float64", "bool", "bool", "bool")
+"""Of the fields of a ``Step``."""
 
 
 def families(suites: Sequence[str] | None = None) -> list[tuple[str, str]]:
@@ -75,6 +82,68 @@ def check_learner(
     _check_rows(ours, tasks)
     _check_unadapted(ours, tasks, knows_the_task)
     _check_continuation(ours, state, run, tasks)
+
+
+def check_family(suite: str, family: str) -> None:
+    """Check that a family's tasks and its batch are what methods rely on.
+
+    Three environments are stepped a few times; what a reward is worth is not judged.
+
+    Args:
+        suite: the suite's registered name.
+        family: a family of the suite.
+
+    Raises:
+        AssertionError: they are not; the message says what.
+    """
+    found = registry.family(suite, family)
+    every = [*dict.fromkeys((*found.train, *found.test))]
+    numbers = [task.index for task in every]
+    assert numbers == [*range(len(every))], f"tasks are numbered {numbers}, not 0, 1.."
+    named = {task.family for task in every}
+    assert named == {found.name}, f"tasks are said to be of {sorted(named)}"
+    batches = [found.make_batch((every * 3)[:3], threads=1) for _ in range(2)]
+    try:
+        _check_batch(found, *batches)
+    finally:
+        for batch in batches:
+            batch.close()
+
+
+def _check_batch(family: TaskFamily, one: BatchEnv, other: BatchEnv) -> None:
+    """Check two batches of the same three tasks: shapes, starts and the mask."""
+    shape = (3, family.obs_dim)
+    starts = [batch.reset(np.random.default_rng(0)) for batch in (one, other)]
+    for obs in starts:
+        found = (obs.shape, obs.dtype.name)
+        assert found == (shape, "float32"), f"reset() returns {found}, not {shape}"
+    first = starts[0].copy()
+    assert np.array_equal(*starts), "starts depend on more than the generator"
+    active = np.array([True, False, True])
+    draw = np.random.default_rng(1).uniform
+    action = draw(-1, 1, (3, family.action_dim)).astype(np.float32)
+    some, every = one.step(action, active), other.step(action)
+    for name, expected, a, b in zip(Step._fields, _DTYPES, some, every, strict=True):
+        if name == "success" and a is b is None:
+            continue
+        a, b = np.asarray(a), np.asarray(b)  # noqa: PLW2901 (no field may be None)
+        wanted = (shape if name == "obs" else (3,), expected)
+        found = (a.shape, a.dtype.name)
+        assert found == wanted, f"{name} of a step is {found}, not {wanted}"
+        assert not a[~active].any(), f"{name} of an inactive row is not zero"
+        alike = np.array_equal(a[active], b[active])
+        assert alike, f"{name} of a row depends on which others are active"
+    assert not (every.unstable & ~every.terminated).any(), "unstable, not terminated"
+    kept = some.obs.copy()
+    one.step(action, active & ~some.terminated)
+    assert np.array_equal(starts[0], first), "a step changes what reset() returned"
+    assert np.array_equal(some.obs, kept), "a step changes what the one before returned"
+    stayed = one.reset(np.random.default_rng(2), active)[~active]
+    assert np.array_equal(stayed, first[~active]), "a reset changes other rows"
+    measured = one.distance()
+    assert (measured is not None) == bool(family.distance), (
+        f"distance() is {measured}, and the family's distance {family.distance!r}"
+    )
 
 
 def few_tasks(family: TaskFamily) -> TaskFamily:

@@ -1,8 +1,12 @@
 """What every registered method must do on every registered family that it is for."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from pearl_bench import contract, registry
+from suites.navigation import PointBatch
 
 PAIRS = [
     (learner, suite, family)
@@ -27,3 +31,65 @@ def test_pearl_told_the_task_or_not_does_the_same(inference, suite, family):
         settings=[f"pearl.inference={inference}"],
         knows_the_task=inference == "oracle",
     )
+
+
+@pytest.mark.parametrize(("suite", "family"), contract.families(), ids=lambda x: x)
+def test_tasks_and_batches_are_what_methods_rely_on(suite, family):
+    contract.check_family(suite, family)
+
+
+POINTS = registry.family("navigation", "point-robot")
+
+
+def points(**methods):
+    """Return a ``make_batch`` of point robots with other methods."""
+    kind = type("Other", (PointBatch,), methods)
+    return {"make_batch": lambda tasks, threads: kind(tasks, sparse=False)}
+
+
+def reset_by_chance(self, rng, rows=None):
+    return PointBatch.reset(self, np.random.default_rng(), rows)
+
+
+def reset_all(self, rng, rows=None):
+    return PointBatch.reset(self, rng)
+
+
+def step_all(self, action, active=None):
+    return PointBatch.step(self, action)
+
+
+def step_in_single_precision(self, action, active=None):
+    step = PointBatch.step(self, action, active)
+    return step._replace(reward=step.reward.astype(np.float32))
+
+
+def keep(self, action, active=None):
+    """The observations of all steps are one array."""
+    step = PointBatch.step(self, action, active)
+    self.kept = getattr(self, "kept", step.obs)
+    self.kept[:] = step.obs
+    return step._replace(obs=self.kept)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train": POINTS.test, "test": POINTS.train}, "numbered [80, 81"),
+        ({"name": "other"}, "tasks are said to be of ['point-robot']"),
+        ({"obs_dim": 3}, "reset() returns ((3, 2), 'float32'), not (3, 3)"),
+        ({"distance": ""}, "and the family's distance ''"),
+        (points(reset=reset_by_chance), "starts depend on more than the generator"),
+        (points(reset=reset_all), "a reset changes other rows"),
+        (points(step=step_all), "obs of an inactive row is not zero"),
+        (points(step=step_in_single_precision), "reward of a step is ((3,), 'float32'"),
+        (points(step=keep), "a step changes what the one before returned"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_what_a_family_does_not_keep_to_is_said(changed, said, monkeypatch):
+    other = replace(POINTS, **changed)
+    monkeypatch.setattr(registry, "family", lambda suite, family: other)
+    with pytest.raises(AssertionError) as caught:
+        contract.check_family("navigation", "point-robot")
+    assert said in str(caught.value)

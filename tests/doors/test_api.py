@@ -481,6 +481,7 @@ def test_the_package_of_an_own_method_and_family(tmp_path):
         "contract.check_learner('constant_actions', 'ring', 'ring')\n"
         "contract.check_learner('constant_actions', 'locomotion', 'ant-fwd-back')\n"
         "contract.check_learner('constant_actions', 'pendulums', 'pendulum')\n"
+        "contract.check_family('pendulums', 'pendulum')\n"
         "sys.exit(run.main(sys.argv[1:]))"
     )
     words = ["suite=ring", "learners=constant_actions,pearl", "budget=smoke"]
