@@ -69,14 +69,24 @@ class PrompLearner(GradientLearner):
             distance = kl_divergence(phase.mean, phase.log_std, *new)
             divergences.append(task_mean(distance, phase.alive).mean())
             params = self._adapt(params, phase, create_graph=True)
-        last, clip = phases[-1], self.config.clip
+        last = phases[-1]
         change = ratio(gaussian(params, last.obs), last)
-        clipped = change.clamp(1 - clip, 1 + clip)
-        surrogate = torch.min(change * last.advantage, clipped * last.advantage)
+        surrogate = self.surrogate(change, last.advantage)
         mean = task_mean(surrogate, last.alive).mean()
         kl = torch.stack(divergences)
         penalty = (self.kl_weights.to(kl) * kl).mean()
         return Objective(penalty - mean, mean, kl)
+
+    def surrogate(self, change: Tensor, advantage: Tensor) -> Tensor:
+        """Return what each step adds to the surrogate; variants clip here otherwise.
+
+        Args:
+            change: ``[M, E, T]`` ratio of the adapted policies to those that sampled.
+            advantage: ``[M, E, T]``.
+        """
+        clip = self.config.clip
+        clipped = change.clamp(1 - clip, 1 + clip)
+        return torch.min(change * advantage, clipped * advantage)
 
     def outer_update(self, phases: list[Phase]) -> Metrics:
         """Take one Adam step on the batch; the sampling policies stay fixed."""

@@ -198,26 +198,15 @@ class Rl2Learner(OnPolicyLearner):
     def learn(self) -> Metrics:
         """Take one epoch."""
         assert self.trials is not None
-        config = self.config
+        longest = self.config.max_grad_norm
         state = self.policy.initial_state(len(self.trials.inputs))
         losses, divergences = [], []
         for first, stop in self._minibatches():
-            loss, kl, state = ppo_loss(
-                self.policy,
-                self.trials.steps(first, stop),
-                state,
-                clip=config.clip,
-                bptt_steps=config.bptt_steps,
-            )
-            # PPO's equation 9 without a value term: a Gaussian's entropy but for a
-            # constant; the deviation is the same for all
-            loss = loss - config.entropy_weight * self.policy.log_std.sum()
+            loss, kl, state = self.loss(self.trials.steps(first, stop), state)
             self.optimizer.zero_grad()
             loss.backward()
-            if config.max_grad_norm:
-                torch.nn.utils.clip_grad_norm_(
-                    self.policy.parameters(), config.max_grad_norm
-                )
+            if longest:
+                torch.nn.utils.clip_grad_norm_(self.policy.parameters(), longest)
             self.optimizer.step()
             losses.append(float(loss.detach()))
             divergences.append(float(kl))
@@ -226,6 +215,25 @@ class Rl2Learner(OnPolicyLearner):
             "kl/policy": fmean(divergences),
             "policy/log_std": float(self.policy.log_std.detach().mean()),
         }
+
+    def loss(self, trials: Trials, state: State) -> tuple[Tensor, Tensor, State]:
+        """Return what Adam minimises, the KL to the sampling policy, the state after.
+
+        Args:
+            trials: the steps of an Adam step; variants judge them otherwise here.
+            state: of the policy before them.
+        """
+        config = self.config
+        loss, kl, state = ppo_loss(
+            self.policy,
+            trials,
+            state,
+            clip=config.clip,
+            bptt_steps=config.bptt_steps,
+        )
+        # PPO's equation 9 without a value term: a Gaussian's entropy but for a
+        # constant; the deviation is the same for all
+        return loss - config.entropy_weight * self.policy.log_std.sum(), kl, state
 
     def _minibatches(self) -> list[tuple[int, int]]:
         """Return first step and end of what each Adam step of an epoch is taken on."""

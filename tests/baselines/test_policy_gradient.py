@@ -361,6 +361,27 @@ def test_promps_objective_equals_a_loop_over_tasks(point_robot):
     torch.testing.assert_close(ours.loss, torch.stack(losses).mean())
 
 
+def test_a_variant_of_promp_may_clip_otherwise(point_robot):
+    class Unclipped(PrompLearner):
+        def surrogate(self, change, advantage):
+            return change * advantage
+
+    config = PrompConfig(**SMALL, clip=1e-4)
+    variant = Unclipped(config, point_robot, **PLACE)
+    variant.collect()
+    variant.update()
+    of_variant, clipped, far = (
+        one.objective(variant.theta, variant.phases).surrogate
+        for one in (
+            variant,
+            PrompLearner(config, point_robot, **PLACE),
+            PrompLearner(replace(config, clip=1e6), point_robot, **PLACE),
+        )
+    )
+    torch.testing.assert_close(of_variant, far)
+    assert of_variant > clipped
+
+
 @pytest.mark.parametrize(("kl", "weight"), [(0.001, 0.25), (0.01, 0.5), (0.1, 1.0)])
 def test_promps_last_step_on_a_batch_moves_the_kls_weight_towards_its_target(
     point_robot, monkeypatch, kl, weight

@@ -346,6 +346,19 @@ class TestLearner:
         assert lengths[0] > 1e-2
         assert lengths[1] == pytest.approx(1e-3, rel=1e-2)
 
+    def test_a_variant_may_have_another_loss(self, families):
+        class Variant(Rl2Learner):
+            def loss(self, trials, state):
+                loss, kl, state = super().loss(trials, state)
+                return 2 * loss, kl, state
+
+        plain = learner(families["point-robot"])
+        variant = Variant(plain.config, plain.family, **PLACE)
+        for one in (plain, variant):
+            one.collect()
+        expected = 2 * plain.update()["loss/policy"]
+        assert variant.update()["loss/policy"] == pytest.approx(expected)
+
     def test_chunks_are_learnt_from_in_turn(self, families):
         """Adam after each chunk, whose state the policy before that step has left."""
         family = families["point-robot"]
