@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from place import PLACE
 
+from baselines.rl2 import Rl2Learner
+from baselines.rl2_config import Rl2Config
 from pearl_bench import contract, registry
 from suites.navigation import PointBatch
 
+POINTS = registry.family("navigation", "point-robot")
 PAIRS = [
     (learner, suite, family)
     for learner in registry.learner_names()
@@ -33,12 +37,21 @@ def test_pearl_told_the_task_or_not_does_the_same(inference, suite, family):
     )
 
 
+def test_a_method_may_let_the_rest_of_its_updates_go():
+    class Early(Rl2Learner):
+        def update(self):
+            metrics = super().update()
+            self.updates_due = 0
+            return metrics
+
+    early = Early(Rl2Config(tasks=2, trials=1, hidden_size=8), POINTS, **PLACE)
+    contract._check_counters(early)
+    assert (early.updates_done, early.updates_due) == (1, 0)
+
+
 @pytest.mark.parametrize(("suite", "family"), contract.families(), ids=lambda x: x)
 def test_tasks_and_batches_are_what_methods_rely_on(suite, family):
     contract.check_family(suite, family)
-
-
-POINTS = registry.family("navigation", "point-robot")
 
 
 def points(**methods):
