@@ -15,6 +15,7 @@ A family of pendulums needs a function that builds the environment of a task::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -139,7 +140,7 @@ class GymBatch:
             obs, gained, ended, truncated, info = self._envs[i].step(
                 control[i].astype(self._dtypes[i])
             )
-            sound = np.isfinite(obs).all() and np.isfinite(gained)
+            sound = np.isfinite(obs).all() and math.isfinite(gained)
             unstable[i] = not sound or info.get("unstable", False)
             if not unstable[i]:
                 self._obs[i], reward[i] = obs, gained

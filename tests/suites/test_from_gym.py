@@ -129,8 +129,9 @@ def test_actions_are_mapped_to_each_environments_bounds():
     batch = begun(wide, narrow)
     batch.step(np.array([[1, -1], [7, -0.5]]))
     batch.step(np.array([[0, 0.5], [0, -7]]))
-    np.testing.assert_array_equal(wide.done, np.float32([[6, -2], [2, 4]]))
-    np.testing.assert_array_equal(narrow.done, np.float32([[0.4, -0.2], [0, -0.4]]))
+    np.testing.assert_array_equal(wide.done, [[6, -2], [2, 4]])
+    expected = np.array([[0.4, -0.2], [0, -0.4]], np.float32)
+    np.testing.assert_array_equal(narrow.done, expected)
     assert wide.done[0].dtype == np.float32
 
 
@@ -191,7 +192,7 @@ def test_refused_actions():
 )
 def test_refused_spaces(spaces, message):
     env = Scripted()
-    vars(env).update(spaces)
+    env.__dict__.update(spaces)
     with pytest.raises(ValueError, match=message):
         GymBatch([env])
 
