@@ -104,9 +104,12 @@ def _devices(arms: Sequence[Arm], called: Mapping[str, str]) -> dict[str, str]:
     """Return on what the runs of each name trained, on which hours depend."""
     return {
         called[arm.label]: " and ".join(
-            dict.fromkeys(
-                "GPU" if device == "cuda" else "CPU"
-                for device in sorted({d for run in arm.runs for d in run.devices})
+            sorted(
+                {
+                    "GPU" if device == "cuda" else "CPU"
+                    for run in arm.runs
+                    for device in run.devices
+                }
             )
         )
         for arm in arms
