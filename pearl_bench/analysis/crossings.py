@@ -28,11 +28,11 @@ RULE = (
     f"A curve, the mean over an arm's runs, holds a level from the last of {HELD} "
     f"evaluations on whose mean is at the level, if the mean of any {HELD} in a row "
     "from there to the end of the curve is so too. A baseline holds its own level at "
-    "the latest from the first of the evaluations that it is the mean of, which errs "
-    "in its favour. `first` columns: the same by the first single evaluation at the "
-    "level, which favours curves with many evaluations. `>`: not within the curve, "
-    "which ends there; `<`: at the first place where it can be seen. Curves of fewer "
-    f"than {FEWEST} evaluations are left out"
+    "the latest from the first of the evaluations that it is the mean of, and is "
+    "looked at up to there alone, which errs in its favour. `first` columns: the same "
+    "by the first single evaluation at the level, which favours curves with many "
+    "evaluations. `>`: not within the curve, which ends there; `<`: at the first place "
+    f"where it can be seen. Curves of fewer than {FEWEST} evaluations are left out"
 )
 """The one rule for steps to a level."""
 
