@@ -154,6 +154,7 @@ def _regress(words: Sequence[str]) -> int:
     if wanted.update:  # not after the training
         for suite in suites:
             require_writable(place / suite, LOCK, "reference")
+    kept = wanted.out is not None
     with (
         kept_or_temporary(wanted.out, "regress") as out,
         # not beside them: runs that are there no more would be compared too
@@ -168,8 +169,9 @@ def _regress(words: Sequence[str]) -> int:
                 benches[0].jobs or 1,
                 board,
                 ["python", "-m", "pearl_bench.regress", *words],
+                goes_on=kept,
             )
-        code = tell_end(failures, stopped, board, kept=wanted.out is not None)
+        code = tell_end(failures, stopped, board, kept=kept)
         if code is not None:
             return code
         for suite in suites:

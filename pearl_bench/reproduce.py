@@ -271,6 +271,7 @@ def _reproduce(words: Sequence[str]) -> int:
     board = Board()
     for sentence in _reservations(published, run):
         board.say(sentence)
+    kept = wanted.out is not None
     with kept_or_temporary(wanted.out, "reproduce") as out:
         if out.resolve().is_relative_to(results.resolve()):
             raise ConfigError(f"out={out} lies within {results}; take another folder")
@@ -284,8 +285,8 @@ def _reproduce(words: Sequence[str]) -> int:
         _require_another(again, published.row)
         command = ["python", "-m", "pearl_bench.reproduce", *words]
         with board:
-            failures, stopped = launch([again], 1, board, command)
-        code = tell_end(failures, stopped, board, kept=wanted.out is not None)
+            failures, stopped = launch([again], 1, board, command, goes_on=kept)
+        code = tell_end(failures, stopped, board, kept=kept)
         if code is not None:
             return code
         row = describe(again.folder, [published.row])

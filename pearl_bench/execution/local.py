@@ -29,7 +29,12 @@ from pearl_bench.training.types import Progress
 
 
 def launch(
-    runs: Sequence[Run], jobs: int, board: Board, command: Sequence[str]
+    runs: Sequence[Run],
+    jobs: int,
+    board: Board,
+    command: Sequence[str],
+    *,
+    goes_on: bool = True,
 ) -> tuple[dict[Path, str], signal.Signals | None]:
     """Execute the pending runs, ``jobs`` at a time; one that fails stops no other.
 
@@ -38,6 +43,7 @@ def launch(
         jobs: how many at the same time.
         board: the screen.
         command: the command line, for the records.
+        goes_on: whether the same command goes on from what a stopped run leaves.
 
     Returns:
         The reason of each failure by run folder, and the signal that stopped the
@@ -48,19 +54,18 @@ def launch(
     """
     pending = [run for run in runs if run.pending]
     with StopRequest() as stop:
-        execute = _execute_here if jobs == 1 else _execute_children
-        failures = execute(pending, jobs, board, command, stop)
+        if jobs == 1:
+            failures = _execute_here(pending, board, command, stop)
+        else:
+            failures = _execute_children(
+                pending, jobs, board, command, stop, goes_on=goes_on
+            )
     return failures, stop.signal
 
 
 def _execute_here(
-    runs: Sequence[Run],
-    jobs: int,
-    board: Board,
-    command: Sequence[str],
-    stop: StopRequest,
+    runs: Sequence[Run], board: Board, command: Sequence[str], stop: StopRequest
 ) -> dict[Path, str]:
-    assert jobs == 1
     failures: dict[Path, str] = {}
     for run in runs:
         if stop():
@@ -81,6 +86,8 @@ def _execute_children(
     board: Board,
     command: Sequence[str],
     stop: StopRequest,
+    *,
+    goes_on: bool,
 ) -> dict[Path, str]:
     failures: dict[Path, str] = {}
     children: list[subprocess.Popen[str]] = []
@@ -95,13 +102,12 @@ def _execute_children(
                         return
                     child = _start_child(run, command)
                     children.append(child)
-                reason = _follow_child(child, progress, stop)
+                reason = _follow_child(child, progress, stop, goes_on=goes_on)
             except Exception as error:
                 reason = reason_of(error)
             if at_once.is_set():
-                progress.say(
-                    "ended at once; the same command goes on from its checkpoint"
-                )
+                how = "; the same command goes on from its checkpoint"
+                progress.say(f"ended at once{how if goes_on else ''}")
             elif reason:
                 failures[run.folder] = reason
                 progress.say(f"failed: {reason}")
@@ -160,7 +166,11 @@ def _start_child(run: Run, command: Sequence[str]) -> subprocess.Popen[str]:
 
 
 def _follow_child(
-    child: subprocess.Popen[str], progress: Progress, stop: StopRequest
+    child: subprocess.Popen[str],
+    progress: Progress,
+    stop: StopRequest,
+    *,
+    goes_on: bool,
 ) -> str:
     """Pass a child's progress on until it ends; return why it failed, or ``""``."""
     reason = ended = ""
@@ -180,7 +190,8 @@ def _follow_child(
     if reason or ended == "done" or (stop() and code in (0, -signal.SIGTERM)):
         return reason
     if ended:
-        return f"somebody else stopped it with {ended}; repeat the command to go on"
+        how = "; repeat the command to go on" if goes_on else ""
+        return f"somebody else stopped it with {ended}{how}"
     if code == -signal.SIGKILL:
         return (
             "its process ended with SIGKILL, as the system does when memory is short; "

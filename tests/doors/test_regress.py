@@ -134,7 +134,7 @@ class TestWords:
         )
         monkeypatch.setattr(regress, "_reference", lambda *_: reference)
         monkeypatch.setattr(regress, "_plan", lambda *_: [])
-        monkeypatch.setattr(regress, "launch", lambda *_: ({}, None))
+        monkeypatch.setattr(regress, "launch", lambda *_, **__: ({}, None))
         words = ["families=point-robot", "learners=pearl", f"out={tmp_path / 'raw'}"]
         arms(tmp_path, 4, (7, 8))
         regress.main(words)

@@ -1,13 +1,20 @@
 """Runs side by side on this machine."""
 
 import errno
+import io
+import json
 import os
 import subprocess
+import threading
+from types import SimpleNamespace
+
+import pytest
 
 from pearl_bench.config import runs as configuration
 from pearl_bench.execution import local
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import plan
+from pearl_bench.execution.signals import StopRequest
 from pearl_bench.records.run_folder import status
 
 WORDS = ["suite=navigation", "families=point-robot", "learners=promp", "budget=smoke"]
@@ -43,3 +50,42 @@ def test_a_run_that_cannot_be_started_stops_no_other(tmp_path):
     assert (failures.keys(), stopped) == ({first.folder}, None)
     assert f"{first.folder / 'log.txt'} cannot be" in failures[first.folder]
     assert status(second.folder).state == "done"
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_what_ends_at_once_goes_on_where_its_folder_is_kept_and_nowhere_else(
+    goes_on, tmp_path, monkeypatch, capsys
+):
+    killed = threading.Event()
+
+    def wait_for_it(*_, **__):
+        killed.wait()
+        return "killed"
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    child = SimpleNamespace(kill=killed.set)
+    monkeypatch.setattr(local, "_start_child", lambda *_: child)
+    monkeypatch.setattr(local, "_follow_child", wait_for_it)
+    monkeypatch.setattr(local, "wait", interrupt)
+    runs = plan(configuration.load([*WORDS, "device=cpu", f"out={tmp_path}"]))
+    with pytest.raises(KeyboardInterrupt):
+        local.launch(runs, 2, Board(), ["run"], goes_on=goes_on)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert "ended at once" in said
+    assert ("goes on from its checkpoint" in said) == goes_on
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_what_somebody_else_stops_goes_on_where_its_folder_is_kept(goes_on):
+    told = json.dumps({"ended": "SIGTERM"}) + "\n"
+    child = SimpleNamespace(stdout=io.StringIO(told), wait=lambda: 0)
+    reason = local._follow_child(
+        child,  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        StopRequest(),
+        goes_on=goes_on,
+    )
+    assert reason.startswith("somebody else stopped it with SIGTERM")
+    assert ("repeat the command" in reason) == goes_on
