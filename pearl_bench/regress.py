@@ -96,7 +96,8 @@ class RegressConfig:
         seeds: other seeds than those of the budget.
         jobs: runs at the same time.
         out: a folder that keeps the raw runs, so that the same line goes on where it
-            stopped, as long as the code is the same; a temporary one if none.
+            stopped, as long as the code is the same, and known to git; a temporary
+            one if none.
         settings: per method, other settings, to see whether they make it worse.
     """
 
@@ -155,6 +156,7 @@ def _regress(words: Sequence[str]) -> int:
         for suite in suites:
             require_writable(place / suite, LOCK, "reference")
     kept = wanted.out is not None
+    goes_on = kept and _code_now() is not None  # or _plan refuses what is there
     with (
         kept_or_temporary(wanted.out, "regress") as out,
         # not beside them: runs that are there no more would be compared too
@@ -169,9 +171,9 @@ def _regress(words: Sequence[str]) -> int:
                 benches[0].jobs or 1,
                 board,
                 ["python", "-m", "pearl_bench.regress", *words],
-                goes_on=kept,
+                goes_on=goes_on,
             )
-        code = tell_end(failures, stopped, board, kept=kept)
+        code = tell_end(failures, stopped, board, kept=kept, goes_on=goes_on)
         if code is not None:
             return code
         for suite in suites:

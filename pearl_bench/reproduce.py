@@ -286,7 +286,7 @@ def _reproduce(words: Sequence[str]) -> int:
         command = ["python", "-m", "pearl_bench.reproduce", *words]
         with board:
             failures, stopped = launch([again], 1, board, command, goes_on=kept)
-        code = tell_end(failures, stopped, board, kept=kept)
+        code = tell_end(failures, stopped, board, kept=kept, goes_on=kept)
         if code is not None:
             return code
         row = describe(again.folder, [published.row])

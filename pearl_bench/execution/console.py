@@ -390,6 +390,7 @@ def tell_end(
     board: Board,
     *,
     kept: bool,
+    goes_on: bool,
 ) -> int | None:
     """Say how runs have ended that are to be compared, unless all are done.
 
@@ -398,6 +399,7 @@ def tell_end(
         stopped: the signal that stopped the others, if one did.
         board: the screen.
         kept: whether their folders outlive the command.
+        goes_on: whether the same command goes on from these.
 
     Returns:
         The exit code; None if all are done.
@@ -406,7 +408,15 @@ def tell_end(
     if failures and not kept:
         print("out=FOLDER would keep the logs", file=sys.stderr)
     if stopped is not None:
-        how = "repeat the command to resume" if kept else "out=FOLDER would keep it"
+        if goes_on:
+            how = "repeat the command to resume"
+        elif kept:
+            how = (
+                "nothing goes on from there, since git does not know this code; commit "
+                "it, and take a new out="
+            )
+        else:
+            how = "out=FOLDER would keep it"
         board.say(f"stopped; {how}")
         return 128 + stopped
     return 1 if failures else None

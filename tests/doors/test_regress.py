@@ -1,6 +1,7 @@
 """The regression check: its words, its reference, and learners broken on purpose."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -143,6 +144,29 @@ class TestWords:
         capsys.readouterr()
         assert regress.main(words) == 0
         assert "training, " in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("dirty", "out", "said"),
+        [
+            (False, True, "stopped; repeat the command to resume"),
+            (True, True, "stopped; nothing goes on from there, since git does not"),
+            (True, False, "stopped; out=FOLDER would keep it"),
+        ],
+    )
+    def test_a_stopped_command_goes_on_by_code_that_git_knows(
+        self, tmp_path, monkeypatch, capsys, dirty, out, said
+    ):
+        def launch(*_, goes_on):
+            assert goes_on == (out and not dirty)
+            return {}, signal.SIGINT
+
+        monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, dirty))
+        monkeypatch.setattr(regress, "_reference", lambda *_: {})
+        monkeypatch.setattr(regress, "launch", launch)
+        words = ["families=point-robot", "learners=rl2"]
+        words += [f"out={tmp_path / 'raw'}"] if out else []
+        assert regress.main(words) == 128 + signal.SIGINT
+        assert capsys.readouterr().out.startswith(said)
 
     def test_a_reference_is_made_by_code_that_git_knows(self, monkeypatch, capsys):
         monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, True))
