@@ -51,9 +51,15 @@ def check(results: Path) -> list[Problem]:
 
     Raises:
         NothingPublishedError: there are none.
+        PublishedError: it is the folder of one suite.
     """
+    if (results / schema.RUNS_FILE).exists():
+        raise PublishedError(
+            f"results={results} is the folder of a suite; name the one that it lies "
+            f"in, results={results.resolve().parent}"
+        )
     folders = suite_folders(results)
-    if not folders:
+    if not any(map(_is_published, folders)):
         raise NothingPublishedError(
             f"results={results}: no suite has published files there; name the "
             f"folder that has <suite>/{schema.RUNS_FILE}"
@@ -107,17 +113,17 @@ def suite_folders(results: Path) -> list[Path]:
     return sorted({folder for folder in names if folder.name != schema.LATE_FOLDER})
 
 
+def _is_published(folder: Path) -> bool:
+    """Whether a folder with CSV files is one of published files, perhaps damaged."""
+    known = folder.name in (*registry.suite_names(), schema.REFERENCE)
+    return known or (folder / schema.RUNS_FILE).exists()
+
+
 def check_suite(folder: Path) -> list[Problem]:
     """Return what is wrong with the published files of one suite."""
     if folder.name not in registry.suite_names():
         known = ", ".join(registry.suite_names())
         what = f"no suite of that name is known; known: {known}"
-        above = folder.resolve().parent
-        if (above / schema.RUNS_FILE).exists():
-            what = (
-                f"{above.name} is the folder of a suite; results= names the one that "
-                f"it lies in, results={above.parent}"
-            )
         return [Problem(folder, 0, what)]
     families = {family.name: family for family in registry.suite(folder.name).families}
     runs = _File(folder / schema.RUNS_FILE, schema.RUNS, run_order)

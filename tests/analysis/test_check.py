@@ -349,9 +349,25 @@ def test_a_cut_file_and_a_strange_folder(results, capsys):
     path.rename(results / "other.csv")
     (results / "locomotion").rename(results / "locomotoin")
     assert "no suite of that name" in check(results)[0].what
-    assert main(["check", f"results={results / 'locomotoin'}"]) == 2
-    said = capsys.readouterr().err
-    assert "no suite has published files there; name the folder that has" in said
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("locomotion", "is the folder of a suite; name the one that it lies in, "),
+        ("others", "no suite has published files there; name the folder that has"),
+        ("none", "no suite has published files there; name the folder that has"),
+    ],
+)
+def test_another_folder_than_one_of_results_is_refused(results, capsys, folder, said):
+    for tables in ("locomotion", "others"):
+        path = results / tables / "tables" / "levels.csv"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    place = results / folder
+    assert main(["check", f"results={place}"]) == 2
+    assert f"results={place}" in (err := capsys.readouterr().err)
+    assert said in err
 
 
 def test_many_problems_are_counted(results, capsys):
