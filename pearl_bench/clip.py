@@ -26,6 +26,7 @@ from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import Trained, load
 from pearl_bench.records import video
+from pearl_bench.records.files import make_folder, require_place
 from pearl_bench.records.schema import CLIPS_FOLDER
 from pearl_bench.training.evaluate import EvalRow, evaluate
 from suites.base import (
@@ -323,35 +324,42 @@ def _clip(words: Sequence[str]) -> int:
     for path in files:
         _require_writable(path)
     trained = load(source)
+    clips = None
     if wanted.results is not None:
         run = trained.run
         clips = Path(wanted.results).expanduser() / run.suite / CLIPS_FOLDER
-        clips.mkdir(parents=True, exist_ok=True)
+        require_place(clips, "results")
         files += [clips / f"{run.family}{kind}" for kind in video.KINDS]
     files = files or [(source if source.is_dir() else source.parent) / "clip.gif"]
     for path in files:
-        _require_writable(path)
+        _require_writable(path, clips)
     frames, fps, rows = film(trained, wanted.tasks, wanted.episodes)
     for row in rows:
         print(f"task {row.task}, episode {row.episode}: return {row.total:.1f}")
+    if clips is not None:
+        make_folder(clips)
     for path in files:
         video.save(path, frames, fps)
         print(f"wrote {path} ({path.stat().st_size / 2**20:.2f} MiB)")
     return 0
 
 
-def _require_writable(out: Path) -> None:
+def _require_writable(out: Path, clips: Path | None = None) -> None:
     """Refuse a file that could not be written, before anything is played.
+
+    Args:
+        out: the file.
+        clips: a folder that is made for it.
 
     Raises:
         ConfigError: says what is wrong with it.
     """
     video.require_encoder(out)
-    if out.is_dir() or not out.parent.is_dir():
+    if out.is_dir() or not (out.parent.is_dir() or out.parent == clips):
         what = "is a folder" if out.is_dir() else f"there is no folder {out.parent}"
         raise ConfigError(f"out={out}: {what}; name a file in a folder that exists")
     # a film is written beside its place, and put there when it is whole
-    places = [out.parent, out] if out.exists() else [out.parent]
+    places = [path for path in (out.parent, out) if path.exists()]
     if not all(os.access(place, os.W_OK) for place in places):
         raise ConfigError(f"out={out} cannot be written; name another file")
 

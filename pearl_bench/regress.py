@@ -152,9 +152,6 @@ def _regress(words: Sequence[str]) -> int:
     board = Board()
     families = wanted.families or FAMILIES
     suites = _suites(families)
-    if wanted.update:  # not after the training
-        for suite in suites:
-            require_writable(place / suite, LOCK, "reference")
     kept = wanted.out is not None
     goes_on = kept and _code_now() is not None  # or _plan refuses what is there
     with (
@@ -164,6 +161,9 @@ def _regress(words: Sequence[str]) -> int:
     ):
         benches = [_bench(wanted, suite, families, out) for suite in suites]
         runs = _plan(benches, out)
+        if wanted.update:  # not after the training
+            for suite in suites:
+                require_writable(place / suite, LOCK, "reference")
         reference = {} if wanted.update else _reference(place, benches)
         with board:
             failures, stopped = launch(

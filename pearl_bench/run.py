@@ -26,7 +26,7 @@ from pearl_bench.execution.plan import (
 )
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
-from pearl_bench.records.files import require_writable
+from pearl_bench.records.files import Word, require_place, require_writable
 from pearl_bench.records.schema import RUNS_FILE
 
 COMMAND = Command(
@@ -59,10 +59,10 @@ def _run(words: Sequence[str]) -> int:
         board.show_plan(runs)
         board.say("nothing to do")
         return 0 if bench.dry or _publish(bench, board) else 1
-    if not bench.dry:
-        _require_writable(bench)
     command = ["python", "-m", "pearl_bench.run", *words]
     cluster = follow.cluster(bench)
+    if not bench.dry:
+        _require_writable(bench)
     if cluster is None:
         jobs = side_by_side(bench, runs)
         runs = share_cores(bench, runs, jobs)
@@ -162,8 +162,14 @@ def _require_writable(bench: BenchConfig) -> None:
     """Find out now, not in each run or after hours, that nothing can be written."""
     from pearl_bench.records.published.publish import LOCK  # noqa: PLC0415
 
-    require_writable(Path(bench.results).expanduser() / bench.suite, LOCK, "results")
-    require_writable(Path(bench.out).expanduser() / bench.suite, LOCK, "out")
+    places: list[tuple[Path, Word]] = [
+        (Path(bench.results).expanduser() / bench.suite, "results"),
+        (Path(bench.out).expanduser() / bench.suite, "out"),
+    ]
+    for folder, word in places:  # both, before one is made
+        require_place(folder, word)
+    for folder, word in places:
+        require_writable(folder, LOCK, word)
 
 
 if __name__ == "__main__":

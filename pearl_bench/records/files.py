@@ -31,6 +31,9 @@ PROBE_BYTES = 65536
 """What ``require_writable`` writes: more than run.json and a row need."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+Word = Literal["out", "results", "reference"]
+"""Of a command line, that names a folder."""
+
 _BOM = b"\xef\xbb\xbf"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL)
 
@@ -368,9 +371,27 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
         os.close(handle)
 
 
-def require_writable(
-    folder: Path, lock: str, about: Literal["out", "results", "reference"]
-) -> None:
+def require_place(folder: Path, about: Word) -> None:
+    """Refuse a folder that could not be made or written to; nothing is made.
+
+    Args:
+        folder: it, or where it will be.
+        about: the word of the command line that names it.
+
+    Raises:
+        RecordError: what is there is no folder, or lets nobody write.
+    """
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise RecordError(f"{about}={folder}: {there} is no folder; name another.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RecordError(
+            f"{about}={folder}: {there} cannot be written to; change its rights, or "
+            "name another."
+        )
+
+
+def require_writable(folder: Path, lock: str, about: Word) -> None:
     """Make a folder, lock it, write a file and remove it, before work depends on it.
 
     Args:

@@ -207,8 +207,13 @@ def test_mistakes_are_named(folder, tmp_path, capsys):
     assert "run= is missing; run=results/raw/" in capsys.readouterr().err
     assert clip.main([f"run={tmp_path}"]) == 2
     assert "holds no run: there is no config.yaml" in capsys.readouterr().err
-    assert clip.main([f"run={folder}", "tasks=7"]) == 2
+    results = tmp_path / "results"
+    assert clip.main([f"run={folder}", "tasks=7", f"results={results}"]) == 2
     assert "half-cheetah-fwd-back has no task 7" in capsys.readouterr().err
+    assert not results.exists()
+    results.write_text("a file")
+    assert clip.main([f"run={folder}", f"results={results}"]) == 2
+    assert f"{results} is no folder; name another" in capsys.readouterr().err
     assert clip.main([f"run={folder}", "episodes=3,4"]) == 2
     assert "there is no episode 4; they are 1 to 3, and 0" in capsys.readouterr().err
     (folder / "checkpoint.pt").rename(tmp_path / "checkpoint.pt")

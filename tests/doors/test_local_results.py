@@ -13,6 +13,7 @@ from pearl_bench import run
 from pearl_bench.analysis.check import remarks
 from pearl_bench.config.types import BenchConfig
 from pearl_bench.execution.console import Board
+from pearl_bench.records import files
 from pearl_bench.records.published import drawn
 from pearl_bench.records.published.publish import publish
 
@@ -51,6 +52,27 @@ def test_published_results_take_no_trials(tmp_path, capsys, budget):
     assert f"results={tmp_path} is for results that are published" in said
     assert run.main([*words, "budget=quick"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["out=closed"], "out=closed/navigation: closed cannot be written to; change"),
+        (["results=file"], "results=file/navigation: file is no folder; name another"),
+        (["engine=slurm", "time=1:00:00"], "sbatch"),
+    ],
+)
+def test_a_refused_command_leaves_no_folder(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "file").touch()
+    (tmp_path / "closed").mkdir()
+    # root may write anywhere
+    monkeypatch.setattr(files.os, "access", lambda path, _: path != Path("closed"))
+    usual = ["suite=navigation", "learners=rl2", "device=cpu", "budget=smoke"]
+    assert run.main([*usual, *words]) == 2
+    assert said in capsys.readouterr().err
+    assert {path.name for path in tmp_path.glob("**/*")} == {"closed", "file"}
 
 
 def test_what_is_published_stands_behind_a_users_own(tmp_path):

@@ -224,8 +224,19 @@ def test_a_reference_that_cannot_be_written_is_told_before_training(
 ):
     monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, False))
     (tmp_path / "reference").write_text("a file")
-    assert regress.main(["update=true", f"reference={tmp_path / 'reference'}"]) == 2
+    words = ["update=true", "families=point-robot", "learners=rl2"]
+    assert regress.main([*words, f"reference={tmp_path / 'reference'}"]) == 2
     assert "reference" in capsys.readouterr().err
+
+
+def test_a_refused_update_leaves_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, False))
+    make_run(tmp_path / "raw", suite="navigation", family="point-robot", seed=77)
+    place = tmp_path / "reference"
+    words = ["families=point-robot", "learners=rl2", f"out={tmp_path / 'raw'}"]
+    assert regress.main(["update=true", f"reference={place}", *words]) == 2
+    assert "is no run of this command" in capsys.readouterr().err
+    assert not place.exists()
 
 
 def test_a_new_reference_may_be_of_a_part(tmp_path):
