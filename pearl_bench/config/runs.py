@@ -17,6 +17,7 @@ from pearl_bench import registry
 from pearl_bench.config.cluster import on_engine
 from pearl_bench.config.conf import (
     BENEATH,
+    conf_of,
     of_budget,
     read_text,
     read_yaml,
@@ -114,6 +115,8 @@ def run_config(
         of_family = registry.family(bench.suite, family).meta_test.repetitions
         repetitions = usual.get("repetitions", of_family)
         meta_test = replace(meta_test, repetitions=repetitions)
+    if bench.budget == "regress" and bench.steps is None:
+        _require_entry(learner, bench.suite, family)
     found = {key: settings.pop(key, None) for key in ("steps", "eval_every")}
     words = {"steps": bench.steps, "eval_every": bench.eval_every}
     found |= {key: value for key, value in words.items() if value is not None}
@@ -144,6 +147,24 @@ def run_config(
         mirror=bench.mirror,
         meta_test=meta_test,
     )
+
+
+def _require_entry(learner: str, suite: str, family: str) -> None:
+    """Refuse the budget regress where it would be as long as paper.
+
+    Raises:
+        ConfigError: names the suite's families that it has steps for.
+    """
+    of_suite = registry.suite(suite)
+    entries = conf_of(learner, of_suite).get("regress", {})
+    having = {entry for entry, values in entries.items() if "steps" in values}
+    if not having & {"*", suite, family}:
+        others = [one.name for one in of_suite.families if one.name in having]
+        take = f"families={show(others)}, " if others else ""
+        raise ConfigError(
+            f"budget=regress has no steps for {learner} on {family}, and would be as "
+            f"long as paper; take {take}steps= or another budget="
+        )
 
 
 def usual_settings(

@@ -268,6 +268,19 @@ def test_every_family_has_settings_in_every_budget(suite, learner, budget):
         assert 0 < run.eval_every <= run.steps
 
 
+@pytest.mark.parametrize("learner", registry.learner_names())
+def test_the_budget_regress_is_never_as_long_as_paper(learner):
+    words = ["suite=locomotion", "budget=regress"]
+    with pytest.raises(ConfigError) as refusal:
+        run_config(load(words), "ant-goal-2d", learner, 0, threads=1)
+    message = str(refusal.value)
+    assert f"no steps for {learner} on ant-goal-2d" in message
+    assert "; take families=half-cheetah-fwd-back, steps= or another" in message
+    for family, given in (("half-cheetah-fwd-back", []), ("ant-goal-2d", ["steps=9"])):
+        run = run_config(load([*words, *given]), family, learner, 0, threads=1)
+        assert run.steps < 100_000
+
+
 @pytest.mark.parametrize("family", SIX)
 @pytest.mark.parametrize("learner", registry.learner_names())
 def test_steps_carry_a_quick_run_on_to_a_lean_one(learner, family):
@@ -375,7 +388,7 @@ class TestMetaWorldWords:
         assert repetitions("ant-fwd-back") == 10
         assert repetitions("walker-2d-params", "budget=paper") == 2
         assert repetitions("ant-goal-2d") == 1
-        assert repetitions("ant-fwd-back", "budget=regress") == 1
+        assert repetitions("half-cheetah-fwd-back", "budget=regress") == 1
         assert repetitions("ant-fwd-back", "meta_test.repetitions=4") == 4
 
 
