@@ -48,6 +48,7 @@ from pearl_bench.records.files import (
     kept_or_temporary,
     locked,
     make_folder,
+    read_text,
     require_writable,
     write_atomic,
 )
@@ -76,6 +77,8 @@ FAMILIES = {
 LEARNT = ("point-robot",)
 """Families on which every method learns something, so that returns can be tested."""
 BUDGET = "regress"
+UNFINISHED = ".unfinished"
+"""Lies in a reference while its files are replaced, and says by which words."""
 REFERENCE_SEEDS = tuple(range(100, 112))
 
 
@@ -137,6 +140,7 @@ def _regress(words: Sequence[str]) -> int:
     wanted = COMMAND.read(words)
     place = Path(wanted.reference).expanduser()
     _require_reference(place)
+    _require_finished(place, wanted)
     if wanted.update:
         if wanted.seeds or wanted.settings:
             raise ConfigError(
@@ -180,8 +184,7 @@ def _regress(words: Sequence[str]) -> int:
             publish(out, published, suite, board.say)
             publish_training(out, published, suite, LAST_SHARE)
         if wanted.update:
-            whole = not (wanted.families or wanted.learners)
-            _replace(place, published, whole=whole, board=board)
+            _replace(place, published, wanted, board)
             return 0
         current = {
             key: one
@@ -212,6 +215,33 @@ def _require_reference(place: Path) -> None:
                 f"budget={show(sorted(others))}; name one, such as "
                 f"reference={RegressConfig.reference}, or a new folder"
             )
+
+
+def _require_finished(place: Path, wanted: RegressConfig) -> None:
+    """Refuse a reference that is part old and part new, unless this command mends it.
+
+    Raises:
+        PublishedError: says how.
+    """
+    try:
+        begun = read_text(place / UNFINISHED)
+    except FileNotFoundError:
+        return
+    if _update(wanted) not in (begun, _update(RegressConfig(update=True))):
+        raise PublishedError(
+            f"{place} is part old and part new: regress {begun} ended while it wrote "
+            "it; repeat that, or restore the folder (git has it) and remove "
+            f"{place / UNFINISHED}"
+        )
+
+
+def _update(wanted: RegressConfig) -> str:
+    """Return the words that say what of a reference is replaced; none if nothing."""
+    if not wanted.update:
+        return ""
+    part = {"families": wanted.families, "learners": wanted.learners}
+    chosen = [f"{key}={show(names)}" for key, names in part.items() if names]
+    return " ".join(["update=true", *chosen])
 
 
 def _suites(families: Iterable[str]) -> list[str]:
@@ -274,16 +304,17 @@ def _code_now() -> str | None:
     return _code({"commit": commit, "dirty": dirty})
 
 
-def _replace(reference: Path, fresh: Path, *, whole: bool, board: Board) -> None:
+def _replace(reference: Path, fresh: Path, wanted: RegressConfig, board: Board) -> None:
     """Make published runs the reference, in place of its runs of the same kind.
 
     Args:
         reference: its folder.
         fresh: the runs.
-        whole: leave nothing of the reference of before, not only of the methods and
-            families that were trained.
+        wanted: the words. Where they name no part, nothing is left of the reference of
+            before, not only of the methods and families that were trained.
         board: is told the files.
     """
+    whole = not (wanted.families or wanted.learners)
     suites = [
         suite
         for suite in _suites(FAMILIES)
@@ -293,8 +324,11 @@ def _replace(reference: Path, fresh: Path, *, whole: bool, board: Board) -> None
         for suite in suites:
             make_folder(reference / suite)
             held.enter_context(locked(reference / suite / LOCK))
+        # many files are not replaced in one step; who is killed meanwhile leaves this
+        write_atomic(reference / UNFINISHED, _update(wanted).encode())
         for suite in suites:
             _replace_suite(reference / suite, fresh / suite, whole=whole, board=board)
+        (reference / UNFINISHED).unlink()
 
 
 def _replace_suite(target: Path, fresh: Path, *, whole: bool, board: Board) -> None:

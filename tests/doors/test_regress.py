@@ -48,6 +48,10 @@ def arms(folder, level, seeds, **run: Any):
     return scores.load(folder / "published", "navigation").arms
 
 
+def replacing(*learners):
+    return regress.RegressConfig(update=True, learners=[*learners])
+
+
 class TestReport:
     @pytest.fixture
     def found(self, tmp_path):
@@ -181,14 +185,14 @@ class TestWords:
         place = tmp_path / "reference"
         for learner in ("pearl", "rl2"):
             fresh = tmp_path / learner / "published"
-            regress._replace(place, fresh, whole=False, board=Board())
+            regress._replace(place, fresh, replacing(learner), Board())
         arms(tmp_path / "fresh", 4, (100,))
         return place, tmp_path / "fresh" / "published"
 
-    @pytest.mark.parametrize(("whole", "left"), [(True, set()), (False, {"rl2"})])
-    def test_a_new_reference_replaces_the_old_one(self, reference, whole, left):
+    @pytest.mark.parametrize(("part", "left"), [([], set()), (["pearl"], {"rl2"})])
+    def test_a_new_reference_replaces_the_old_one(self, reference, part, left):
         place, fresh = reference
-        regress._replace(place, fresh, whole=whole, board=Board())
+        regress._replace(place, fresh, replacing(*part), Board())
         found = regress._samples(place, "navigation", usual=False)
         assert {learner for _, learner in found} == {"pearl"} | left
         pearl = found["point-robot", "pearl"]
@@ -198,6 +202,30 @@ class TestWords:
             assert len(found["point-robot", "rl2"].training["q/mean"]) == 2
         files = {path.stem for path in place.glob("*/training/*.csv")}
         assert files == {"pearl"} | left
+
+    def test_a_reference_that_is_half_replaced_is_refused(
+        self, reference, monkeypatch, capsys
+    ):
+        place, fresh = reference
+        monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, False))
+
+        def write(path, data, write=regress.write_atomic):
+            if path.name == "runs.csv":
+                raise KeyboardInterrupt
+            return write(path, data)
+
+        with monkeypatch.context() as during:
+            during.setattr(regress, "write_atomic", write)
+            with pytest.raises(KeyboardInterrupt):
+                regress._replace(place, fresh, replacing("pearl"), Board())
+        for other in ([], ["update=true", "learners=rl2"]):
+            assert regress.main([*other, f"reference={place}"]) == 2
+            said = capsys.readouterr().err
+            assert "part old and part new: regress update=true learners=pearl" in said
+        for mends in (replacing(), replacing("pearl")):
+            regress._require_finished(place, mends)
+        regress._replace(place, fresh, replacing("pearl"), Board())
+        regress._require_finished(place, regress.RegressConfig())
 
     def test_a_reference_may_take_several_jobs(self):
         words = regress.COMMAND.read(["update=true", "jobs=2"])
@@ -242,7 +270,7 @@ def test_a_refused_update_leaves_no_folder(tmp_path, monkeypatch, capsys):
 def test_a_new_reference_may_be_of_a_part(tmp_path):
     arms(tmp_path, 10, (100, 101))
     place = tmp_path / "reference"
-    regress._replace(place, tmp_path / "published", whole=False, board=Board())
+    regress._replace(place, tmp_path / "published", replacing("pearl"), Board())
     assert [path.name for path in place.iterdir()] == ["navigation"]
     bench = regress._bench(
         regress.RegressConfig(learners=["pearl"]),
