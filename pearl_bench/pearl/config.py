@@ -56,7 +56,8 @@ class PearlConfig:
         context_sampler: which transitions serve as context: those collected last
             (``recent``), any of the task's (``whole-buffer``), or the very ones actor
             and critic learn from (``rl-batch``).
-        replay_capacity: transitions kept per task, at least those of an iteration.
+        replay_capacity: transitions kept per task, at least those of an iteration in
+            whole episodes; up to 1,023 more, which fill a page.
         inference: where z comes from: inferred from context (``posterior``), told, as
             the task's parameters scaled to the training tasks (``oracle``), or withheld
             (``none``: zeros). The last two have no encoder, and ``oracle`` as many
@@ -149,7 +150,7 @@ def require_room(config: PearlConfig, family: TaskFamily) -> None:
         ValueError: says how much it must hold.
     """
     room = iteration_steps(config, family.horizon)
-    if whole_pages(config.replay_capacity) < room:
+    if config.replay_capacity < room:
         raise ValueError(
             f"replay_capacity ({config.replay_capacity}) must be at least {room}: "
             f"the blocks of an iteration in whole episodes, of up to "

@@ -115,9 +115,9 @@ def test_another_run_in_the_folder_is_refused(words):
     ("asked", "message"),
     [
         (
-            # 400 and 600 steps in whole episodes of up to 200; a page has 1,024
-            "learners=pearl pearl.replay_capacity=1000",
-            r"pearl: replay_capacity \(1000\) must be at least 1398: .* in half-",
+            # 400 and 600 steps in whole episodes of up to 200; pages have 1,024
+            "learners=pearl pearl.replay_capacity=1397",
+            r"pearl: replay_capacity \(1397\) must be at least 1398: .* in half-",
         ),
         (
             "learners=pearl,rl2 precision=bf16",

@@ -146,6 +146,11 @@ class TestCollection:
         )
         with pytest.raises(ValueError, match=r"replay_capacity \(1000\) must be at"):
             learner_on(point_robot, small)
+        # what it keeps, a page, would do
+        page = replace(SMALL, replay_capacity=117)
+        with pytest.raises(ValueError, match=r"replay_capacity \(117\) must be at"):
+            learner_on(point_robot, page)
+        learner_on(point_robot, replace(page, replay_capacity=118))
         # a block of 985 steps takes 1,000, and the context before it is gone
         least = replace(
             SMALL, replay_capacity=1024, prior_steps=39, extra_posterior_steps=985
