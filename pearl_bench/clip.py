@@ -14,11 +14,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
-from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from pearl_bench.analysis.arms import METHODS
@@ -294,9 +294,11 @@ def _frames(filming: Filming, tasks: Sequence[Task], caption: str) -> list[Image
 
 def _font() -> ImageFont.FreeTypeFont:
     """Return the type of the figures, which has RL²'s 2 as well; Pillow's has not."""
-    return ImageFont.truetype(
-        Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), POINTS
-    )
+    found = find_spec("matplotlib")  # to import it takes a folder that can be written
+    assert found is not None
+    assert found.origin is not None
+    data = Path(found.origin).with_name("mpl-data")
+    return ImageFont.truetype(data / "fonts" / "ttf" / "DejaVuSans.ttf", POINTS)
 
 
 def _origin(trained: Trained) -> str:

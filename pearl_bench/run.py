@@ -119,6 +119,9 @@ def _publish(bench: BenchConfig, board: Board) -> bool:
         board.say(f"wrote {path}")
     if drawn.is_current(folder, *(other / bench.suite for other in behind)):
         return complete
+    from pearl_bench.analysis.drawing import require_matplotlib  # noqa: PLC0415
+
+    require_matplotlib()
     from pearl_bench.analysis import report  # noqa: PLC0415  (takes seconds)
     from pearl_bench.analysis.files import NothingPublishedError  # noqa: PLC0415
 

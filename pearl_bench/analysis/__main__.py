@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pearl_bench.analysis.check import check, remarks
+from pearl_bench.analysis.drawing import require_matplotlib
 from pearl_bench.analysis.options import AnalysisConfig
-from pearl_bench.analysis.report import folder_of, write
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.records.published import drawn
@@ -62,6 +62,9 @@ def main(words: Sequence[str]) -> int:
 
 def _draw(words: Sequence[str]) -> int:
     wanted = ANALYSIS.read(words)
+    require_matplotlib()
+    from pearl_bench.analysis.report import folder_of, write  # noqa: PLC0415
+
     folder = folder_of(wanted)
     published = [Path(word).expanduser() / wanted.suite for word in wanted.results]
     usual = [folder.resolve()] == [path.resolve() for path in published]

@@ -146,6 +146,41 @@ def test_what_a_user_can_mend_is_a_sentence_when_libraries_are_loaded_too(
     assert capsys.readouterr().err == "fonts have no place\n"
 
 
+NOWHERE_TO_WRITE = """
+import runpy, sys, tempfile
+
+def refuse(**_):
+    raise FileNotFoundError("No usable temporary directory")
+
+tempfile.mkdtemp = refuse
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+UNFIT = {"MPLCONFIGDIR": "/dev/null/x", "MPLBACKEND": "none"}
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "unfit", "said"),
+    [
+        ("analysis", ["suite=ml1"], ["MPLCONFIGDIR"], "set the MPLCONFIGDIR"),
+        ("analysis", ["suite=ml1"], ["MPLBACKEND"], "unset MPLBACKEND, or take"),
+        ("analysis", ["check", "results=x"], UNFIT, "no suite has published files"),
+        ("clip", ["run=x"], UNFIT, "x holds no run"),
+    ],
+)
+def test_where_matplotlib_does_not_load_a_sentence_says_so_if_it_is_needed(
+    module, words, unfit, said, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    for name in unfit:
+        monkeypatch.setenv(name, UNFIT[name])
+    done = python("-c", NOWHERE_TO_WRITE, f"pearl_bench.{module}", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert (module == "analysis") or "atplotlib" not in done.stderr
+
+
 @pytest.mark.parametrize(("suite", "name"), [("navigation", None), ("ml10", "ml10")])
 def test_a_task_list_that_nobody_drew_is_asked_for(suite, name, tmp_path):
     """As for a family that is new: everything but its list is there."""
