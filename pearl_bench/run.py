@@ -7,7 +7,7 @@ line typed again goes on where it stopped, or finds nothing to do.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pearl_bench.config import runs as configuration
@@ -91,12 +91,17 @@ def _run(words: Sequence[str]) -> int:
         if cluster is None:
             board.say("stopped; repeat the command to resume")
         return 128 + stopped
-    published = _publish(bench, board)
+    published = _publish(bench, board, failures.values())
     return 0 if published and not failures else 1
 
 
-def _publish(bench: BenchConfig, board: Board) -> bool:
+def _publish(bench: BenchConfig, board: Board, told: Iterable[str] = ()) -> bool:
     """Bring published curves and figures up to date; quick if they are.
+
+    Args:
+        bench: what the command asks for.
+        board: is told what changed.
+        told: reasons of failures that stand above, and are not said once more.
 
     Returns:
         Whether all runs are published.
@@ -113,7 +118,10 @@ def _publish(bench: BenchConfig, board: Board) -> bool:
     try:
         changed = publish(out, results, bench.suite, board.say)
     except LeftOutError as error:
-        print(error, file=sys.stderr)
+        said = str(error)
+        for reason in told:
+            said = said.replace(f": {reason}", "")
+        print(said, file=sys.stderr)
         changed, complete = error.changed, False
     for path in changed:
         board.say(f"wrote {path}")

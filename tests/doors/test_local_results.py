@@ -107,6 +107,19 @@ def test_what_is_published_stands_behind_a_users_own(tmp_path):
     assert f"they show {published / SUITE} as well" in said
 
 
+def test_why_a_run_failed_is_not_told_again_where_it_is_not_published(tmp_path, capsys):
+    out, why = tmp_path / "raw", "raw/eval.csv has been edited. Restore the file."
+    about = make_run(out) / "run.json"
+    refused = json.loads(about.read_text()) | {"status": "stopped", "message": why}
+    about.write_text(json.dumps(refused))
+    bench = BenchConfig(suite=SUITE, out=str(out), results=str(tmp_path / "results"))
+    for told, count in (([], 1), ([why, "another"], 0)):
+        assert not run._publish(bench, Board(), told)
+        said = capsys.readouterr().err
+        assert "Mend that, then repeat its command" in said
+        assert said.count(why) == count
+
+
 def test_what_is_not_published_is_told_when_all_else_is(tmp_path, capsys):
     out, results = tmp_path / "raw", tmp_path / "results"
     make_run(out)
