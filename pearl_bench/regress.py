@@ -65,7 +65,7 @@ from pearl_bench.records.published.training import (
     training_of,
     training_order,
 )
-from pearl_bench.records.run_folder import RUN, read_run
+from pearl_bench.records.run_folder import read_run, run_folders
 from pearl_bench.records.table import Row, Table
 
 FAMILIES = {
@@ -273,10 +273,10 @@ def _plan(benches: Sequence[BenchConfig], out: Path) -> list[Run]:
     """Return all runs, and make sure that no other is in their folder."""
     runs = [run for bench in benches for run in plan(bench)]
     planned = {run.folder for run in runs}
-    for path in sorted(out.glob(f"*/*/*/seed=*/{RUN}")):
-        if path.parent not in planned:
+    for folder in run_folders(out):
+        if folder not in planned:
             raise ConfigError(
-                f"{path.parent} is no run of this command and would be compared too; "
+                f"{folder} is no run of this command and would be compared too; "
                 "take a new out=, or none"
             )
     code = _code_now()

@@ -292,7 +292,7 @@ def look_up(
         ConfigError: its folder holds another run.
     """
     folder = out.joinpath(
-        wanted.suite, wanted.family, wanted.learner, f"seed={wanted.seed}"
+        *record.place(wanted.suite, wanted.family, wanted.learner, wanted.seed)
     )
     found = record.status(folder)
     if found.state != "missing":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,8 @@ CONFIG, RUN, TRAIN, EVAL, LOCK = (
 Position = dict[str, int | str]
 """How long train.csv and eval.csv are, and the SHA-256 of each so far."""
 
+_SEED = re.compile(r"seed=(0|[1-9]\d*)", re.ASCII)
+
 
 class FolderInUse(RecordError):  # noqa: N818 (a state, not a fault)
     """Another process holds the run's folder; the message names it."""
@@ -63,6 +66,28 @@ class RunStatus(NamedTuple):
     state: Literal["missing", "begun", "done", "failed"]
     env_steps: int
     seconds: float
+
+
+def place(
+    suite: str, family: str, learner: str, seed: int | str
+) -> tuple[str, str, str, str]:
+    """Return the names of the folders that lead from ``out`` to a run's own."""
+    return suite, family, learner, f"seed={seed}"
+
+
+def run_folders(out: Path, suite: str = "*") -> list[Path]:
+    """Return the folders of a suite, or of all, that hold a run, by name.
+
+    They are where ``place`` says; a ``seed=0.bak`` beside them is none, nor is what
+    other systems leave, ``._seed=0``.
+    """
+    names = place(suite, "*", "*", "*")
+    return sorted(
+        path.parent
+        for path in out.glob("/".join((*names, RUN)))
+        if _SEED.fullmatch(path.parent.name)
+        and not any(part.startswith(".") for part in path.parts[-len(names) - 1 :])
+    )
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -440,3 +440,16 @@ def test_importing_the_record_is_quick():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_runs_are_found_where_they_are_placed(tmp_path):
+    runs = [("a", "b", "c", 0), ("a", "b", "c", 10), ("d", "b", "c", 0)]
+    others = [(".a", "b", "c", 0), ("a", "b", ".c", 0), ("a", "b", "c", "01")]
+    for run in runs + others:
+        folder = tmp_path.joinpath(*record.place(*run))
+        folder.mkdir(parents=True)
+        (folder / record.RUN).touch()
+    folders = [tmp_path.joinpath(*record.place(*run)) for run in runs]
+    assert record.run_folders(tmp_path) == folders
+    assert record.run_folders(tmp_path, "a") == folders[:2]
+    assert record.run_folders(tmp_path / "nowhere") == []

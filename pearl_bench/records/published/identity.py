@@ -17,7 +17,7 @@ from pearl_bench import registry
 from pearl_bench.config.types import FREE_ON_RESUME
 from pearl_bench.records.files import RecordError, read_text
 from pearl_bench.records.provenance import PACKAGES
-from pearl_bench.records.run_folder import CONFIG, RUN, read_run, refusal
+from pearl_bench.records.run_folder import CONFIG, RUN, place, read_run, refusal
 from pearl_bench.records.schema import RUNS
 from pearl_bench.records.table import SEPARATOR, Row, shown
 
@@ -25,25 +25,10 @@ _REMEDY = "Restore them, or move the folder away."
 _ABSOLUTE = re.compile(r"(?:^|(?<=[=,]))[/~][^,]*")
 """A word, its value, or one of its values."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SEED = re.compile(r"seed=(0|[1-9]\d*)", re.ASCII)
 
 
 class StoreError(RecordError):
     """A result file cannot be used as it is; the message names it and the place."""
-
-
-def run_folders(out: Path, suite: str) -> list[Path]:
-    """Return the folders of a suite that hold a run, by name.
-
-    They are ``<out>/<suite>/<family>/<learner>/seed=<k>``; a ``seed=0.bak`` beside them
-    is none, nor is what other systems leave, ``._seed=0``.
-    """
-    return sorted(
-        path.parent
-        for path in (out / suite).glob(f"*/*/seed=*/{RUN}")
-        if _SEED.fullmatch(path.parent.name)
-        and not any(part.startswith(".") for part in path.parts[-4:])
-    )
 
 
 def describe(folder: Path, published: Collection[Row] = ()) -> Row:
@@ -88,10 +73,11 @@ def require_place(folder: Path, suite: str, row: Row) -> None:
     Raises:
         StoreError: its name says another family, method or seed.
     """
-    wanted = [row["family"], row["learner"], f"seed={row['seed']}"]
-    if [suite, *wanted] != list(folder.parts[-4:]):
+    wanted = place(suite, row["family"], row["learner"], row["seed"])
+    if wanted != folder.parts[-len(wanted) :]:
         raise StoreError(
-            f"{folder} holds {CONFIG} of another run, {'/'.join(wanted)} of {suite}: "
+            f"{folder} holds {CONFIG} of another run, {'/'.join(wanted[1:])} of "
+            f"{suite}: "
             "it was copied or edited. Restore it, or move the folder away."
         )
 

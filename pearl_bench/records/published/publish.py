@@ -31,11 +31,10 @@ from pearl_bench.records.published.identity import (
     describe,
     require_place,
     require_sound,
-    run_folders,
     title,
 )
 from pearl_bench.records.published.late import late_order, late_rows
-from pearl_bench.records.run_folder import EVAL, read_run
+from pearl_bench.records.run_folder import EVAL, read_run, run_folders
 from pearl_bench.records.table import Row, Table, same_cells
 
 LOCK = ".lock"

@@ -9,9 +9,9 @@ import numpy as np
 
 from pearl_bench.records import schema
 from pearl_bench.records.files import make_folder, write_atomic
-from pearl_bench.records.published.identity import describe, run_folders
+from pearl_bench.records.published.identity import describe
 from pearl_bench.records.published.publish import read_rows
-from pearl_bench.records.run_folder import TRAIN
+from pearl_bench.records.run_folder import TRAIN, run_folders
 from pearl_bench.records.table import Row
 
 _REMEDY = "Restore the file, or move the folder away."
