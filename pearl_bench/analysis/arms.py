@@ -213,6 +213,36 @@ class RunCurve:
         ]
 
 
+class Name(NamedTuple):
+    """What an arm is called, part by part; a part that is ``""`` is not said.
+
+    Attributes:
+        method: as people write it, and whether it is told the task.
+        budget: the budget that its runs were made with.
+        precision: the arithmetic.
+        further: whatever else tells arms apart.
+    """
+
+    method: str
+    budget: str
+    precision: str
+    further: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All that is said, in order."""
+        every = (self.method, self.budget, self.precision, *self.further)
+        return tuple(filter(None, every))
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return " · ".join(self.parts)
+
+    def extended(self, *further: str) -> Name:
+        """Return it with more that tells arms apart."""
+        return self._replace(further=(*self.further, *further))
+
+
 @dataclass(frozen=True)
 class Arm:
     """The runs of one family that may be averaged: seeds of one method and setting.
@@ -220,8 +250,7 @@ class Arm:
     Attributes:
         family: name of the family.
         learner: the method.
-        parts: method, budget, precision, and whatever else tells arms apart.
-        budget: the budget its runs were made with.
+        name: what it is called.
         alike_budgets: all that have its settings in ``conf/``, and its own.
         changed: settings that its family and budget have not in ``conf/``.
         runs: by seed.
@@ -231,8 +260,7 @@ class Arm:
 
     family: str
     learner: str
-    parts: tuple[str, ...]
-    budget: str
+    name: Name
     alike_budgets: frozenset[str]
     changed: Mapping[str, Any]
     runs: tuple[RunCurve, ...]
@@ -242,7 +270,12 @@ class Arm:
     @property
     def label(self) -> str:
         """Its name in tables, unlike that of any other arm of the family."""
-        return " · ".join(self.parts)
+        return str(self.name)
+
+    @property
+    def budget(self) -> str:
+        """The budget its runs were made with."""
+        return self.name.budget
 
     @property
     def steps(self) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from pearl_bench import registry
-from pearl_bench.analysis.arms import METHODS, PAPER_BUDGET, SAID, Arm, RunCurve
+from pearl_bench.analysis.arms import METHODS, PAPER_BUDGET, SAID, Arm, Name, RunCurve
 from pearl_bench.config import runs as config
 from pearl_bench.config.types import Budget
 from pearl_bench.records.table import Row
@@ -50,7 +50,8 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
     several_tasks = len({run.row["fingerprint"] for run in curves}) > 1
     ordered = [some for _, runs in sorted(groups.items()) for some in _seeds_once(runs)]
     stems = [
-        (*_stem(suite, runs[0], several_tasks), *device) for device, runs in ordered
+        _stem(suite, runs[0], several_tasks).extended(*device)
+        for device, runs in ordered
     ]
     for (_, runs), stem in zip(ordered, stems, strict=True):
         alike = [
@@ -60,8 +61,7 @@ def group(suite: str, curves: Sequence[RunCurve]) -> Iterator[Arm]:
         yield Arm(
             family=row["family"],
             learner=row["learner"],
-            parts=(*stem, *_apart(runs[0], alike)),
-            budget=row["budget"],
+            name=stem.extended(*_apart(runs[0], alike)),
             alike_budgets=_alike_budgets(suite, runs[0]),
             changed=_changed_settings(suite, runs[0], row["budget"]),
             runs=tuple(sorted(runs, key=lambda r: (r.seed, r.row["run"]))),
@@ -86,17 +86,19 @@ def _seeds_once(runs: list[RunCurve]) -> list[tuple[tuple[str, ...], list[RunCur
     return [((), list(longest.values())), *others]
 
 
-def _stem(suite: str, run: RunCurve, several_tasks: bool) -> tuple[str, ...]:
-    """Return the parts of a name that need no other run to compare with."""
+def _stem(suite: str, run: RunCurve, several_tasks: bool) -> Name:
+    """Return what of a name needs no other run to compare with."""
     row, changed = run.row, _changed_settings(suite, run, run.row["budget"])
     words = [f"{key}={value}" for key, value in changed.items()]
     said = [SAID[word] for word in words if word in SAID]
-    return (
+    return Name(
         ", ".join([METHODS.get(row["learner"], row["learner"]), *said]),
         row["budget"],
         row["precision"],
-        *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
-        *(word for word in words if word not in SAID),
+        (
+            *([f"tasks {row['fingerprint'][:6]}"] if several_tasks else []),
+            *(word for word in words if word not in SAID),
+        ),
     )
 
 

@@ -127,21 +127,20 @@ def names(published: Published, arms: Iterable[Arm]) -> dict[str, str]:
     A name leaves out what all of them share: the budget, the arithmetic, the folder
     of results; and what has been renamed has its new name.
     """
-    parts = {arm.label: arm.parts for arm in arms}
-    learners = {arm.label: arm.learner for arm in arms}
-    budgets = {of_arm[1] for of_arm in parts.values()}
+    by_label = {arm.label: arm for arm in arms}
+    budgets = {arm.budget for arm in by_label.values()}
 
-    def name(label: str, left_out: Sequence[int]) -> str:
+    def name(label: str, left_out: Sequence[str]) -> str:
         if label in published.renamed:
             return published.renamed[label]
-        method, *rest = parts[label]
-        method = published.renamed.get(learners[label], method)
-        kept = [part for i, part in enumerate(rest, 1) if i not in left_out]
-        return " · ".join([method, *kept])
+        arm = by_label[label]
+        method = published.renamed.get(arm.learner, arm.name.method)
+        left = dict.fromkeys(left_out, "")
+        return str(arm.name._replace(method=method, **left))
 
-    shortest = (1, 2) if len(budgets) == 1 else (2,)
-    found = {label: name(label, shortest) for label in parts}
-    for left_out in ([1] if len(budgets) == 1 else [], []):
+    shared = ["budget"] if len(budgets) == 1 else []
+    found = {label: name(label, [*shared, "precision"]) for label in by_label}
+    for left_out in (shared, []):
         often = Counter(found.values())
         found = {
             label: name(label, left_out) if often[short] > 1 else short

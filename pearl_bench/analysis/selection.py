@@ -61,7 +61,8 @@ def own_first(published: Published) -> Published:
 
 def slug(arm: Arm) -> str:
     """Return what an arm is called in the word label.<arm>=."""
-    return re.sub(r"\W+", "-", "-".join([arm.learner, *arm.parts[1:]]), flags=re.A)
+    called = arm.name._replace(method=arm.learner)
+    return re.sub(r"\W+", "-", "-".join(called.parts), flags=re.A)
 
 
 def _known_learners(published: Published) -> list[str]:
@@ -144,7 +145,7 @@ def _told_apart(folders: Sequence[Path]) -> list[str]:
 def _with_source(arm: Arm, often: Counter[str]) -> Arm:
     if often[arm.label] == 1:
         return arm
-    return replace(arm, parts=(*arm.parts, arm.source))
+    return replace(arm, name=arm.name.extended(arm.source))
 
 
 def _narrowed(

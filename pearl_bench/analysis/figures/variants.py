@@ -97,7 +97,7 @@ def _key(
     usual, *others = arms
     whole = [called[arm.label] for arm in others]
     short = [
-        " · ".join(part for part in name.split(" · ") if part not in usual.parts)
+        " · ".join(part for part in name.split(" · ") if part not in usual.name.parts)
         for name in whole
     ]
     names = short if all(short) and len(set(short)) == len(short) else whole

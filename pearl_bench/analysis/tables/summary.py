@@ -91,7 +91,8 @@ def _level(family: Family, arm: Arm | None) -> str:
     share = notes.share_in_words(arm.shares)
     fewest = min(len(run.level_points(REPORTED, -1)) for run in arm.having(REPORTED))
     few = [f"of {notes.evaluations_in_words(fewest)}"] * (fewest < LEVEL_EVALUATIONS)
-    other = [part for part in arm.parts[2:] if part != USUAL_PRECISION]
+    name = arm.name
+    other = ["" if name.precision == USUAL_PRECISION else name.precision, *name.further]
     at = ", ".join(filter(None, [notes.steps_of(arm), share, *few, *other]))
     return f"{in_words(float(levels.mean()))}{runs} at {at}"
 
