@@ -272,8 +272,13 @@ def parsed(text: str, path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it is not a configuration.
     """
+    if re.search(r"(^|[\s\[{,:-])[&*]\w", text):  # never written; may unfold to GiB
+        raise ConfigError(
+            f"{path} has anchors or aliases; restore it, or move its folder away"
+        )
     found = _parsed(text, path)
-    if not found.keys() >= {"suite", "family", "learner", "seed", "config"}:
+    expected = {"suite", "family", "learner", "seed", "config"}
+    if not found.keys() >= expected or not isinstance(found["config"], dict):
         raise ConfigError(
             f"{path} does not describe a run; restore it, or move its folder away"
         )

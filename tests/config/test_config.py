@@ -235,6 +235,8 @@ class TestConf:
         (b"config: [\n", "is not valid YAML"),
         (b"- config\n", "must hold a mapping"),
         (b"suite: navigation\n", "does not describe a run"),
+        (b"{suite: a, family: b, learner: c, seed: 0, config: d}", "does not describe"),
+        (b"suite: &x a\nfamily: *x\n", "has anchors or aliases"),
         (None, "is missing"),
     ],
 )

@@ -11,10 +11,9 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
 from pearl_bench import registry
-from pearl_bench.config.types import FREE_ON_RESUME
+from pearl_bench.config.runs import parsed
+from pearl_bench.config.types import FREE_ON_RESUME, ConfigError
 from pearl_bench.records.files import RecordError, read_text
 from pearl_bench.records.provenance import PACKAGES
 from pearl_bench.records.run_folder import CONFIG, RUN, place, read_run, refusal
@@ -24,7 +23,6 @@ from pearl_bench.records.table import SEPARATOR, Row, shown
 _REMEDY = "Restore them, or move the folder away."
 _ABSOLUTE = re.compile(r"(?:^|(?<=[=,]))[/~][^,]*")
 """A word, its value, or one of its values."""
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class StoreError(RecordError):
@@ -47,7 +45,12 @@ def describe(folder: Path, published: Collection[Row] = ()) -> Row:
         run = read_run(folder)
     except FileNotFoundError:
         raise StoreError(f"{folder} holds no run: there is no {RUN}.") from None
-    config = _read_config(folder / CONFIG)
+    try:
+        config = parsed(read_text(folder / CONFIG), folder / CONFIG)
+    except FileNotFoundError:
+        raise StoreError(f"{folder / CONFIG} is missing. Restore it.") from None
+    except ConfigError as error:
+        raise StoreError(str(error)) from error
     try:
         row = _row(config, run, published)
         for column in RUNS.columns:
@@ -96,22 +99,6 @@ def require_sound(folder: Path) -> None:
             f"{folder} is not published: its run could not go on from its rows. Mend "
             f"that, then repeat its command: {why}"
         )
-
-
-def _read_config(path: Path) -> Mapping[str, Any]:
-    try:
-        text = read_text(path)
-        if re.search(r"(^|[\s\[{,:-])[&*]\w", text):  # never written; may unfold to GiB
-            raise StoreError(f"{path} has anchors or aliases. {_REMEDY}")
-        config = yaml.load(text, _LOADER)  # a safe one: it builds plain data alone
-    except FileNotFoundError:
-        raise StoreError(f"{path} is missing. Restore it.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise StoreError(f"{path} is not valid YAML ({said}). {_REMEDY}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise StoreError(f"{path} does not describe a run. {_REMEDY}")
-    return config
 
 
 def _row(
