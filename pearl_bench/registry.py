@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -70,6 +70,10 @@ class Method:
         require: ``(settings, family)``, raises ValueError where no run of the family
             can be trained with them, so that it is refused before any is; None if all
             settings suit all families.
+        pool: ``(settings, family) -> int``, the environment steps that a run takes
+            before it first learns, so that its hours are counted by the others; None
+            if it learns from the start. The settings are a mapping as ``runs.csv`` has
+            it, in which those of later versions may be missing.
     """
 
     settings: type
@@ -79,6 +83,7 @@ class Method:
     reads_parameters: bool = False
     memory: Callable[[Any, TaskFamily, int], int] | None = None
     require: Callable[[Any, TaskFamily], None] | None = None
+    pool: Callable[[Mapping[str, Any], TaskFamily], int] | None = None
 
 
 def verify() -> None:
@@ -143,6 +148,20 @@ def default_settings(learner: str) -> dict[str, Any]:
         return {}
     defaults = asdict(config_class(learner)())
     return {key: as_read(value) for key, value in defaults.items()}
+
+
+def pool_steps(learner: str, settings: Mapping[str, Any], family: TaskFamily) -> int:
+    """Return the environment steps that a run takes before it first learns.
+
+    They are 0 of a method that is not registered.
+
+    Args:
+        learner: the method.
+        settings: as ``runs.csv`` has them.
+        family: its family.
+    """
+    pool = method(learner).pool if learner in learner_names() else None
+    return 0 if pool is None else pool(settings, family)
 
 
 def as_read(value: object) -> object:

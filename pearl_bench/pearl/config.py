@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pearl_bench.config.checks import MAY_BE_ZERO, require_positive
 from pearl_bench.config.memory import FLOAT32, trained_network
@@ -158,6 +159,11 @@ def require_room(config: PearlConfig, family: TaskFamily) -> None:
         )
 
 
+def pool_steps(settings: Mapping[str, Any], family: TaskFamily) -> int:
+    """Return the environment steps of the pool that a run begins with."""
+    return settings.get("initial_steps", 0) * len(family.train)
+
+
 def memory(config: PearlConfig, family: TaskFamily, steps: int) -> int:
     """Return the bytes that a run takes at least: networks, a batch, the replay."""
     obs, action, z = family.obs_dim, family.action_dim, config.latent_dim
@@ -171,7 +177,7 @@ def memory(config: PearlConfig, family: TaskFamily, steps: int) -> int:
     activations = config.meta_batch * (
         config.batch_size * sum(hidden) + inferred * config.context_size * sum(encoder)
     )
-    first = config.initial_steps * len(family.train)
+    first = pool_steps(vars(config), family)
     stored = min(max(steps, first), config.replay_capacity * len(family.train))
     return networks + FLOAT32 * (activations + stored * (2 * obs + action + 1))
 
@@ -182,4 +188,5 @@ METHOD = Method(
     CONF / "pearl.yaml",
     memory=memory,
     require=require_room,
+    pool=pool_steps,
 )

@@ -130,13 +130,13 @@ def test_a_level_never_reached_is_a_bound(tmp_path):
 
 
 def test_a_cost_is_of_what_comes_after_the_pool(tmp_path):
-    pool = {"initial_steps": 2000}  # in each of 100 training tasks
+    pool = {"initial_steps": 2000}  # in each of 100 training tasks, if it is PEARL's
     results = published(
         tmp_path,
         {"steps": (100_000, 300_000), "settings": pool, "budget": "lean"},
         {"steps": (100_000, 250_000), "settings": pool, "budget": "lean", "seed": 1},
         {"steps": (100_000, 150_000), "settings": pool, "budget": "lean", "seed": 2},
-        {"learner": "rl2", "steps": (1_000_000,), "settings": {"cell": "lstm"}},
+        {"learner": "rl2", "steps": (1_000_000,), "settings": {"cell": "lstm"} | pool},
     )
     pearl, rl2 = rows(results, "cost")  # half an hour each
     assert pearl["runs"] == "2"  # the third is in its pool

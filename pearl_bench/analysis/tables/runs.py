@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from pearl_bench import registry
 from pearl_bench.analysis import stats
 from pearl_bench.analysis.arms import RunCurve
 from pearl_bench.analysis.scores import Family, Published
@@ -73,7 +74,7 @@ def _pace(family: Family, run: RunCurve) -> float | None:
 
 def _pool(family: Family, run: RunCurve) -> int:
     """Return the environment steps of a run that come before its first update."""
-    return run.settings.get("initial_steps", 0) * len(family.row.train)
+    return registry.pool_steps(run.row["learner"], run.settings, family.row)
 
 
 def provenance(published: Published) -> PrintedTable:
