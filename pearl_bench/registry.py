@@ -70,6 +70,8 @@ class Method:
         require: ``(settings, family)``, raises ValueError where no run of the family
             can be trained with them, so that it is refused before any is; None if all
             settings suit all families.
+        ends_updates_early: whether its ``update`` may let the rest of the updates due
+            go, as PPO does that stops at a divergence; of all others none may get lost.
         pool: ``(settings, family) -> int``, the environment steps that a run takes
             before it first learns, so that its hours are counted by the others; None
             if it learns from the start. The settings are a mapping as ``runs.csv`` has
@@ -83,6 +85,7 @@ class Method:
     reads_parameters: bool = False
     memory: Callable[[Any, TaskFamily, int], int] | None = None
     require: Callable[[Any, TaskFamily], None] | None = None
+    ends_updates_early: bool = False
     pool: Callable[[Mapping[str, Any], TaskFamily], int] | None = None
 
 

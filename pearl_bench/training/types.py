@@ -94,7 +94,7 @@ class MetaLearner(Protocol):
         updates_done: gradient (or outer) steps taken so far.
         updates_due: gradient steps still owed to the data collected so far; the loop
             collects when it is zero and updates otherwise. ``update`` may let the rest
-            of them go, as PPO does that stops at a divergence.
+            of them go if the method says so (``Method.ends_updates_early``).
         own_exploration: exploration episodes that its training adapts from, None
             where it takes however many the suite's protocol gives.
     """

@@ -37,16 +37,35 @@ def test_pearl_told_the_task_or_not_does_the_same(inference, suite, family):
     )
 
 
-def test_a_method_may_let_the_rest_of_its_updates_go():
-    class Early(Rl2Learner):
-        def update(self):
-            metrics = super().update()
-            self.updates_due = 0
-            return metrics
+class Early(Rl2Learner):
+    """Ends its updates with the one whose number is ``last``."""
 
-    early = Early(Rl2Config(tasks=2, trials=1, hidden_size=8), POINTS, **PLACE)
-    contract._check_counters(early)
-    assert (early.updates_done, early.updates_due) == (1, 0)
+    last = 1
+
+    def update(self):
+        metrics = super().update()
+        if self.updates_done == self.last:
+            self.updates_due = 0
+        return metrics
+
+
+class Later(Early):
+    last = 2
+
+
+@pytest.mark.parametrize("kind", [Early, Later])
+def test_updates_get_lost_only_where_the_method_says_so(kind, monkeypatch):
+    def build(run, family):
+        small = Rl2Config(tasks=2, trials=1, hidden_size=8)
+        return kind(small, family, **PLACE | {"seed": run.seed})
+
+    usual = registry.method("rl2")
+    monkeypatch.setattr(contract, "build_learner", build)
+    with pytest.raises(AssertionError, match=r"5 updates were .*, and [12] are after"):
+        contract.check_learner("rl2", "navigation", "point-robot")
+    says = replace(usual, ends_updates_early=True)
+    monkeypatch.setattr(registry, "method", lambda learner: says)
+    contract.check_learner("rl2", "navigation", "point-robot")
 
 
 @pytest.mark.parametrize(("suite", "family"), contract.families(), ids=lambda x: x)
