@@ -34,6 +34,10 @@ def make_batch(
 ) -> GymBatch:
     """Return the batch of one environment per task; with ``make`` a ``MakeBatch``.
 
+    A row of HalfCheetah-v5 takes 1.1 MiB and is built in the time of about 45 steps,
+    each of which takes 1.4 times as long as one of the environment alone; it is so of
+    40 rows and of 200. A reset builds nothing.
+
     Args:
         make: builds the environment of a task, a new one whenever it is called.
         tasks: one per environment, repeats allowed.
