@@ -5,11 +5,9 @@ python examples/adapt.py POLICY_FILE_OR_RUN_FOLDER [TASK]
 
 import argparse
 
-import gymnasium
-
 import pearl_bench
-import suites.gym  # registers the ids
 from pearl_bench.config.errors import UserError
+from suites.gym import TaskEnv, find_task
 
 
 def main(path: str, task: int | None = None) -> float:
@@ -17,7 +15,7 @@ def main(path: str, task: int | None = None) -> float:
     trained = pearl_bench.load(path)
     if task is None:
         task = trained.family.test[0].index  # unseen, but for those of fwd-back
-    env = gymnasium.make(suites.gym.id_of(trained.family), task=task)
+    env = TaskEnv(trained.family, find_task(trained.family, task))
     agent = trained.adapt(env)  # plays the exploration episodes
     return agent.play(env)
 

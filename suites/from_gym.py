@@ -47,6 +47,12 @@ def make_batch(
     return GymBatch([make(task) for task in tasks])
 
 
+def to_bounds(action: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Map actions in [-1, 1] to an environment's bounds; those outside are clipped."""
+    action = action.clip(-1, 1)
+    return ((1 - action) * low + (1 + action) * high) / 2
+
+
 class GymBatch:
     """N Gymnasium environments as a ``BatchEnv``, stepped one after the other.
 
@@ -134,8 +140,7 @@ class GymBatch:
         action = np.asarray(action, np.float64)
         check_actions(action, self._low.shape, active)
         self._require_under_way(active)
-        action = action.clip(-1, 1)
-        control = ((1 - action) * self._low + (1 + action) * self._high) / 2
+        control = to_bounds(action, self._low, self._high)
         reward = np.zeros(self.num_envs)
         sparse_reward = np.zeros(self.num_envs)
         terminated, unstable, success = np.zeros((3, self.num_envs), bool)

@@ -9,7 +9,8 @@ Importing this module registers every family of this distribution's suites::
     envs = gymnasium.make_vec("pearl_bench/ant-goal-2d-v0", num_envs=64, threads=2)
 
 Without the import, put the module before the name:
-``gymnasium.make("suites.gym:pearl_bench/half-cheetah-vel-v0")``.
+``gymnasium.make("suites.gym:pearl_bench/half-cheetah-vel-v0")``. A family of another
+package has no id: ``TaskEnv(family, task)`` is its environment.
 """
 
 from __future__ import annotations

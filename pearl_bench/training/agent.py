@@ -6,8 +6,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Box
 
 from pearl_bench.training.types import Adapter, Transition
+from suites.from_gym import to_bounds
 
 
 class Agent:
@@ -41,6 +43,8 @@ class Agent:
 
     def act(self, obs: np.ndarray, *, explore: bool = False) -> np.ndarray:
         """Choose an action ``[A]`` in [-1, 1] for an observation ``[O]``.
+
+        Who steps an environment of other bounds maps it to them, as ``play`` does.
 
         Args:
             obs: the current observation.
@@ -123,17 +127,30 @@ class Agent:
     ) -> float:
         """Play one episode to its end and return its undiscounted return.
 
-        The return is the sparse one where the environment's ``info`` tells it.
+        The return is the sparse one where the environment's ``info`` tells it. Actions
+        are mapped to the environment's bounds, as ``suites.from_gym`` does in training.
 
         Args:
             env: with the observations ``[O]`` and actions ``[A]`` of the family.
             explore: as in ``act``.
             seed: of the environment's start.
+
+        Raises:
+            ValueError: the environment's actions have no bounds.
         """
+        space = env.action_space
+        if not isinstance(space, Box) or not space.is_bounded():
+            raise ValueError(
+                f"actions must be bounded, got {space}; give the environment bounds "
+                "that [-1, 1] is mapped to"
+            )
+        mapped = bool((space.low != -1).any() or (space.high != 1).any())
         obs, _ = env.reset(seed=seed)
         total, over = 0.0, False
         while not over:
             action = self.act(obs, explore=explore)
+            if mapped:
+                action = to_bounds(action, space.low, space.high).astype(space.dtype)
             obs, reward, terminated, truncated, info = env.step(action)
             sparse = info.get("sparse_reward")
             self.observe(

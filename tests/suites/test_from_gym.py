@@ -10,6 +10,7 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 
 import suites
+from pearl_bench.training.agent import Agent
 from suites import from_gym
 from suites.base import Task
 from suites.from_gym import GymBatch
@@ -206,3 +207,47 @@ def test_refused_batches():
         GymBatch([Scripted()]).step(np.zeros((1, 2)))
     with pytest.raises(TypeError, match="cannot be copied"):
         copy.deepcopy(GymBatch([Scripted()]))
+
+
+class Given:
+    """An adapter that acts as it is told."""
+
+    def __init__(self, *actions):
+        self.actions = iter(actions)
+
+    def act(self, obs, *, explore):
+        return np.array([next(self.actions)], np.float32)
+
+    def observe(self, transition):
+        assert abs(transition.action).max() <= 1
+
+    def end_episode(self):
+        pass
+
+
+def test_an_agent_steps_an_environment_as_its_batch_does():
+    actions = [[-1.0, 0.5], [0.25, 1.0]]
+    ends = {2: {"ended": True}}
+    alone, batched = Scripted(ends), Scripted(ends)
+    batch = begun(batched)
+    for action in actions:
+        batch.step(np.array([action]))
+    assert Agent(Given(*actions)).play(alone) == 2  # type: ignore[arg-type]
+    np.testing.assert_array_equal(alone.done, batched.done)
+    np.testing.assert_array_equal(alone.done, [[-2, 4], [3, 6]])
+    assert {done.dtype for done in alone.done} == {np.dtype(np.float32)}
+
+
+def test_an_agent_leaves_actions_between_minus_one_and_one_as_they_are():
+    tiny = [[1e-9, -1e-9]]
+    env = Scripted({1: {"ended": True}}, low=-1.0, high=1.0)
+    Agent(Given(*tiny)).play(env)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(env.done, np.array(tiny, np.float32))
+
+
+@pytest.mark.parametrize("space", [Box(-np.inf, np.inf, (2,)), Discrete(2)])
+def test_an_agent_refuses_actions_without_bounds(space):
+    env = Scripted()
+    env.action_space = space
+    with pytest.raises(ValueError, match="actions must be bounded, got"):
+        Agent(Given()).play(env)  # type: ignore[arg-type]
