@@ -215,10 +215,16 @@ def film(
     filming = Filming(tested, shown)
     filmed = replace(tested, make_batch=filming)
     run = trained.run
-    rows = evaluate(trained.learner, filmed, seed=run.seed, threads=run.threads)
+    rows = evaluate(
+        trained.learner,
+        filmed,
+        seed=run.seed,
+        threads=run.threads,
+        reported_only=True,
+    )
     caption = f"{_origin(trained)}; {filming.speed:.2g} times real time"
     frames = _frames(filming, tasks, caption)
-    return frames, filming.fps, [row for row in rows if row.protocol == "suite"]
+    return frames, filming.fps, rows
 
 
 def _episodes(meta_test: MetaTest, wanted: Sequence[int]) -> list[int]:

@@ -132,6 +132,7 @@ def evaluate(
     seed: int,
     threads: int,
     stop: Callable[[], bool] | None = None,
+    reported_only: bool = False,
 ) -> list[EvalRow]:
     """Meta-test the learner by each of its ``protocols``.
 
@@ -146,6 +147,7 @@ def evaluate(
         seed: the run's seed.
         threads: threads of the environments.
         stop: polled at every step; true abandons the evaluation.
+        reported_only: play the first protocol alone, with the same random numbers.
 
     Returns:
         Of each protocol exactly tasks x repetitions x episodes rows; in that order
@@ -157,7 +159,7 @@ def evaluate(
     """
     rows = [
         row
-        for protocol in protocols(learner, family)
+        for protocol in protocols(learner, family)[: 1 if reported_only else None]
         for row in _play(
             learner, family, protocol, seed=seed, threads=threads, stop=stop
         )

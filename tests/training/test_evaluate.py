@@ -137,6 +137,14 @@ def test_a_learners_own_setting_is_played_beside_the_suites(families):
     assert evaluate(ByHand(own_exploration=2), family, seed=0, threads=1) == alone
 
 
+def test_the_reported_protocol_can_be_played_alone(families):
+    learner, family = ByHand(own_exploration=4), families["point-robot"]
+    whole = evaluate(learner, family, seed=0, threads=1)
+    alone = evaluate(learner, family, seed=0, threads=1, reported_only=True)
+    assert alone == [row for row in whole if row.protocol == "suite"]
+    assert len(alone) < len(whole)
+
+
 def test_checked_training_tasks_are_rows_of_their_own(families):
     family = families["point-robot"]
     checked = Protocol("suite", "train", 1, MetaTest(), goals=3)
