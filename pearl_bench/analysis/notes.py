@@ -32,7 +32,10 @@ def share_in_words(shares: tuple[float, float] | None) -> str:
     """Return shares of the paper's budget as in ``10 to 15 %``; empty if not known."""
     if shares is None:
         return ""
-    fewest, most = (f"{100 * share:.{0 if share >= 0.1 else 1}f}" for share in shares)
+    fewest, most = (
+        f"{100 * share:.{0 if share >= 0.1 else 1}f}" if share >= 0.0005 else "<0.1"
+        for share in shares
+    )
     return f"{most} %" if fewest == most else f"{fewest} to {most} %"
 
 

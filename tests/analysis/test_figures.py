@@ -64,6 +64,19 @@ def test_commits(tmp_path, commit, dirty, shown):
     assert notes.commits([run]) == shown
 
 
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((0.1, 0.15), "10 to 15 %"),
+        ((0.0004, 0.0123), "<0.1 to 1.2 %"),
+        ((0.0001, 0.0004), "<0.1 %"),
+        (None, ""),
+    ],
+)
+def test_a_share_is_never_called_nothing(shares, said):
+    assert notes.share_in_words(shares) == said
+
+
 def test_what_is_missing_or_uneven_is_said_by_run(tmp_path):
     results = published(
         tmp_path,

@@ -208,7 +208,7 @@ def _family(family: Family) -> str:
         f"{len(row.test)} test tasks, {row.horizon} steps an episode, "
         f"{row.meta_test.exploration_episodes} exploration episodes, "
         f"{row.meta_test.test_episodes} after them, each task played "
-        f"{row.meta_test.repetitions} times; fingerprint {row.fingerprint()}; "
+        f"{row.meta_test.repetitions} x; fingerprint {row.fingerprint()}; "
         f"{row.source}"
     )
 
