@@ -472,8 +472,8 @@ def test_a_suites_folder_is_not_that_of_results(results, monkeypatch):
     (results / "locomotion" / "tables" / "levels.csv").write_text("a\n")
     for given in (results / "locomotion", Path()):
         monkeypatch.chdir(results / "locomotion")
-        (problem,) = check(given)
-        assert problem.what.endswith(f"the one that it lies in, results={results}")
+        with pytest.raises(PublishedError, match=rf"lies in, results={results}$"):
+            check(given)
 
 
 def test_a_run_that_was_stopped_before_its_first_evaluation_is_no_problem(results):
