@@ -149,6 +149,7 @@ def test_clips_are_shown_where_there_are_some(page, tmp_path):
         (Bound(2e5, ">"), 2e5),
         (Share(0.13), 0.13),
         ("10 to 15 %", 0.1),
+        ("<0.1 to 1.2 %", 0.001),
         ("912; 966", 912),
         ("2, 1", 2),
         ("-47.4", -47.4),

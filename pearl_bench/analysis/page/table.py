@@ -15,8 +15,8 @@ from pearl_bench.analysis.tables.table import (
     shown_columns,
 )
 
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)(?:(?: to |[;,] ).*?)?( %)?")
-"""A number, the first of several, or one in percent."""
+_NUMBER = re.compile(r"<?(-?\d+(?:\.\d+)?)(?:(?: to |[;,] ).*?)?( %)?")
+"""A number or what it is below, the first of several, or one in percent."""
 
 
 def table(found: PrintedTable, runs: Collection[str]) -> str:
