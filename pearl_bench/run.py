@@ -26,7 +26,12 @@ from pearl_bench.execution.plan import (
 )
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
-from pearl_bench.records.files import Word, require_place, require_writable
+from pearl_bench.records.files import (
+    RecordError,
+    Word,
+    require_place,
+    require_writable,
+)
 from pearl_bench.records.schema import RUNS_FILE
 
 COMMAND = Command(
@@ -178,7 +183,10 @@ def _require_writable(bench: BenchConfig) -> None:
         (Path(bench.out).expanduser() / bench.suite, "out"),
     ]
     for folder, word in places:  # both, before one is made
-        require_place(folder, word)
+        try:
+            require_place(folder, word)
+        except RecordError as error:
+            raise RecordError(f"{error} Nothing has been trained yet.") from None
     for folder, word in places:
         require_writable(folder, LOCK, word)
 
