@@ -47,6 +47,20 @@ def make_batch(
     return GymBatch([make(task) for task in tasks])
 
 
+def bounded(space: gymnasium.Space[Any]) -> Box:
+    """Return a space of actions to whose bounds [-1, 1] can be mapped.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not isinstance(space, Box) or not space.is_bounded():
+        raise ValueError(
+            f"actions must be bounded, got {space}; give the environment bounds that "
+            "[-1, 1] is mapped to"
+        )
+    return space
+
+
 def to_bounds(action: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Map actions in [-1, 1] to an environment's bounds; those outside are clipped."""
     action = action.clip(-1, 1)
@@ -86,11 +100,7 @@ class GymBatch:
             if len(sizes) > 1:
                 raise ValueError(f"the environments' {what} have the shapes {sizes}")
         for space in done:
-            if not space.is_bounded():
-                raise ValueError(
-                    f"actions must be bounded, got {space}; give the environment "
-                    "bounds that [-1, 1] is mapped to"
-                )
+            bounded(space)
         self._dtypes = [space.dtype for space in done]
         self._low = np.array([space.low for space in done], np.float64)
         self._high = np.array([space.high for space in done], np.float64)

@@ -6,10 +6,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
 
 from pearl_bench.training.types import Adapter, Transition
-from suites.from_gym import to_bounds
+from suites.from_gym import bounded, to_bounds
 
 
 class Agent:
@@ -138,12 +137,7 @@ class Agent:
         Raises:
             ValueError: the environment's actions have no bounds.
         """
-        space = env.action_space
-        if not isinstance(space, Box) or not space.is_bounded():
-            raise ValueError(
-                f"actions must be bounded, got {space}; give the environment bounds "
-                "that [-1, 1] is mapped to"
-            )
+        space = bounded(env.action_space)
         mapped = bool((space.low != -1).any() or (space.high != 1).any())
         obs, _ = env.reset(seed=seed)
         total, over = 0.0, False

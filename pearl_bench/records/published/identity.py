@@ -80,8 +80,7 @@ def require_place(folder: Path, suite: str, row: Row) -> None:
     if wanted != folder.parts[-len(wanted) :]:
         raise StoreError(
             f"{folder} holds {CONFIG} of another run, {'/'.join(wanted[1:])} of "
-            f"{suite}: "
-            "it was copied or edited. Restore it, or move the folder away."
+            f"{suite}: it was copied or edited. Restore it, or move the folder away."
         )
 
 
