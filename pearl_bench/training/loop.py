@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pearl_bench.config.types import RunConfig
 
 
+PATIENCE = 30.0
+"""Seconds after which a meta-test is told to take long: its counters stand still."""
+
+
 class _Means:
     """Means of metrics over an iteration, weighted by the updates behind them."""
 
@@ -172,7 +176,7 @@ class _Loop:
             self.family,
             seed=self.run.seed,
             threads=self.run.threads,
-            stop=stop,
+            stop=self._patiently(stop),
         )
         self.test_return = reported_return(rows, self.family)
         self.evaluated_at = steps
@@ -180,6 +184,20 @@ class _Loop:
         self._tick()
         wall_s = round(self.seconds, 3)
         self.record.append_eval([row.in_file(steps, wall_s) for row in rows])
+
+    def _patiently(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Return ``stop``, which says once that what polls it takes long."""
+        due: float | None = time.monotonic() + PATIENCE
+
+        def polled() -> bool:
+            nonlocal due
+            if due is not None and time.monotonic() >= due:
+                due = None
+                steps = self.learner.env_steps
+                self.progress.say(f"in the meta-test at {steps:,} steps")
+            return stop()
+
+        return polled
 
     def _tick(self) -> None:
         """Add the time since the last tick to the run's seconds."""

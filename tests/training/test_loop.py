@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from itertools import count
 from types import SimpleNamespace
 
@@ -90,6 +91,17 @@ def test_a_session_says_which_checkpoint_it_went_on_from(whole, tmp_path):
         assert run["sessions"][2][f"resumed_at_{key}"] == first[f"resumed_at_{key}"] > 0
     train(tmp_path)
     assert rows(folder / "eval.csv") == rows(whole[0] / "eval.csv")
+
+
+@pytest.mark.parametrize(("patience", "told"), [(0.0, [320, 640]), (600.0, [])])
+def test_a_long_meta_test_says_once_that_it_is_one(
+    tmp_path, monkeypatch, patience, told
+):
+    """The counters stand still in it, and a log with them."""
+    monkeypatch.setattr(loop, "PATIENCE", patience)
+    folder, _ = train(tmp_path)
+    said = re.findall(r"in the meta-test at ([\d,]+)", (folder / "log.txt").read_text())
+    assert [int(number.replace(",", "")) for number in said] == told
 
 
 def test_a_run_that_has_more_steps_than_it_is_asked_for_ends_with_a_meta_test(
