@@ -267,6 +267,22 @@ def test_each_ablation_stands_beside_pearl_as_it_is():
     assert drawn(published(*seeds(2, settings=DEFAULT)), "ablations") is None
 
 
+def test_pearl_as_it_is_alone_has_its_colour_beside_ablations():
+    """Also where there is one of a GPU and one of a CPU."""
+    found = published(
+        *seeds(2, settings=DEFAULT, device="cuda"),
+        *seeds(2, settings=DEFAULT),
+        *seeds(1, settings=DEFAULT | {"context_sampler": "rl-batch"}),
+        *seeds(1, settings=DEFAULT | {"context_sampler": "whole-buffer"}),
+    )
+    (ax,) = draw(found, "ablations").figure.axes
+    bold = [line for line in ax.lines if line.get_linewidth() > 1]
+    seen = {(line.get_color(), str(line.get_linestyle())) for line in bold}
+    assert [color for color, _ in seen].count(BLUE) == 2
+    assert len({color for color, _ in seen}) == 3
+    assert len(seen) == len(bold) == 4
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_adaptation_begins_with_the_episode_before_any_experience(first):
     episodes = tuple(range(first, 4))

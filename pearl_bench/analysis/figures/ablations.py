@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from pearl_bench.analysis import captions, curves, looks, style
 from pearl_bench.analysis.arms import Arm
+from pearl_bench.analysis.looks import Look
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Family, Published
@@ -63,8 +66,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     if not panes:
         return None
     called = _names(published, [arm for *_, arms in panes for arm in arms])
-    distinct = list(dict.fromkeys(called.values()))
-    seen = dict(zip(distinct, looks.variants(PEARL, len(distinct)), strict=True))
+    seen = _looks(called, [arm for *_, arms in panes for arm in arms])
     panels = Panels(
         config,
         [f"{family.name}\n{ablation.title}" for family, ablation, _ in panes],
@@ -100,6 +102,24 @@ def _arms(family: Family, ablation: Ablation) -> list[Arm]:
         if arm.learner == PEARL and arm.budget in budgets and not arm.changed
     ]
     return [*usual, *changed] if changed else []
+
+
+def _looks(called: Mapping[str, str], arms: Iterable[Arm]) -> dict[str, Look]:
+    """Return looks by name: PEARL's colour is that of PEARL as it is alone."""
+    usual: dict[str, None] = {}
+    changed: dict[str, None] = {}
+    for arm in arms:
+        (changed if arm.changed else usual)[called[arm.label]] = None
+    own, *others = looks.variants(PEARL, 1 + len(changed))
+    found = {
+        name: replace(
+            own,
+            width=looks.THIN if place else own.width,
+            dashes=looks.dashes(place),
+        )
+        for place, name in enumerate(usual)
+    }
+    return found | dict(zip(changed, others, strict=True))
 
 
 def _names(published: Published, arms: list[Arm]) -> dict[str, str]:
