@@ -10,6 +10,7 @@ from pearl_bench import registry
 from pearl_bench.analysis.arms import METHODS, PAPER_BUDGET, SAID, Arm, Name, RunCurve
 from pearl_bench.config import runs as config
 from pearl_bench.config.types import Budget
+from pearl_bench.config.words import show
 from pearl_bench.records.table import Row
 
 META_TEST = {
@@ -89,7 +90,7 @@ def _seeds_once(runs: list[RunCurve]) -> list[tuple[tuple[str, ...], list[RunCur
 def _stem(suite: str, run: RunCurve, several_tasks: bool) -> Name:
     """Return what of a name needs no other run to compare with."""
     row, changed = run.row, _changed_settings(suite, run, run.row["budget"])
-    words = [f"{key}={value}" for key, value in changed.items()]
+    words = [f"{key}={show(value)}" for key, value in changed.items()]
     said = [SAID[word] for word in words if word in SAID]
     return Name(
         ", ".join([METHODS.get(row["learner"], row["learner"]), *said]),
@@ -124,4 +125,4 @@ def _apart(run: RunCurve, alike: Sequence[RunCurve]) -> Iterator[str]:
     settings = [other.settings for other in alike]
     for key, value in run.settings.items():
         if any(other.get(key, value) != value for other in settings):
-            yield f"{key}={value}"
+            yield f"{key}={show(value)}"

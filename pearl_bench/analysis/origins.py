@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from pearl_bench import registry
+from pearl_bench.config.words import show
 from pearl_bench.records.table import SEPARATOR, Row
 
 SHORT = 7
@@ -37,8 +38,8 @@ def lacking(row: Row) -> str:
     """Name settings that there were not yet when a run was made, and their defaults.
 
     Returns:
-        ``minibatch=batch, reward_input=1.0``; empty if it had all.
+        ``minibatch=batch, recurrent=false``; empty if it had all.
     """
     had = json.loads(row["settings"])
     usual = registry.default_settings(row["learner"])
-    return ", ".join(f"{key}={usual[key]}" for key in usual if key not in had)
+    return ", ".join(f"{key}={show(usual[key])}" for key in usual if key not in had)

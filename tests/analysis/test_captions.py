@@ -160,7 +160,7 @@ def test_what_a_reader_of_the_numbers_should_know_stands_beside_a_figure():
     each = "seed 0 of aaaaaaa, seed 1 of bbbbbbb"
     assert f"{label}its seeds ran on several commits: {each}." in text
     assert (
-        f"{label}seed 1: older than some settings; counts as recurrent=False, "
+        f"{label}seed 1: older than some settings; counts as recurrent=false, "
         "inference=posterior."
     ) in text
     assert text.count("older than") == 1

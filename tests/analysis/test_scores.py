@@ -493,5 +493,5 @@ def test_settings_that_are_lists_are_compared_and_said(tmp_path, monkeypatch):
     found = published(tmp_path, *({"settings": some} for some in both))
     assert sorted((arm.label, arm.bounds) for arm in arms(found)) == [
         ("PEARL · quick · float32", False),
-        ("PEARL · quick · float32 · widths=[32, 32]", False),
+        ("PEARL · quick · float32 · widths=32,32", False),
     ]

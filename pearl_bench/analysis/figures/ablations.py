@@ -12,6 +12,7 @@ from pearl_bench.analysis.looks import Look
 from pearl_bench.analysis.options import AnalysisConfig
 from pearl_bench.analysis.panels import Panels, Sheet
 from pearl_bench.analysis.scores import Family, Published
+from pearl_bench.config.words import show
 
 TITLE = "Ablations"
 SUITES = ("locomotion", "navigation")
@@ -153,9 +154,8 @@ def _missing(panes: list[tuple[Family, Ablation, list[Arm]]]) -> list[str]:
         for value in ablation.values:
             lacking = [name for name in families if (name, value) not in had]
             if lacking:
-                word = str(value).lower()
                 found.append(
-                    f"No runs with pearl.{ablation.key}={word} yet on "
+                    f"No runs with pearl.{ablation.key}={show(value)} yet on "
                     f"{', '.join(lacking)}."
                 )
     return found
