@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -46,8 +47,8 @@ class ClipConfig:
 
     Attributes:
         run: a raw run folder with a checkpoint, or a policy file.
-        out: the files to write, MP4 or GIF; clip.gif beside the checkpoint or the
-            policy if none is named.
+        out: the files to write, MP4 or GIF; if none is named, clip.gif beside the
+            checkpoint, or a GIF of the policy file's name beside that.
         results: write <results>/<suite>/clips/<family>.mp4 and .gif, where the page of
             analysis looks for them.
         tasks: which tasks to film, one below the other, by their index; the first two
@@ -338,7 +339,9 @@ def _clip(words: Sequence[str]) -> int:
         clips = Path(wanted.results).expanduser() / run.suite / CLIPS_FOLDER
         require_place(clips, "results")
         files += [clips / f"{run.family}{kind}" for kind in video.KINDS]
-    files = files or [(source if source.is_dir() else source.parent) / "clip.gif"]
+    files = files or [
+        source / "clip.gif" if source.is_dir() else source.with_suffix(".gif")
+    ]
     for path in files:
         _require_writable(path, clips)
     frames, fps, rows = film(trained, wanted.tasks, wanted.episodes)
@@ -366,10 +369,14 @@ def _require_writable(out: Path, clips: Path | None = None) -> None:
     if out.is_dir() or not (out.parent.is_dir() or out.parent == clips):
         what = "is a folder" if out.is_dir() else f"there is no folder {out.parent}"
         raise ConfigError(f"out={out}: {what}; name a file in a folder that exists")
-    # a film is written beside its place, and put there when it is whole
-    places = [path for path in (out.parent, out) if path.exists()]
-    if not all(os.access(place, os.W_OK) for place in places):
-        raise ConfigError(f"out={out} cannot be written; name another file")
+    refused = ConfigError(f"out={out} cannot be written; name another file")
+    if out.exists() and not os.access(out, os.W_OK):
+        raise refused
+    if out.parent.is_dir():
+        try:  # a film is written beside its place, and put there when it is whole
+            TemporaryFile(dir=out.parent).close()
+        except OSError as error:
+            raise refused from error
 
 
 if __name__ == "__main__":

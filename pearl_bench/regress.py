@@ -99,8 +99,8 @@ class RegressConfig:
         seeds: other seeds than those of the budget.
         jobs: runs at the same time.
         out: a folder that keeps the raw runs, so that the same line goes on where it
-            stopped, as long as the code is the same, and known to git; a temporary
-            one if none.
+            stopped, as long as the code is the same, and known to git, which that of
+            other packages is not; a temporary one if none.
         settings: per method, other settings, to see whether they make it worse.
     """
 
@@ -157,7 +157,6 @@ def _regress(words: Sequence[str]) -> int:
     families = wanted.families or FAMILIES
     suites = _suites(families)
     kept = wanted.out is not None
-    goes_on = kept and _code_now() is not None  # or _plan refuses what is there
     with (
         kept_or_temporary(wanted.out, "regress") as out,
         # not beside them: runs that are there no more would be compared too
@@ -165,6 +164,8 @@ def _regress(words: Sequence[str]) -> int:
     ):
         benches = [_bench(wanted, suite, families, out) for suite in suites]
         runs = _plan(benches, out)
+        now = _code_now()
+        goes_on = kept and all(_code_of(run, now) for run in runs)  # as _plan has it
         if wanted.update:  # not after the training
             for suite in suites:
                 require_writable(place / suite, LOCK, "reference")
@@ -279,15 +280,16 @@ def _plan(benches: Sequence[BenchConfig], out: Path) -> list[Run]:
                 f"{folder} is no run of this command and would be compared too; "
                 "take a new out=, or none"
             )
-    code = _code_now()
+    now = _code_now()
     for run in runs:
         if run.state == "missing":
             continue
+        code = _code_of(run, now)
         found = {_code(session) for session in read_run(run.folder)["sessions"]}
         if code is None or found != {code}:
             raise ConfigError(
                 f"{run.folder} holds a run of other code, or of code that git does not "
-                "know; take a new out=, or none"
+                "know, as that of other packages; take a new out=, or none"
             )
     # Networks this small are fastest on one thread.
     return [replace(run, config=replace(run.config, threads=1)) for run in runs]
@@ -302,6 +304,17 @@ def _code_now() -> str | None:
     """Return the commit that this process runs, as ``_code`` does."""
     commit, dirty = source_commit()
     return _code({"commit": commit, "dirty": dirty})
+
+
+def _code_of(run: Run, now: str | None) -> str | None:
+    """Return the commit of all code that would train a run; None if none says it all.
+
+    Args:
+        run: whose method may be of another package, which is of no commit known here.
+        now: what ``_code_now`` returned.
+    """
+    foreign = registry.packages(run.config.learner, run.config.suite)
+    return None if foreign else now
 
 
 def _replace(reference: Path, fresh: Path, wanted: RegressConfig, board: Board) -> None:

@@ -195,7 +195,10 @@ def run_of(published: Published, *, steps: int | None, threads: int) -> RunConfi
             f"{evaluations[0]}; give at least as many, or leave steps= out"
         )
     if row["learner"] not in registry.learner_names():
-        raise ConfigError(f"{row['learner']} is no method that is registered here")
+        raise ConfigError(
+            f"{row['learner']} is no method that is registered here: install the "
+            "package that adds it"
+        )
     family = _family_of(published)
     if family.fingerprint() != row["fingerprint"]:
         raise ConfigError(
@@ -380,6 +383,11 @@ def _reservations(published: Published, run: RunConfig) -> Iterator[str]:
         yield (
             "its meta-test is that of before there were repetitions: each task once, "
             "without an episode 0"
+        )
+    if foreign := registry.packages(run.learner, run.suite):
+        yield (
+            f"part of its code is of {', '.join(foreign)}, and its row does not say of "
+            "which version"
         )
     usual = registry.default_settings(run.learner)
     filled = sorted(usual.keys() - json.loads(row["settings"]))

@@ -73,6 +73,10 @@ def trace(folder: Path, results: Path) -> tuple[str, list[Row]]:
             curve in ``results``.
         ConfigError: its configuration is damaged.
     """
+    if not folder.is_dir():
+        raise RecordError(
+            f"{folder} is no folder; give a raw run folder, such as {COMMAND.example}."
+        )
     run, family, learner = load(folder)
     listed = results / run.suite / RUNS_FILE
     published = read_rows(RUNS, listed)

@@ -186,7 +186,7 @@ def _rank(arm: Arm) -> tuple[bool, int, int]:
     return not arm.changed, arm.steps[1], len(arm.runs)
 
 
-def load(results: Path, suite: str) -> Published:
+def load(results: Path | str, suite: str) -> Published:
     """Read a suite's published files.
 
     Args:
@@ -202,7 +202,7 @@ def load(results: Path, suite: str) -> Published:
     except ValueError as error:
         raise PublishedError(str(error)) from error
     rows = known.families
-    folder = results / suite
+    folder = Path(results).expanduser() / suite
     points: dict[str, dict[Part, list[Point]]] = {}
     learners: dict[str, set[str]] = {}
     lines: dict[str, list[Line]] = {}

@@ -48,7 +48,11 @@ def read(cls: type[T], argv: Sequence[str], example: str) -> T:
     for key, item in items.items():
         if key not in given and _default(item) is MISSING:
             known = item.metadata.get(KNOWN)
-            names = f"{key} may be: {', '.join(known())}" if known else example
+            names = (
+                f"{key} may be: {', '.join(known())}"
+                if known
+                else f"for example {example}"
+            )
             raise ConfigError(f"{key}= is missing; {names}")
         if given.get(key) is not None and KNOWN in item.metadata:
             names = [given[key]] if isinstance(given[key], str) else given[key]
@@ -253,6 +257,10 @@ def suggest(name: str, known: Iterable[str], listed: str = "--help") -> str:
     """
     known = sorted(known)
     close = [k for k in known if k.rpartition(".")[2] == name]
+    group, _, last = name.rpartition(".")
+    if group and not close:  # what they all begin with would make any of them close
+        ends = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == group}
+        close = [ends[end] for end in difflib.get_close_matches(last, ends, n=1)]
     close = close or difflib.get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean {' or '.join(close)}?"

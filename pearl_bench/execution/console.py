@@ -412,8 +412,8 @@ def tell_end(
             how = "repeat the command to resume"
         elif kept:
             how = (
-                "nothing goes on from there, since git does not know this code; commit "
-                "it, and take a new out="
+                "nothing goes on from there, since git does not know all of this code; "
+                "take a new out=, and commit first what is not of another package"
             )
         else:
             how = "out=FOLDER would keep it"

@@ -240,6 +240,8 @@ def write_atomic(path: Path, data: bytes) -> bool:
     Raises:
         RecordError: it cannot be written; the file is as it was.
     """
+    if path.is_dir():
+        refuse(path, OSError(errno.EISDIR, os.strerror(errno.EISDIR)), "written")
     with suppress(FileNotFoundError):
         if read_bytes(path) == data:
             return False

@@ -2,11 +2,13 @@
 
 The format is safetensors, whose header holds text and offsets only, so that reading a
 file executes nothing. It has what acting and adapting need, and neither critics, nor
-optimisers, nor the replay buffer.
+optimisers, nor the replay buffer. A digest of all of it tells a damaged file, which
+would load as another policy; files of before have none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from pearl_bench.records.files import RecordError, write_atomic
@@ -21,6 +24,8 @@ from pearl_bench.records.files import RecordError, write_atomic
 FORMAT = 1
 KEY = "pearl_bench"
 """Of the description in the header's metadata."""
+DIGEST = "sha256"
+"""Of the digest in the description."""
 
 
 def write(
@@ -36,7 +41,8 @@ def write(
     packed = {
         name: value.detach().cpu().contiguous() for name, value in tensors.items()
     }
-    text = json.dumps({"format": FORMAT, **description}, sort_keys=True)
+    known = {"format": FORMAT, **description}
+    text = json.dumps(known | {DIGEST: _digest(packed, known)}, sort_keys=True)
     write_atomic(path, safetensors.torch.save(packed, {KEY: text}))
 
 
@@ -51,6 +57,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             description = json.loads((file.metadata() or {})[KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         version = description["format"]
+        written = description.pop(DIGEST, None)
     except (OSError, safetensors.SafetensorError) as error:
         raise RecordError(f"{path} is no policy file: {error}") from error
     except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -63,4 +70,30 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} has format {version}; this version reads format {FORMAT}. Use the "
             "version that wrote it."
         )
+    if written is not None and written != _digest(tensors, description):
+        raise RecordError(
+            f"{path} is damaged: it is not what was written. Restore it, or save it "
+            "again from its run's folder."
+        )
+    if bad := [name for name, value in tensors.items() if not _is_finite(value)]:
+        raise RecordError(
+            f"{path} holds no policy: its tensor {bad[0]} has entries that are no "
+            "numbers. Save it again from a run that has not failed."
+        )
     return tensors, description
+
+
+def _is_finite(value: Tensor) -> bool:
+    return bool(value.isfinite().all())
+
+
+def _digest(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a description, and of all tensors in order of their name.
+
+    It is the same for a file and for what is about to be one.
+    """
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -28,6 +28,7 @@ from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.console import Tee
 from pearl_bench.execution.trained import Trained
 from pearl_bench.execution.work import build_learner
+from pearl_bench.records import policy_file
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import read_run
 
@@ -178,6 +179,24 @@ def test_steps_out_of_order_are_refused_with_a_sentence(folder):
     assert np.isfinite(agent.play(env, seed=6))
 
 
+def test_a_policy_of_which_any_byte_is_another_is_refused(folder, tmp_path):
+    whole = (folder / "policy.safetensors").read_bytes()
+    path = tmp_path / "policy.safetensors"
+    for place in np.linspace(8, len(whole) - 1, 60).astype(int):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(RecordError):
+            pearl_bench.load(path)
+    path.write_bytes(whole)
+    assert pearl_bench.load(path).agent()
+
+
+def test_a_policy_is_not_written_in_the_place_of_a_folder(folder, tmp_path):
+    with pytest.raises(RecordError, match="cannot be written: Is a directory"):
+        pearl_bench.load(folder).save(tmp_path)
+
+
 def test_damaged_policies_are_refused(folder, tmp_path):
     whole = (folder / "policy.safetensors").read_bytes()
     path = tmp_path / "policy.safetensors"
@@ -192,6 +211,7 @@ def test_damaged_policies_are_refused(folder, tmp_path):
             pearl_bench.load(path)
     with safetensors.safe_open(folder / "policy.safetensors", "pt") as file:
         described = json.loads(file.metadata()["pearl_bench"])
+    del described[policy_file.DIGEST]  # as in files of before
 
     def changed(tensors=tensors, **values):
         text = json.dumps(described | values)
@@ -203,6 +223,9 @@ def test_damaged_policies_are_refused(folder, tmp_path):
         pearl_bench.load(changed(format=2))
     with pytest.raises(RecordError, match="other tasks of point-robot"):
         pearl_bench.load(changed(fingerprint="0" * 16))
+    name = next(iter(tensors))
+    with pytest.raises(RecordError, match=f"its tensor {name} has entries"):
+        pearl_bench.load(changed({**tensors, name: tensors[name] * float("nan")}))
     with pytest.raises(RecordError, match="damaged description"):
         pearl_bench.load(changed(env_steps=None))
     with pytest.raises(ConfigError):

@@ -98,7 +98,8 @@ def test_a_policy_file_is_filmed_like_the_run(folder, tmp_path):
     policy = tmp_path / "policy.safetensors"
     policy.write_bytes((folder / "policy.safetensors").read_bytes())
     assert clip.main([f"run={policy}", "episodes=3", "tasks=1"]) == 0
-    assert (tmp_path / "clip.gif").read_bytes() == of_run
+    assert policy.with_suffix(".gif").read_bytes() == of_run
+    assert not (tmp_path / "clip.gif").exists()  # where others' films lie, too
 
 
 @pytest.mark.slow
@@ -204,7 +205,7 @@ def test_a_family_without_words_tells_class_and_numbers():
 
 def test_mistakes_are_named(folder, tmp_path, capsys):
     assert clip.main([]) == 2
-    assert "run= is missing; run=results/raw/" in capsys.readouterr().err
+    assert "run= is missing; for example run=results/raw/" in capsys.readouterr().err
     assert clip.main([f"run={tmp_path}"]) == 2
     assert "holds no run: there is no config.yaml" in capsys.readouterr().err
     results = tmp_path / "results"
@@ -236,15 +237,21 @@ def test_a_bad_out_is_refused_before_anything_is_loaded(out, said, tmp_path, cap
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("closed", ["folder", "folder/clip.gif"])
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder of Linux")
+def test_a_folder_that_takes_no_file_is_refused_before_anything_is_loaded(capsys):
+    """Of root no rights say so."""
+    assert clip.main(["run=nowhere", "out=/proc/clip.gif"]) == 2
+    assert "cannot be written; name another file" in capsys.readouterr().err
+
+
 def test_an_out_that_cannot_be_replaced_is_refused_before_anything_is_loaded(
-    closed, tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys
 ):
     out = tmp_path / "folder" / "clip.gif"
     out.parent.mkdir()
     out.write_bytes(b"an older film")
     # root may write anywhere
-    monkeypatch.setattr(clip.os, "access", lambda path, _: path != tmp_path / closed)
+    monkeypatch.setattr(clip.os, "access", lambda path, _: path != out)
     assert clip.main([f"run={tmp_path / 'none'}", f"out={out}"]) == 2
     assert "cannot be written; name another file" in capsys.readouterr().err
 

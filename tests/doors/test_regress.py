@@ -150,20 +150,31 @@ class TestWords:
         assert "training, " in capsys.readouterr().out
 
     @pytest.mark.parametrize(
-        ("dirty", "out", "said"),
+        ("dirty", "packages", "out", "said"),
         [
-            (False, True, "stopped; repeat the command to resume"),
-            (True, True, "stopped; nothing goes on from there, since git does not"),
-            (True, False, "stopped; out=FOLDER would keep it"),
+            (False, {}, True, "stopped; repeat the command to resume"),
+            (True, {}, True, "stopped; nothing goes on from there, since git does"),
+            (False, {"mine": "1"}, True, "stopped; nothing goes on from there, since"),
+            (True, {}, False, "stopped; out=FOLDER would keep it"),
         ],
     )
     def test_a_stopped_command_goes_on_by_code_that_git_knows(
-        self, tmp_path, monkeypatch, capsys, dirty, out, said
+        self, tmp_path, monkeypatch, capsys, dirty, packages, out, said
     ):
-        def launch(*_, goes_on):
-            assert goes_on == (out and not dirty)
+        """All of it: no commit that is known here says what another package's is."""
+
+        def launch(runs, *_, goes_on):
+            assert goes_on == (out and not dirty and not packages)
+            if runs and out:  # as if it had begun
+                monkeypatch.setattr(regress, "plan", lambda _: [begun(runs[0])])
             return {}, signal.SIGINT
 
+        def begun(run):
+            session = {"commit": "a" * 40, "dirty": dirty}
+            monkeypatch.setattr(regress, "read_run", lambda _: {"sessions": [session]})
+            return replace(run, state="stopped")
+
+        monkeypatch.setattr(regress.registry, "packages", lambda *_: packages)
         monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, dirty))
         monkeypatch.setattr(regress, "_reference", lambda *_: {})
         monkeypatch.setattr(regress, "launch", launch)
@@ -171,6 +182,10 @@ class TestWords:
         words += [f"out={tmp_path / 'raw'}"] if out else []
         assert regress.main(words) == 128 + signal.SIGINT
         assert capsys.readouterr().out.startswith(said)
+        goes_on = not dirty and not packages
+        assert regress.main(words) == (2 if out and not goes_on else 130)
+        refused = "code that git does not know" in capsys.readouterr().err
+        assert refused == (out and not goes_on)
 
     def test_a_reference_is_made_by_code_that_git_knows(self, monkeypatch, capsys):
         monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, True))

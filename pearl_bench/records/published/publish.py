@@ -125,9 +125,14 @@ def _take(files: _Files, folder: Path, run: Row, say: Callable[[str], None]) -> 
             return  # published when it was done, and not touched since
     curve = curve_of(folder, run, say)
     if last_step(curve.points) < last_step(before):
+        reached = (
+            f"ends at {last_step(curve.points)} environment steps"
+            if curve.points
+            else "has no evaluation"
+        )
         say(
-            f"{folder} ends at {last_step(curve.points)} environment steps; the "
-            f"published curve of {title(run)} at {last_step(before)} is kept"
+            f"{folder} {reached}; the published curve of {title(run)} at "
+            f"{last_step(before)} is kept"
         )
         return
     since = _first_difference(before, curve)
