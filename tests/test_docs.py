@@ -179,3 +179,13 @@ def test_lines_that_start_a_module_start_one():
         path = PROJECT.joinpath(*name.split("."))
         found = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
         assert starts in found.read_text("utf-8"), name
+
+
+def test_the_three_lines_of_readme_run(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    text = (PROJECT / "README.md").read_text("utf-8")
+    (lines,) = re.findall(r"```python\n(import gymnasium.*?)```", text, re.S)
+    found = {}
+    exec(lines, found)
+    assert found["total"] > -100  # standing still gives -284
+    found["env"].close()
