@@ -9,6 +9,8 @@ from place import PLACE
 from baselines.rl2 import Rl2Learner
 from baselines.rl2_config import Rl2Config
 from pearl_bench import contract, registry
+from pearl_bench.config import runs as configuration
+from pearl_bench.execution.work import build_learner
 from suites.navigation import PointBatch
 
 POINTS = registry.family("navigation", "point-robot")
@@ -35,6 +37,20 @@ def test_pearl_told_the_task_or_not_does_the_same(inference, suite, family):
         settings=[f"pearl.inference={inference}"],
         knows_the_task=inference == "oracle",
     )
+
+
+@pytest.mark.parametrize("learner", registry.learner_names())
+def test_what_an_adapter_draws_is_of_its_seed(learner):
+    bench = configuration.load(
+        ["suite=navigation", f"learners={learner}", "budget=smoke", "device=cpu"]
+    )
+    run = configuration.run_config(bench, "point-robot", learner, 0, threads=1)
+    ours, obs = build_learner(run, POINTS), np.zeros((20, 2), np.float32)
+    first, again, other = (
+        ours.adapter(POINTS.test, seed).act(obs, explore=True) for seed in (3, 3, 4)
+    )
+    assert (first == again).all()
+    assert (first != other).any(1).all()
 
 
 class Early(Rl2Learner):
