@@ -277,6 +277,8 @@ class TestHiddenState:
             np.testing.assert_array_equal(found[1:, o : o + a], steps.action[:-1])
             reward = steps.sparse_reward[:-1].astype(np.float32)
             np.testing.assert_array_equal(found[1:, -2], reward)
+            learnt = pack(sampled.reward, sampled.alive)[i, : len(steps.reward)].numpy()
+            np.testing.assert_array_equal(learnt, steps.reward.astype(np.float32))
             assert not found[0, o:].any()
             begins = np.cumsum([len(row.reward) for row in rows])[:-1]
             assert np.flatnonzero(found[:, -1]).tolist() == begins.tolist()
@@ -393,6 +395,22 @@ class TestLearner:
         assert metrics["loss/policy"] == pytest.approx(np.mean(losses))
         for name, value in ours.policy.state_dict().items():
             torch.testing.assert_close(value, alike.policy.state_dict()[name])
+
+    def test_actions_are_drawn_from_the_gaussian_that_is_recorded(self, families):
+        ours = learner(families["point-robot"], tasks=20, initial_std=0.25)
+        ours.collect()
+        trials = ours.trials
+        assert trials is not None
+        drawn = ((trials.action - trials.mean) / trials.log_std.exp())[trials.alive]
+        torch.testing.assert_close(drawn.mean(0), torch.zeros(2), rtol=0, atol=0.15)
+        torch.testing.assert_close(drawn.std(0), torch.ones(2), rtol=0, atol=0.15)
+
+    def test_explores_as_many_episodes_as_it_is_trained_to(self, families):
+        three, one = (
+            learner(families["point-robot"], episodes=episodes) for episodes in (3, 1)
+        )
+        assert three.own_exploration == 2
+        assert one.own_exploration is None
 
     def test_counts_the_steps_taken(self, families):
         ours = learner(families[WALKER])
