@@ -41,6 +41,12 @@ def changed(before, after) -> set[str]:
     }
 
 
+def test_critics_start_apart_and_the_target_where_the_value_does(point_robot):
+    nets = parameters(learner_on(point_robot))
+    assert not any(map(torch.equal, nets["q1"][::2], nets["q2"][::2]))  # weights
+    assert all(map(torch.equal, nets["target_v"], nets["v"]))
+
+
 class TestGradients:
     """Each optimiser alone moves exactly the networks its loss may train."""
 
@@ -169,6 +175,24 @@ class TestCollection:
         assert learner.env_steps == 4 * 100
         assert not made[0].context
 
+    def test_every_training_task_is_collected_on_and_learnt_from(
+        self, point_robot, monkeypatch
+    ):
+        family = replace(point_robot, train=point_robot.train[:3])
+        learner = learner_on(family, replace(SMALL, tasks_per_iteration=20))
+        learner.collect()
+        assert (learner.buffer.count > SMALL.initial_steps).all()
+        learnt, sample = set(), learner._sample
+
+        def watched(rows, context):
+            assert torch.equal(rows.task, context.task)
+            learnt.update(rows.task.flatten().tolist())
+            return sample(rows, context)
+
+        monkeypatch.setattr(learner, "_sample", watched)
+        learner.update()
+        assert learnt == {0, 1, 2}
+
     def test_a_task_drawn_twice_is_collected_twice(self):
         groups = [wave.tolist() for wave in waves(np.array([3, 1, 3, 3, 2, 1]))]
         assert groups == [[3, 1, 2], [3, 1], [3]]
@@ -227,6 +251,23 @@ class TestContext:
         assert (dense.context[..., -1] < 0).all()
         rows = evaluate(learner, family, seed=0, threads=1)
         assert all(row.total >= 0 for row in rows)
+
+    @pytest.mark.parametrize("sparse", [True, False])
+    def test_is_as_sparse_in_a_meta_test_as_in_training(self, families, sparse):
+        family = families["sparse-point-robot"]
+        learner = learner_on(family, replace(SMALL, sparse_context=sparse))
+        adapter = learner.adapter(family.test[:2], 0)
+        env = family.make_batch(family.test[:2], threads=1)
+        run_episode(env, adapter, 20, np.random.default_rng(0), explore=True)
+        env.close()
+        seen, beliefs = adapter.context.copy(), []
+        for more in (0.0, 1.0):  # of the dense reward alone
+            adapter.context = [
+                step._replace(reward=step.reward + more) for step in seen
+            ]
+            adapter.adapt()
+            beliefs.append(adapter.belief.mean)
+        assert torch.equal(*beliefs) == sparse
 
     @pytest.mark.parametrize(
         "options",
