@@ -13,7 +13,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from baselines import policy_gradient as pg
 from baselines.gradient_learner import WAVE, GradientLearner
-from baselines.maml_trpo import MamlTrpoLearner
+from baselines.maml_trpo import MamlTrpoLearner, Outer
 from baselines.maml_trpo_config import MamlTrpoConfig
 from baselines.policy_gradient import Params, Phase
 from baselines.promp import Objective, PrompLearner
@@ -157,6 +157,24 @@ def test_conjugate_gradient_solves():
     torch.testing.assert_close(x, torch.linalg.solve(matrix, b), rtol=1e-4, atol=1e-5)
     x, image = pg.conjugate_gradient(lambda v: matrix @ v, b, 3)  # not yet converged
     torch.testing.assert_close(image, matrix @ x)
+    small, _ = pg.conjugate_gradient(lambda v: matrix @ v, 1e-3 * b, 30)
+    expected = 1e-3 * torch.linalg.solve(matrix, b)
+    torch.testing.assert_close(small, expected, rtol=0, atol=1e-5)
+
+
+def test_joined_episodes_keep_their_time():
+    """They are padded at the end, where no step of theirs is."""
+    long = sampled(pg.per_task(policy(), TASKS), 10)
+    short = Phase(*(field[:, :, :4] for field in long))
+    for dim in (0, 1):
+        both = pg.joined([short, long], dim)
+        first, second = (
+            Phase(*half) for half in zip(*(x.chunk(2, dim) for x in both), strict=True)
+        )
+        for name in Phase._fields:
+            assert torch.equal(getattr(second, name), getattr(long, name))
+            assert torch.equal(getattr(first, name)[:, :, :4], getattr(short, name))
+            assert not getattr(first, name)[:, :, 4:].any()
 
 
 class TestMetaGradient:
@@ -242,13 +260,14 @@ SMALL: dict[str, Any] = {"tasks": 6, "episodes": 10, "hidden_size": 32}
 
 
 class TestTrpo:
+    @pytest.mark.parametrize("steps", [1, 2])
     @pytest.mark.parametrize(
         "objective", ["likelihood_ratio", "log_likelihood", "dice"]
     )
     def test_a_step_improves_the_surrogate_within_the_bound(
-        self, point_robot, objective
+        self, point_robot, objective, steps
     ):
-        config = MamlTrpoConfig(**SMALL, inner_objective=objective)
+        config = MamlTrpoConfig(**SMALL, inner_objective=objective, inner_steps=steps)
         learner = MamlTrpoLearner(config, point_robot, **PLACE)
         learner.collect()
         phases, before = learner.phases, copy.deepcopy(learner.theta)
@@ -305,6 +324,18 @@ class TestTrpo:
         learner.collect()
         assert learner.update()["kl/outer"] == pytest.approx(1e-5, rel=0.2)
 
+    def test_the_whole_step_is_tried_first_and_then_shorter_ones(self, point_robot):
+        config = MamlTrpoConfig(**SMALL, line_search_shrink=0.5, line_search_tries=3)
+        learner, tried = MamlTrpoLearner(config, point_robot, **PLACE), []
+        learner.collect()
+        _, direction, curvature = learner._natural_gradient(pg.slices(learner.phases))
+        whole, old = direction * (2 * config.max_kl / curvature).sqrt(), learner.theta
+        worse = Outer(torch.tensor(-1.0), torch.tensor(0.0))
+        learner._judged = lambda theta, parts: tried.append(pg.flatten(theta)) or worse
+        assert learner.update()["step/accepted"] == 0
+        expected = [pg.flatten(old) + share * whole for share in (1, 0.5, 0.25)]
+        torch.testing.assert_close(torch.stack(tried), torch.stack(expected))
+
     def test_a_step_that_cannot_improve_is_not_taken(self, point_robot):
         learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
         learner.collect()
@@ -316,18 +347,22 @@ class TestTrpo:
         assert all(torch.equal(before[k], learner.theta[k]) for k in before)
 
 
+@pytest.mark.parametrize(("tasks", "parts"), [(1, 6), (4, 2)])
 @pytest.mark.parametrize("make", [MamlTrpoLearner, PrompLearner])
-def test_slices_change_nothing_but_the_memory(point_robot, monkeypatch, make):
+def test_slices_change_nothing_but_the_memory(
+    point_robot, monkeypatch, make, tasks, parts
+):
+    """Also where the last holds fewer tasks than the others."""
     config = MamlTrpoConfig if make is MamlTrpoLearner else PrompConfig
     results = []
-    for size in (1 << 30, 1):
+    for size, number in ((1 << 30, 1), (tasks * SMALL["episodes"] * 20, parts)):
         monkeypatch.setattr(pg, "SLICE", size)
         learner = make(config(**SMALL), point_robot, **PLACE)
         learner.collect()
         phases = [double(phase) for phase in learner.phases]
         for value in learner.theta.values():
             value.data = value.data.double()
-        assert len(pg.slices(phases)) == (1 if size > 1 else SMALL["tasks"])
+        assert len(pg.slices(phases)) == number
         metrics = learner.outer_update(phases)
         results.append((pg.flatten(learner.theta).detach(), metrics))
     (together, known), (apart, found) = results
@@ -398,6 +433,53 @@ def test_promps_last_step_on_a_batch_moves_the_kls_weight_towards_its_target(
         assert learner.kl_weights.tolist() == [expected]
 
 
+def test_a_batch_is_kept_until_its_last_update(point_robot):
+    learner = PrompLearner(PrompConfig(**SMALL, outer_steps=2), point_robot, **PLACE)
+    learner.collect()
+    learner.update()
+    assert len(learner.phases) == 2
+    learner.update()
+    assert not learner.phases
+
+
+def test_advantages_are_of_the_discount_and_the_lambda_of_the_settings(point_robot):
+    config = MamlTrpoConfig(**SMALL, discount=0.9, gae_lambda=0.6)
+    learner = MamlTrpoLearner(config, point_robot, **PLACE)
+    learner.collect()
+    for phase in learner.phases:
+        alive = phase.alive
+        target = pg.returns(phase.reward, alive, 0.9)
+        value = pg.fit_baseline(phase.obs, target, alive, config.ridge)
+        expected = pg.standardise(pg.gae(phase.reward, value, alive, 0.9, 0.6), alive)
+        torch.testing.assert_close(phase.advantage, expected)
+
+
+def test_actions_are_drawn_from_the_gaussian_that_is_recorded(point_robot):
+    learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
+    learner.theta["log_std"].copy_(torch.tensor([-2.0, 0.5]))
+    learner.collect()
+    for phase in learner.phases:
+        drawn = (phase.action - phase.mean) / phase.log_std.exp()
+        torch.testing.assert_close(
+            drawn.mean((0, 1, 2)), torch.zeros(2), rtol=0, atol=0.1
+        )
+        torch.testing.assert_close(
+            drawn.std((0, 1, 2)), torch.ones(2), rtol=0, atol=0.1
+        )
+
+
+def test_an_action_that_is_not_taken_is_not_adapted_from(point_robot):
+    learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
+    tasks = point_robot.test[:2]
+    adapter, env = learner.adapter(tasks, 0), point_robot.make_batch(tasks, threads=1)
+    adapter.act(np.ones((2, 2), np.float32), explore=True)
+    episode = run_episode(env, adapter, 20, np.random.default_rng(0), explore=True)
+    adapter.end_episode()
+    env.close()
+    taken = (adapter.explored[0].action[:, 0] / 10).clamp(-1, 1).transpose(0, 1)
+    np.testing.assert_array_equal(taken, episode.steps.action)
+
+
 def test_only_the_outer_step_learns_from_dense_rewards(families):
     family = families["sparse-point-robot"]
     learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), family, **PLACE)
@@ -430,6 +512,14 @@ def test_a_meta_test_adapts_once_and_from_all_that_was_explored(point_robot):
         run_episode(env, adapter, 20, rng, explore=False)
         adapter.end_episode()
     env.close()
+
+
+def test_it_explores_as_many_episodes_as_it_is_trained_to_adapt_from(point_robot):
+    for make, config in (
+        (MamlTrpoLearner, MamlTrpoConfig(**SMALL)),
+        (PrompLearner, PrompConfig(**SMALL)),
+    ):
+        assert make(config, point_robot, **PLACE).own_exploration == 10
 
 
 def test_the_meta_policy_samples_with_the_least_deviation_at_least(point_robot):
