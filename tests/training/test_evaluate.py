@@ -16,8 +16,10 @@ from pearl_bench.training.evaluate import (
     protocols,
     reported_return,
 )
+from pearl_bench.training.rollout import run_episode
 from pearl_bench.training.types import Metrics, StopRequested, Transition
-from suites.base import MetaTest, Protocol, Task
+from suites.base import MetaTest, Protocol, Step, Task, TaskFamily
+from suites.navigation import PointBatch
 
 
 class GoToGoal:
@@ -179,6 +181,15 @@ def test_what_is_reported_is_the_familys_first_protocol(families):
     assert [each.name for each in found] == ["suite", "own", "other3", "other4"]
 
 
+def test_protocols_have_starts_of_their_own(families):
+    (first,) = families["point-robot"].protocols
+    both = first, replace(first, name="other", stream=3)
+    few = families["point-robot"].test[:3]
+    family = replace(families["point-robot"], test=few, protocols=both)
+    rows = evaluate(ByHand(), family, seed=0, threads=1)
+    assert len({row.total for row in rows}) == 2 * 3 * 4
+
+
 @pytest.mark.parametrize(("success", "reported"), [(None, 3.5), (False, 5.75)])
 def test_the_reported_return_is_of_the_last_episode_or_of_all_that_may_succeed(
     families, success, reported
@@ -228,6 +239,9 @@ def test_more_than_fit_side_by_side_are_all_played(families, monkeypatch):
     rows = evaluate(ByHand(), family, seed=0, threads=1)
     assert len(rows) == 20 * 2 * 4
     assert len({(row.task, row.repetition, row.episode) for row in rows}) == len(rows)
+    one = replace(family, test=family.test[:1]).tested_by(MetaTest(repetitions=40))
+    rows = evaluate(ByHand(), one, seed=0, threads=1)
+    assert len({row.total for row in rows}) == 40 * 4  # no start is played twice
 
 
 def test_what_was_there_before_repetitions_is_played_as_it_was(families):
@@ -280,6 +294,83 @@ def test_distances_are_the_goals(families):
     for row in rows:
         if row.episode == 1:
             assert row.distance == pytest.approx(-row.total / 20, abs=1e-9)
+
+
+class Fragile(PointBatch):
+    """The first point breaks down in the third step of an episode."""
+
+    def reset(self, rng: np.random.Generator, rows: Any = None) -> np.ndarray:
+        self.steps = 0
+        return super().reset(rng, rows)
+
+    def step(self, action: np.ndarray, active: np.ndarray | None = None) -> Step:
+        self.steps += 1
+        broken = (np.arange(self.num_envs) == 0) & (self.steps == 3)
+        step = super().step(action, active)
+        return step._replace(unstable=broken, terminated=broken)
+
+
+class Lost(Fragile):
+    """Returns of the first point are no numbers."""
+
+    def step(self, action: np.ndarray, active: np.ndarray | None = None) -> Step:
+        step = super().step(action, active)
+        nothing = np.where(step.unstable, np.nan, step.reward)
+        return step._replace(reward=nothing, sparse_reward=nothing)
+
+
+class Patient(ByHand):
+    """Its adapters do not mind what breaks down."""
+
+    def adapter(self, tasks: Sequence[Task], seed: int) -> GoToGoal:
+        self.last = GoToGoal(tasks)
+        self.seen: list[Transition] = []
+        self.last.observe = self.seen.append
+        return self.last
+
+    def unadapted(self, tasks: Sequence[Task]) -> GoToGoal:
+        return self.adapter(tasks, 0)
+
+
+def two_of(family: TaskFamily, kind: type[PointBatch]) -> TaskFamily:
+    def make_batch(tasks: Sequence[Task], *, threads: int) -> PointBatch:
+        return kind(tasks, sparse=False)
+
+    return replace(family, test=family.test[:2], make_batch=make_batch)
+
+
+def test_a_breakdown_ends_its_own_episode_and_is_no_experience(families):
+    family, learner = two_of(families["point-robot"], Fragile), Patient()
+    env, rng = family.make_batch(family.test, threads=1), np.random.default_rng(0)
+    adapter = learner.adapter(family.test, 0)
+    episode = run_episode(env, adapter, family.horizon, rng, explore=True)
+    assert episode.unstable.tolist() == [True, False]
+    assert episode.length.tolist() == [3, 20]
+    assert episode.steps.alive.sum(0).tolist() == [2, 20]
+    alive = np.array([step.alive for step in learner.seen])
+    np.testing.assert_array_equal(alive, episode.steps.alive)
+    rows = evaluate(learner, family, seed=0, threads=1)
+    for row in rows:
+        broken = row.task == family.test[0].index
+        assert (row.unstable, row.length) == (broken, 3 if broken else 20)
+        assert (row.distance is None) == broken
+
+
+def test_only_active_environments_are_run(families):
+    family = families["point-robot"]
+    tasks, active = family.test[:3], np.array([True, False, True])
+    env, adapter = family.make_batch(tasks, threads=1), Patient().adapter(tasks, 0)
+    words: dict[str, Any] = {"explore": True, "active": active}
+    episode = run_episode(env, adapter, 20, np.random.default_rng(0), **words)
+    assert episode.length.tolist() == [20, 0, 20]
+    assert (episode.steps.alive == active).all()
+    assert (episode.total != 0).tolist() == active.tolist()
+    assert active.tolist() == [True, False, True]
+
+
+def test_a_return_that_is_no_number_is_refused(families):
+    with pytest.raises(ArithmeticError, match=r"a return that is no number: .*nan"):
+        evaluate(Patient(), two_of(families["point-robot"], Lost), seed=0, threads=1)
 
 
 def test_rows_in_files_have_the_columns_of_the_schema():
