@@ -12,6 +12,7 @@ from pearl_bench.records import schema
 from pearl_bench.training.evaluate import (
     EvalRow,
     description,
+    episodes_due,
     evaluate,
     protocols,
     reported_return,
@@ -227,7 +228,9 @@ def test_repetitions_have_starts_and_exploration_of_their_own(families):
     assert len({row.total for row in rows}) == len(rows)
     reported = [row.total for row in rows if row.episode == 3]
     assert reported_return(rows, thrice) == np.mean(reported)
-    own = evaluate(ByHand(own_exploration=4), thrice, seed=0, threads=1)[len(rows) :]
+    learner = ByHand(own_exploration=4)
+    own = evaluate(learner, thrice, seed=0, threads=1)[len(rows) :]
+    assert episodes_due(learner, thrice) == len(rows) + len(own)
     assert [(row.repetition, row.episode) for row in own[:15]] == [
         (repetition, episode) for repetition in (1, 2, 3) for episode in range(1, 6)
     ]

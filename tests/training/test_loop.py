@@ -129,6 +129,13 @@ def test_a_run_that_has_more_steps_than_it_is_asked_for_ends_with_a_meta_test(
     assert rows(eval_csv)[EPISODES:] == rows(whole[0] / "eval.csv")
 
 
+def test_a_run_that_passes_no_interval_ends_with_a_meta_test(tmp_path):
+    words = [*WORDS[:5], "eval_every=1000000", *WORDS[6:], f"out={tmp_path}"]
+    (run,) = plan(configuration.load(words))
+    assert train_run(run.config, run.folder, Silent(), lambda: False, ["run"])
+    assert len(rows(run.folder / "eval.csv")) == EPISODES
+
+
 def test_what_another_command_has_begun_since_the_plan_is_refused(tmp_path):
     ours, theirs = (
         plan(configuration.load([*WORDS, *more, f"out={tmp_path}"]))[0]
