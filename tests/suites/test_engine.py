@@ -408,15 +408,31 @@ def test_contact_forces_and_staleness_are_the_simulators_own():
     assert touched
 
 
+def test_a_point_robot_starts_anywhere_in_the_square():
+    start = make("point-robot", 2000).reset(np.random.default_rng(0))
+    np.testing.assert_allclose(start.min(0), -1, atol=0.01)
+    np.testing.assert_allclose(start.max(0), 1, atol=0.01)
+    np.testing.assert_allclose(start.mean(0), 0, atol=0.05)
+
+
+def test_a_point_moves_a_tenth_per_axis_at_most():
+    batch = make("sparse-point-robot", 3)
+    start = batch.reset(np.random.default_rng(0))
+    moved = batch.step(np.array([[0.5, -1.0], [1.0, 0.0], [-7.0, 3.0]])).obs - start
+    expected = [[0.05, -0.1], [0.1, 0.0], [-0.1, 0.1]]
+    np.testing.assert_allclose(moved, expected, atol=1e-7)
+
+
 def test_sparse_point_robot_pays_near_the_goal_only():
-    batch = make("sparse-point-robot", 2)
+    away = np.array([0.1, 0.1999, 0.2001])
+    batch = make("sparse-point-robot", 3)
     goal = np.array(FAMILIES["sparse-point-robot"].train[0].params)
     assert not batch.reset(np.random.default_rng(0)).any()
-    batch.set_state(goal + np.array([[0, 0.1], [0, 0.25]]))
+    batch.set_state(goal + np.stack([np.zeros(3), away], axis=1))
     batch._goal[:] = goal
-    step = batch.step(np.zeros((2, 2)))
-    np.testing.assert_allclose(step.reward, [-0.1, -0.25], atol=1e-7)
-    np.testing.assert_allclose(step.sparse_reward, [0.9, 0], atol=1e-7)
+    step = batch.step(np.zeros((3, 2)))
+    np.testing.assert_allclose(step.reward, -away, atol=1e-7)
+    np.testing.assert_allclose(step.sparse_reward, [0.9, 0.8001, 0], atol=1e-7)
 
 
 @pytest.mark.slow
