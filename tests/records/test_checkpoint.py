@@ -167,6 +167,15 @@ def test_two_generations_on_disk(tmp_path):
     assert f"{NEWEST} is missing" in said[0]
 
 
+def test_killed_between_two_renames_the_newest_is_taken(tmp_path):
+    for generation in range(3):
+        checkpoint.save(tmp_path, {"generation": generation})
+    (tmp_path / NEWEST).rename(tmp_path / INCOMING)
+    said: list[str] = []
+    assert checkpoint.load(tmp_path, said.append) == {"generation": 2}
+    assert f"Going on from {INCOMING}" in said[0]
+
+
 def damages():
     """Name and function of each way to damage a file."""
 

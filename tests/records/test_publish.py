@@ -16,10 +16,11 @@ from raw_runs import always, make_run, silent, some_return
 from pearl_bench import registry
 from pearl_bench.pearl.config import PearlConfig
 from pearl_bench.records import schema
-from pearl_bench.records.files import RecordError
+from pearl_bench.records.files import RecordError, take_lock
 from pearl_bench.records.migrate import main as migrate_main
 from pearl_bench.records.published.identity import _digest, identity, is_identity
 from pearl_bench.records.published.publish import (
+    LOCK,
     LeftOutError,
     StoreError,
     publish,
@@ -206,6 +207,21 @@ def test_a_published_curve_is_never_shortened(tmp_path, results):
     assert contents(folder, "*.csv") == before
     assert "ends at 2000 environment steps" in said[0]
     assert "at 3000 is kept" in said[0]
+
+
+def test_nobody_else_publishes_meanwhile(tmp_path, results):
+    make_run(tmp_path / "long")
+    publish(tmp_path / "long", results, "locomotion", silent)
+    make_run(tmp_path / "short", steps=(1000, 2000), commit="b" * 40)
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        with pytest.raises(BlockingIOError):
+            take_lock(results / "locomotion" / LOCK, wait=False)
+
+    publish(tmp_path / "short", results, "locomotion", say)
+    assert said
 
 
 def test_a_run_of_several_protocols_goes_on_silently(tmp_path, results):

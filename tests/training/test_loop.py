@@ -71,6 +71,7 @@ def test_a_stop_within_a_meta_test_is_answered_at_once(whole, tmp_path, share):
     if (folder / "eval.csv").stat().st_size:
         assert len(rows(folder / "eval.csv")) % EPISODES == 0
     trained = len(rows(folder / "train.csv"))
+    assert run["env_steps"] >= int(rows(folder / "train.csv")[-1]["env_steps"])
     train(tmp_path)
     assert rows(folder / "eval.csv") == rows(whole[0] / "eval.csv")
     assert rows(folder / "train.csv") == rows(whole[0] / "train.csv")
