@@ -261,6 +261,7 @@ def test_second_process_is_refused_and_told_by_whom(tmp_path):
         os.kill(first.pid, signal.SIGKILL)
     with RunRecord(folder) as run, pytest.raises(FolderInUse, match=str(os.getpid())):
         RunRecord(run.folder).__enter__()  # nor twice in one process
+    assert not (folder / "lock").read_bytes()  # nobody is named who is gone
     with RunRecord(folder):
         pass
 
@@ -284,6 +285,15 @@ def test_status(tmp_path):
         assert record.status(tmp_path) == ("failed", 50, 2.5)
         run.begin(CONFIG, PROVENANCE)  # tried again
         assert record.status(tmp_path) == ("begun", 50, 2.5)
+
+
+def test_the_memory_of_a_run_is_the_most_that_a_session_took(tmp_path, monkeypatch):
+    for peak in (50.0, 300.0, 200.0):
+        monkeypatch.setattr(record, "peak_memory_mib", lambda peak=peak: peak)
+        with RunRecord(tmp_path) as run:
+            run.begin(CONFIG, PROVENANCE)
+            run.progress(50, 2.5)
+    assert record.read_run(tmp_path)["peak_memory_mib"] == 300
 
 
 @pytest.mark.parametrize(
