@@ -16,6 +16,7 @@ from suites import engine, locomotion, navigation, speed
 from suites.base import Step, Task
 from suites.engine import MujocoBatch, load_model
 from suites.locomotion import walker
+from suites.locomotion.row import State
 from suites.speed import bare, measure
 
 ROWS = {row.name: row for row in locomotion.ROWS}
@@ -226,6 +227,23 @@ def test_start_noise(name, position, velocity):
     assert np.abs(offset).max() <= position
     bounded = np.abs(qvel).max() <= velocity
     assert bounded == (name in ("humanoid-direc-2d", "walker-2d-params"))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "low", "high"),
+    [
+        ("ant-fwd-back", 2, 0.2, 1.0),
+        ("humanoid-direc-2d", 2, 1.0, 2.0),
+        ("walker-2d-params", 1, 0.8, 2.0),
+        ("walker-2d-params", 2, -1.0, 1.0),  # its pitch
+    ],
+)
+def test_an_episode_ends_outside_of_the_originals_bounds(name, column, low, high):
+    model, around = load_model(ROWS[name].xml, ROWS[name].timestep), 0.001
+    qpos = np.tile(model.qpos0, (4, 1))
+    qpos[:, column] = low - around, low + around, high - around, high + around
+    now = State(qpos, np.zeros((4, model.nv)), *[np.zeros((4, 0))] * 6)
+    assert ROWS[name].terminated(now).tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize("name", ROWS)
