@@ -138,6 +138,14 @@ def test_from_five_runs_on_there_is_an_interval():
     assert (found.low, found.high) == (few.min(), few.max())
 
 
+def test_every_family_is_drawn_on_its_own():
+    """Drawn alike, runs whose numbers cancel out would have no spread."""
+    runs = np.arange(6.0)
+    found = stats.estimate("pearl", lambda x, y: x.mean() + y.mean(), [runs, -runs])
+    assert found.value == 0
+    assert found.low < -1 < 1 < found.high
+
+
 def test_whole_runs_are_drawn():
     """Curves that never cross: no resampled mean mixes points of different runs."""
     values = np.arange(5.0)[:, None] * 10 + np.array([0.0, 1.0, 2.0])
