@@ -515,11 +515,9 @@ def test_a_meta_test_adapts_once_and_from_all_that_was_explored(point_robot):
 
 
 def test_it_explores_as_many_episodes_as_it_is_trained_to_adapt_from(point_robot):
-    for make, config in (
-        (MamlTrpoLearner, MamlTrpoConfig(**SMALL)),
-        (PrompLearner, PrompConfig(**SMALL)),
-    ):
-        assert make(config, point_robot, **PLACE).own_exploration == 10
+    trpo = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
+    promp = PrompLearner(PrompConfig(**SMALL), point_robot, **PLACE)
+    assert trpo.own_exploration == promp.own_exploration == 10
 
 
 def test_the_meta_policy_samples_with_the_least_deviation_at_least(point_robot):

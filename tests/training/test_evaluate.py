@@ -322,17 +322,25 @@ class Lost(Fragile):
         return step._replace(reward=nothing, sparse_reward=nothing)
 
 
+class Witness(GoToGoal):
+    """Keeps what it observes, breakdowns too."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        super().__init__(tasks)
+        self.seen: list[Transition] = []
+
+    def observe(self, step: Transition) -> None:
+        self.seen.append(step)
+
+
 class Patient(ByHand):
     """Its adapters do not mind what breaks down."""
 
-    def adapter(self, tasks: Sequence[Task], seed: int) -> GoToGoal:
-        self.last = GoToGoal(tasks)
-        self.seen: list[Transition] = []
-        self.last.observe = self.seen.append
-        return self.last
+    def adapter(self, tasks: Sequence[Task], seed: int) -> Witness:
+        return Witness(tasks)
 
-    def unadapted(self, tasks: Sequence[Task]) -> GoToGoal:
-        return self.adapter(tasks, 0)
+    def unadapted(self, tasks: Sequence[Task]) -> Witness:
+        return Witness(tasks)
 
 
 def two_of(family: TaskFamily, kind: type[PointBatch]) -> TaskFamily:
@@ -343,17 +351,16 @@ def two_of(family: TaskFamily, kind: type[PointBatch]) -> TaskFamily:
 
 
 def test_a_breakdown_ends_its_own_episode_and_is_no_experience(families):
-    family, learner = two_of(families["point-robot"], Fragile), Patient()
+    family = two_of(families["point-robot"], Fragile)
     env, rng = family.make_batch(family.test, threads=1), np.random.default_rng(0)
-    adapter = learner.adapter(family.test, 0)
+    adapter = Witness(family.test)
     episode = run_episode(env, adapter, family.horizon, rng, explore=True)
     assert episode.unstable.tolist() == [True, False]
     assert episode.length.tolist() == [3, 20]
     assert episode.steps.alive.sum(0).tolist() == [2, 20]
-    alive = np.array([step.alive for step in learner.seen])
+    alive = np.array([step.alive for step in adapter.seen])
     np.testing.assert_array_equal(alive, episode.steps.alive)
-    rows = evaluate(learner, family, seed=0, threads=1)
-    for row in rows:
+    for row in evaluate(Patient(), family, seed=0, threads=1):
         broken = row.task == family.test[0].index
         assert (row.unstable, row.length) == (broken, 3 if broken else 20)
         assert (row.distance is None) == broken
@@ -362,7 +369,7 @@ def test_a_breakdown_ends_its_own_episode_and_is_no_experience(families):
 def test_only_active_environments_are_run(families):
     family = families["point-robot"]
     tasks, active = family.test[:3], np.array([True, False, True])
-    env, adapter = family.make_batch(tasks, threads=1), Patient().adapter(tasks, 0)
+    env, adapter = family.make_batch(tasks, threads=1), Witness(tasks)
     words: dict[str, Any] = {"explore": True, "active": active}
     episode = run_episode(env, adapter, 20, np.random.default_rng(0), **words)
     assert episode.length.tolist() == [20, 0, 20]
