@@ -219,36 +219,38 @@ def meta_tested(family: TaskFamily, run: RunConfig) -> TaskFamily:
     )
 
 
-def from_yaml(text: str) -> RunConfig:
+def from_yaml(text: str, where: object = "config.yaml") -> RunConfig:
     """Return the run that ``to_yaml`` wrote.
+
+    Args:
+        text: what it wrote.
+        where: the file that it is from, for messages.
 
     Raises:
         ConfigError: the text is not a run's.
     """
-    data = read_yaml(text, "config.yaml")
+    data = read_yaml(text, str(where))
     try:
         settings = data.pop("config")
-        _require_known("learner", data["learner"], registry.learner_names())
-        _require_known("suite", data["suite"], registry.suite_names())
+        _require_known(where, "learner", data["learner"], registry.learner_names())
+        _require_known(where, "suite", data["suite"], registry.suite_names())
         families = [family.name for family in registry.suite(data["suite"]).families]
-        _require_known("family", data["family"], families)
+        _require_known(where, "family", data["family"], families)
         config = build(
             registry.config_class(data["learner"]),
             settings,
-            prefix=f"config.yaml: {data['learner']}.",
+            prefix=f"{where}: {data['learner']}.",
         )
     except KeyError as error:
-        raise ConfigError(
-            f"config.yaml: the key {error} is missing; restore it"
-        ) from None
-    run = build(RunConfig, data | {"config": None}, prefix="config.yaml: ")
+        raise ConfigError(f"{where}: the key {error} is missing; restore it") from None
+    run = build(RunConfig, data | {"config": None}, prefix=f"{where}: ")
     return replace(run, config=config)
 
 
-def _require_known(key: str, name: object, known: Sequence[str]) -> None:
+def _require_known(where: object, key: str, name: object, known: Sequence[str]) -> None:
     if name not in known:
         raise ConfigError(
-            f"config.yaml: {key}={name} is unknown (is the package installed that adds "
+            f"{where}: {key}={name} is unknown (is the package installed that adds "
             f"it?){suggest(str(name), known)}"
         )
 

@@ -21,6 +21,7 @@ from pearl_bench.execution.pace import Pace, recall
 from pearl_bench.machine.memory import available_memory, most_memory
 from pearl_bench.machine.threads import available_cores, share_of_cores
 from pearl_bench.records import run_folder as record
+from pearl_bench.records.files import require_folder
 
 MEMORY_OF_A_RUN = 2 << 30
 """Bytes that a run may take of which nothing was measured here: twice as much as most
@@ -72,6 +73,7 @@ def plan(bench: BenchConfig) -> list[Run]:
         ConfigError: a folder holds another run than the one asked for, or the device
             is not there, or a run does not fit this machine's memory, or its method
             does not allow a setting.
+        RecordError: ``out`` is no folder.
     """
     most_threads = None
     if bench.threads is None:  # how many cores a cluster's nodes have, it knows
@@ -290,7 +292,9 @@ def look_up(
 
     Raises:
         ConfigError: its folder holds another run.
+        RecordError: the store is no folder.
     """
+    require_folder(out, "out")
     folder = out.joinpath(
         *record.place(wanted.suite, wanted.family, wanted.learner, wanted.seed)
     )

@@ -301,7 +301,7 @@ def _from_file(path: Path) -> Trained:
     tensors, description = policy_file.read(path)
     try:
         run, fingerprint, env_steps = (
-            configuration.from_yaml(description["config"]),
+            configuration.from_yaml(description["config"], path),
             description["fingerprint"],
             int(description["env_steps"]),
         )
@@ -328,7 +328,7 @@ def _from_folder(folder: Path, say: Callable[[str], None]) -> Trained:
             "folder like results/raw/<suite>/<family>/<learner>/seed=0, or a policy "
             "file"
         ) from None
-    run = configuration.from_yaml(text)
+    run = configuration.from_yaml(text, folder / CONFIG)
     state = checkpoint.load(folder, say)
     if state is None:
         raise RecordError(f"{folder} has no checkpoint; train the run first")

@@ -373,6 +373,22 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
         os.close(handle)
 
 
+def require_folder(folder: Path, about: Word) -> Path:
+    """Refuse a folder where something else lies; return what there is of its path.
+
+    Args:
+        folder: it, or where it will be.
+        about: the word of the command line that names it.
+
+    Raises:
+        RecordError: what is there is no folder.
+    """
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise RecordError(f"{about}={folder}: {there} is no folder; name another.")
+    return there
+
+
 def require_place(folder: Path, about: Word) -> None:
     """Refuse a folder that could not be made or written to; nothing is made.
 
@@ -383,9 +399,7 @@ def require_place(folder: Path, about: Word) -> None:
     Raises:
         RecordError: what is there is no folder, or lets nobody write.
     """
-    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    if not there.is_dir():
-        raise RecordError(f"{about}={folder}: {there} is no folder; name another.")
+    there = require_folder(folder, about)
     if not os.access(there, os.W_OK | os.X_OK):
         raise RecordError(
             f"{about}={folder}: {there} cannot be written to; change its rights, or "

@@ -192,6 +192,14 @@ def test_a_policy_of_which_any_byte_is_another_is_refused(folder, tmp_path):
     assert pearl_bench.load(path).agent()
 
 
+@pytest.mark.parametrize("text", ["", "learner: none", "config: {}"])
+def test_a_damaged_configuration_is_named_with_its_folder(folder, tmp_path, text):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(str(copy / "config.yaml"))):
+        pearl_bench.load(copy)
+
+
 def test_a_policy_is_not_written_in_the_place_of_a_folder(folder, tmp_path):
     with pytest.raises(RecordError, match="cannot be written: Is a directory"):
         pearl_bench.load(folder).save(tmp_path)

@@ -25,6 +25,7 @@ from pearl_bench.execution.plan import (
     wall_seconds,
 )
 from pearl_bench.execution.slurm import _parts
+from pearl_bench.records.files import RecordError
 from pearl_bench.records.provenance import provenance
 from pearl_bench.records.run_folder import RunRecord
 
@@ -383,3 +384,11 @@ def test_what_runs_of_many_seeds_share_is_read_once(words, monkeypatch):
     damaged.write_text((runs[2].folder / "config.yaml").read_text())
     with pytest.raises(ConfigError, match="seed: 2 there, 3 now"):
         plan(load(words))
+
+
+def test_a_store_that_is_no_folder_is_named_by_its_word(words, tmp_path):
+    (tmp_path / "file").write_text("")
+    words = [word for word in words if not word.startswith("out=")]
+    for out in (tmp_path / "file", tmp_path / "file" / "raw"):
+        with pytest.raises(RecordError, match=rf"out={out}: .*/file is no folder"):
+            plan(load([*words, f"out={out}"]))
