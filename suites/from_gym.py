@@ -80,6 +80,8 @@ class GymBatch:
 
     Attributes:
         num_envs: N.
+        longest: steps after which the first of them truncates an episode, as far as
+            Gymnasium knows (``max_episode_steps``); None if it does not.
 
     Args:
         envs: with observations and bounded actions in a ``Box`` of one dimension.
@@ -93,6 +95,8 @@ class GymBatch:
             raise ValueError("a batch needs at least one environment")
         self.num_envs = len(envs)
         self._envs = tuple(envs)
+        limits = [env.spec.max_episode_steps for env in envs if env.spec]
+        self.longest = min((one for one in limits if one is not None), default=None)
         seen = [_box(env.observation_space, "observations") for env in envs]
         done = [_box(env.action_space, "actions") for env in envs]
         for what, spaces in (("observations", seen), ("actions", done)):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pearl_bench.config.types import ConfigError
 from pearl_bench.machine.arithmetic import for_small_products
 from pearl_bench.training.types import Adapter, StopRequested, Transition
 from suites.base import BatchEnv
@@ -63,7 +64,9 @@ def run_episode(
 
     Raises:
         StopRequested: ``stop`` said so.
+        ConfigError: the environments end episodes before the horizon.
     """
+    require_horizon(env, horizon)
     num_envs = env.num_envs
     alive = np.ones(num_envs, dtype=bool) if active is None else active.copy()
     length = np.zeros(num_envs, dtype=np.int64)
@@ -108,3 +111,18 @@ def run_episode(
         unstable,
         distance,
     )
+
+
+def require_horizon(env: BatchEnv, horizon: int) -> None:
+    """Refuse a horizon at which no episode arrives, before any is played.
+
+    Raises:
+        ConfigError: the environments have a limit of their own before it.
+    """
+    limit = getattr(env, "longest", None)
+    if limit is not None and horizon > limit:
+        raise ConfigError(
+            f"the family's horizon of {horizon} is beyond the {limit} steps after "
+            "which its environments end an episode (max_episode_steps); lower the "
+            f"horizon, or build them by gymnasium.make(..., max_episode_steps={horizon})"
+        )
