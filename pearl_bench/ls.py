@@ -54,8 +54,7 @@ def main(words: Sequence[str]) -> int:
 def _ls(words: Sequence[str]) -> int:
     name = COMMAND.read(words).suite
     console = Screen(width=None if sys.stdout.isatty() else WIDE)
-    names = registry.suite_names() if name is None else [name]
-    for suite in map(registry.suite, names):
+    for suite in [registry.suite(name)] if name else registry.suites_there():
         count = len(suite.families) if name else SHOWN
         console.print(_families(suite, suite.families[:count]))
         for line in _sources(suite.families[:count]):
@@ -133,9 +132,9 @@ def _budgets() -> Table:
 
 
 def _all_steps(learner: str, budget: Budget) -> Iterator[int]:
-    for name in registry.suite_names():
-        for family in registry.suite(name).typical:
-            steps = settings_of(learner, name, family, budget).get("steps")
+    for suite in registry.suites_there():
+        for family in suite.typical:
+            steps = settings_of(learner, suite.name, family, budget).get("steps")
             if steps:
                 yield steps
 

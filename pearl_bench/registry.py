@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -116,8 +117,13 @@ def verify() -> None:
 
 
 def learner_names() -> tuple[str, ...]:
-    """Return the names that ``learners`` takes; those of this distribution first."""
-    return (*LEARNERS, *_installed(LEARNER_GROUP))
+    """Return the names that ``learners`` takes; those of this distribution first.
+
+    An installed package's method that cannot be used is left out, which standard error
+    is told once.
+    """
+    others = _installed(LEARNER_GROUP)
+    return (*LEARNERS, *(name for name in others if _works(method, name)))
 
 
 @cache
@@ -203,6 +209,16 @@ def suite_names() -> tuple[str, ...]:
     return (*suites.SUITES, *_installed(SUITE_GROUP))
 
 
+def is_own_suite(name: str) -> bool:
+    """Whether an installed package adds the suite."""
+    return name in _installed(SUITE_GROUP)
+
+
+def suites_there() -> Iterator[Suite]:
+    """Yield the suites that can be used; standard error is told once of any other."""
+    return (suite(name) for name in suite_names() if _works(suite, name))
+
+
 @cache
 def suite(name: str) -> Suite:
     """Return a suite with all its families.
@@ -273,6 +289,28 @@ def _installed(group: str) -> dict[str, EntryPoint]:
             raise ExtensionError(f"{_origin(point)}: the name is taken already")
         found[point.name] = point
     return found
+
+
+@cache
+def _works(find: Callable[[str], object], name: str) -> bool:
+    """Whether a method or suite can be used; else it is said, once."""
+    try:
+        find(name)
+    except ExtensionError as error:
+        # whoever asks for another has to know, and need not be stopped
+        print(f"warning: {error}; {name} is left out", file=sys.stderr)
+        return False
+    return True
+
+
+def require_sound(name: str) -> None:
+    """Refuse the name of a method that is left out, in place of calling it unknown.
+
+    Raises:
+        ExtensionError: an installed package's method of that name cannot be used.
+    """
+    if name in _installed(LEARNER_GROUP):
+        method(name)
 
 
 def _load(point: EntryPoint) -> Any:
