@@ -20,6 +20,7 @@ from pearl_bench.analysis.files import (
 from pearl_bench.analysis.grouping import arm_key
 from pearl_bench.analysis.origins import lacking, several_commits
 from pearl_bench.analysis.scores import load
+from pearl_bench.config.words import unknown
 from pearl_bench.records import schema
 from pearl_bench.records.published import drawn
 from pearl_bench.records.published.curves import order
@@ -122,8 +123,7 @@ def _is_published(folder: Path) -> bool:
 def check_suite(folder: Path) -> list[Problem]:
     """Return what is wrong with the published files of one suite."""
     if folder.name not in registry.suite_names():
-        known = ", ".join(registry.suite_names())
-        what = f"no suite of that name is known; known: {known}"
+        what = unknown("suite", folder.name, registry.suite_names())
         return [Problem(folder, 0, what)]
     families = {family.name: family for family in registry.suite(folder.name).families}
     runs = _File(folder / schema.RUNS_FILE, schema.RUNS, run_order)

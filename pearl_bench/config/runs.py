@@ -37,6 +37,7 @@ from pearl_bench.config.words import (
     read,
     show,
     suggest,
+    unknown,
 )
 from suites.base import TaskFamily
 
@@ -122,6 +123,8 @@ def run_config(
     found |= {key: value for key, value in words.items() if value is not None}
     for key, value in found.items():
         if not isinstance(value, int) or value <= 0:
+            if value is None:
+                _refuse_unsaid(bench.suite, family, learner)
             raise ConfigError(
                 f"{registry.method(learner).conf}: {key} is {value} for {family} in "
                 f"budget {bench.budget}; it must be a positive integer. Mend that, or "
@@ -147,6 +150,28 @@ def run_config(
         mirror=bench.mirror,
         meta_test=meta_test,
     )
+
+
+def _refuse_unsaid(suite: str, family: str, learner: str) -> None:
+    """Refuse an own suite that does not say how long a method trains there.
+
+    Raises:
+        ConfigError: the suite is a package's; says what the package has to give.
+    """
+    if registry.is_own_suite(suite):
+        conf = registry.suite(suite).conf
+        # other methods' files have no families that their authors do not know
+        give = (
+            f"add to {conf}:"
+            if conf
+            else f'give its Suite conf=Path(__file__).with_name("{suite}.yaml"), and '
+            "write there:"
+        )
+        raise ConfigError(
+            f"suite={suite} does not say how long {learner} trains on {family}; {give}"
+            f"\n{learner}:\n  paper:\n    {family}:\n      steps: 100_000\n"
+            "      eval_every: 10_000\nOr give steps= and eval_every="
+        )
 
 
 def _require_entry(learner: str, suite: str, family: str) -> None:
@@ -249,10 +274,7 @@ def from_yaml(text: str, where: object = "config.yaml") -> RunConfig:
 
 def _require_known(where: object, key: str, name: object, known: Sequence[str]) -> None:
     if name not in known:
-        raise ConfigError(
-            f"{where}: {key}={name} is unknown (is the package installed that adds "
-            f"it?){suggest(str(name), known)}"
-        )
+        raise ConfigError(f"{where}: {unknown(key, str(name), known)}")
 
 
 def stored(path: Path) -> dict[str, Any]:

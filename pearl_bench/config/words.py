@@ -28,6 +28,10 @@ from pearl_bench.config.types import KNOWN, NONE, OF_METHODS, ConfigError
 LARGEST = 10**15
 """Integers beyond it are no plan: a core counts to it in a fortnight at best."""
 
+OF_LEARNERS = ("learner", "learners", "reference")
+OF_PACKAGES = (*OF_LEARNERS, "suite", "family")
+"""Words whose names installed packages add to."""
+
 T = TypeVar("T")
 
 
@@ -242,9 +246,27 @@ def check_names(
     """
     for name in names:
         if name not in known:
-            raise ConfigError(f"{key}={name} is unknown{suggest(name, known, listed)}")
+            raise ConfigError(unknown(key, name, known, listed))
     if len(set(names)) < len(names):
         raise ConfigError(f"{key}={show(names)} names something twice")
+
+
+def unknown(key: str, name: str, known: Iterable[str], listed: str = "--help") -> str:
+    """Return the sentence that refuses an unknown name.
+
+    Args:
+        key: the word that has it.
+        name: the unknown one.
+        known: those that there are.
+        listed: where these stand, if they are many.
+
+    Raises:
+        ExtensionError: it is of an installed package that cannot be used.
+    """
+    if key in OF_LEARNERS:
+        registry.require_sound(name)
+    hint = " (is the package installed that adds it?)" if key in OF_PACKAGES else ""
+    return f"{key}={name} is unknown{hint}{suggest(name, known, listed)}"
 
 
 def suggest(name: str, known: Iterable[str], listed: str = "--help") -> str:

@@ -65,7 +65,7 @@ def test_nothing_writes_to_a_configuration():
     ("words", "message"),
     [
         ("", "suite= is missing; suite may be: locomotion, navigation"),
-        ("suite=locmotion", "suite=locmotion is unknown; did you mean locomotion?"),
+        ("suite=locmotion", "adds it?); did you mean locomotion?"),
         ("suit=navigation", "unknown word suit=; did you mean suite?"),
         ("suite=navigation families=point-robo", "did you mean point-robot?"),
         ("suite=navigation families=ant", "known are: point-robot, sparse-point"),

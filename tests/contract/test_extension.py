@@ -288,3 +288,54 @@ def test_a_broken_package_is_named(changed, said, tmp_path):
     assert said in out
     assert "own adds " in out or "steady.yaml" in out
     assert "Traceback" not in out
+
+
+BROKEN = {
+    "own-1.0.dist-info/entry_points.txt": """
+[pearl_bench.learners]
+broken = own.nowhere:METHOD
+
+[pearl_bench.suites]
+gone = own.nowhere:suite
+"""
+}
+
+
+def test_a_broken_method_or_suite_stops_nobody_else(tmp_path):
+    write(tmp_path, SOURCES | BROKEN)
+    command = ["-m", "pearl_bench", "run", "suite=navigation", "budget=smoke"]
+    command += ["dry=true", "device=cpu", f"out={tmp_path / 'raw'}"]
+    said = python(tmp_path, *command, "learners=pearl")
+    assert said.count("warning: own adds broken = own.nowhere:METHOD to") == 1
+    assert "No module named 'own.nowhere'; broken is left out" in said
+    said = python(tmp_path, "-m", "pearl_bench", "run", "--help")
+    assert "learners: pearl, maml_trpo, promp, rl2\n" in said
+    said = python(tmp_path, "-m", "pearl_bench", "ls")
+    for name in ("broken", "gone"):
+        assert said.count(f"warning: own adds {name} =") == 1
+    assert "suite=navigation" in said
+    for word in ("learners=broken", "suite=gone"):
+        words = [one for one in command if one.partition("=")[0] != word[:5]]
+        said = python(tmp_path, *words, word, code=2)
+        assert "which cannot be used" in said
+        assert "is unknown" not in said
+
+
+def test_an_own_suite_is_told_how_to_say_its_steps(tmp_path):
+    silent = SOURCES["own/ring.py"].replace(
+        ', conf=Path(__file__).with_name("rings.yaml")', ""
+    )
+    words = ["-m", "pearl_bench", "run", "suite=rings", "learners=pearl", "dry=true"]
+    words += ["device=cpu", f"out={tmp_path / 'raw'}"]
+    write(tmp_path, SOURCES | {"own/ring.py": silent})
+    said = python(tmp_path, *words, code=2)
+    assert said == (
+        "suite=rings does not say how long pearl trains on ring; give its Suite "
+        'conf=Path(__file__).with_name("rings.yaml"), and write there:\n'
+        "pearl:\n  paper:\n    ring:\n      steps: 100_000\n      eval_every: 10_000\n"
+        "Or give steps= and eval_every=\n"
+    )
+    python(tmp_path, *words, "steps=300", "eval_every=150")
+    write(tmp_path, SOURCES | {"own/rings.yaml": "rl2: {}\n"})
+    said = python(tmp_path, *words, code=2)
+    assert f"on ring; add to {tmp_path / 'own' / 'rings.yaml'}:\npearl:\n" in said
