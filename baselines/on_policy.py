@@ -21,10 +21,6 @@ class OnPolicyLearner(Learner, ABC):
 
     sampling_seconds = 0.0
 
-    @abstractmethod
-    def collect(self) -> Metrics:
-        """Sample a batch; raises ``env_steps`` and ``updates_due``."""
-
     def sample_episode(self, env: BatchEnv, actor: Adapter) -> Episode:
         """Let the actor explore for an episode in each of N environments."""
         start = time.perf_counter()

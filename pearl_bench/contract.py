@@ -13,18 +13,25 @@ A package with a method or a suite of its own runs these under its own test runn
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Real
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.types import RunConfig
-from pearl_bench.execution.work import build_learner
+from pearl_bench.execution.work import POLICY, build_learner, save_policy
+from pearl_bench.records import checkpoint, policy_file
 from pearl_bench.records.schema import NOT_METRICS
 from pearl_bench.training.evaluate import evaluate, protocols
+from pearl_bench.training.learner import differing
+from pearl_bench.training.rollout import require_horizon
 from pearl_bench.training.types import MetaLearner, Metrics
 from suites.base import BatchEnv, Step, TaskFamily
 
@@ -43,11 +50,8 @@ def families(suites: Sequence[str] | None = None) -> list[tuple[str, str]]:
         suites: their names; all that are registered if None. Of a suite that asks for
             a name (one family per task) it is the first.
     """
-    return [
-        (name, family)
-        for name in (registry.suite_names() if suites is None else suites)
-        for family in registry.suite(name).typical
-    ]
+    chosen = registry.suites_there() if suites is None else map(registry.suite, suites)
+    return [(suite.name, family) for suite in chosen for family in suite.typical]
 
 
 def check_learner(
@@ -60,6 +64,8 @@ def check_learner(
 ) -> None:
     """Check that a method trains, evaluates and continues exactly, at budget=smoke.
 
+    It continues from a checkpoint, and is played from the file of its policy.
+
     Args:
         learner: the method's registered name.
         suite: the suite's registered name.
@@ -70,7 +76,8 @@ def check_learner(
 
     Raises:
         AssertionError: it does not; the message says what.
-        ConfigError: it has no settings for that family, or is not for it.
+        ConfigError: it has no settings for that family, is not for it, or lacks a
+            member.
     """
     words = [f"suite={suite}", f"families={family}", f"learners={learner}"]
     bench = configuration.load([*words, "budget=smoke", "device=cpu", *settings])
@@ -79,10 +86,12 @@ def check_learner(
     ends_early = registry.method(learner).ends_updates_early
     ours = build_learner(run, tasks)
     _check_counters(ours, ends_early=ends_early)
-    state = copy.deepcopy(ours.state_dict())
+    state = _through_a_checkpoint(ours)
     _check_rows(ours, tasks)
     _check_unadapted(ours, tasks, knows_the_task)
     _check_continuation(ours, state, run, tasks, ends_early=ends_early)
+    _check_policy(ours, run, tasks)
+    _check_estimate(build_learner(run, tasks), run.steps)
 
 
 def check_family(suite: str, family: str) -> None:
@@ -96,7 +105,10 @@ def check_family(suite: str, family: str) -> None:
 
     Raises:
         AssertionError: they are not; the message says what.
+        ConfigError: there is no such family, or its horizon is beyond its
+            environments' own.
     """
+    configuration.load([f"suite={suite}", f"families={family}"])  # refuses as any run
     found = registry.family(suite, family)
     every = [*dict.fromkeys((*found.train, *found.test))]
     numbers = [task.index for task in every]
@@ -105,6 +117,7 @@ def check_family(suite: str, family: str) -> None:
     assert named == {found.name}, f"tasks are said to be of {sorted(named)}"
     batches = [found.make_batch((every * 3)[:3], threads=1) for _ in range(2)]
     try:
+        require_horizon(batches[0], found.horizon)
         _check_batch(found, *batches)
     finally:
         for batch in batches:
@@ -204,6 +217,18 @@ def _check_metrics(of: str, metrics: Metrics) -> None:
     assert not taken, f"{of}() returns {taken}, other columns of train.csv"
 
 
+def _through_a_checkpoint(learner: MetaLearner) -> dict[str, Any]:
+    """Return a learner's state as a run that is killed finds it again."""
+    with TemporaryDirectory() as folder:
+        try:
+            checkpoint.save(Path(folder), learner.state_dict())
+        except TypeError as error:
+            raise AssertionError(f"state_dict(): {error}") from error
+        state = checkpoint.load(Path(folder), print)
+    assert state is not None  # it was written just now
+    return state
+
+
 def _check_rows(learner: MetaLearner, family: TaskFamily) -> None:
     """Check that a meta-test has each task, repetition and episode once."""
     rows = evaluate(learner, family, seed=3, threads=1)
@@ -241,7 +266,7 @@ def _check_unadapted(
 
 def _check_continuation(
     ours: MetaLearner,
-    state: object,
+    state: dict[str, Any],
     run: RunConfig,
     family: TaskFamily,
     *,
@@ -249,7 +274,7 @@ def _check_continuation(
 ) -> None:
     """Check that a learner with another seed goes on from a state in the same way."""
     theirs = build_learner(replace(run, seed=run.seed + 1), family)
-    theirs.load_state_dict(state)  # type: ignore[arg-type]
+    theirs.load_state_dict(state)
     for one in (ours, theirs):
         while one.updates_due:
             _update(one, ends_early=ends_early)
@@ -262,3 +287,48 @@ def _check_continuation(
     for name, result in what_comes:
         a, b = result(ours), result(theirs)
         assert a == b, f"{name} differs after load_state_dict(): {a}, {b}"
+
+
+def _check_policy(ours: MetaLearner, run: RunConfig, family: TaskFamily) -> None:
+    """Check that a policy file brings back what was trained, into another learner."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / POLICY
+        _check_tensors(ours)
+        save_policy(path, run, family, ours)
+        tensors, _ = policy_file.read(path)
+    theirs = build_learner(replace(run, seed=run.seed + 1), family)
+    try:
+        theirs.load_policy_state(tensors)
+    except ValueError as error:
+        raise AssertionError(f"load_policy_state(): {error}") from error
+    theirs.env_steps = ours.env_steps
+    name = differing(theirs.policy_state(), ours.policy_state())
+    assert name is None, (
+        f"policy_state() has another {name} after load_policy_state(): it has to "
+        "return the tensors themselves that adapter() reads, not copies of them, or "
+        "load_policy_state() has to set these"
+    )
+    a, b = (evaluate(one, family, seed=3, threads=1) for one in (ours, theirs))
+    assert a == b, (
+        f"a meta-test differs after load_policy_state(): {a}, {b}; policy_state() has "
+        "to return all that adapter() reads"
+    )
+
+
+def _check_tensors(learner: MetaLearner) -> None:
+    """Check that a policy is tensors, which is all that its file holds."""
+    for name, value in learner.policy_state().items():
+        assert isinstance(value, Tensor), (
+            f"policy_state() has a {type(value).__name__}, {name}; it has to return "
+            "tensors by name"
+        )
+
+
+def _check_estimate(learner: MetaLearner, steps: int) -> None:
+    """Check that a new learner says how long its training takes."""
+    seconds = learner.estimate_seconds(steps)
+    assert isinstance(seconds, Real), f"estimate_seconds() returns {seconds!r}"
+    assert 0 < seconds < np.inf, (
+        f"estimate_seconds({steps}) returns {seconds}; it has to be a positive number "
+        "of seconds"
+    )

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -135,11 +135,13 @@ def build_learner(run: RunConfig, family: TaskFamily) -> MetaLearner:
     """Build a run's learner as it is before its first step.
 
     Raises:
-        ConfigError: the method does not allow a setting.
+        ConfigError: the method does not allow a setting, or lacks a member.
     """
     build: BuildLearner = registry.learner_class(run.learner)
+    # Python would say so too, as an error of types
+    _require_members(run.learner, getattr(build, "__abstractmethods__", ()))
     try:
-        return build(
+        learner = build(
             run.config,
             family,
             seed=run.seed,
@@ -149,6 +151,25 @@ def build_learner(run: RunConfig, family: TaskFamily) -> MetaLearner:
         )
     except ValueError as error:  # what only the method knows is not allowed
         raise ConfigError(f"{run.learner}: {error}") from error
+    from pearl_bench.training.types import MEMBERS  # noqa: PLC0415
+
+    lacking = [name for name in MEMBERS if not hasattr(learner, name)]
+    _require_members(run.learner, lacking)
+    return learner
+
+
+def _require_members(learner: str, lacking: Iterable[str]) -> None:
+    """Refuse a method that is not whole, before it is trained.
+
+    Raises:
+        ConfigError: names what is lacking.
+    """
+    if names := ", ".join(sorted(lacking)):
+        raise ConfigError(
+            f"{learner}: {registry.method(learner).learner} lacks {names}. A method "
+            "needs all that MetaLearner (pearl_bench/training/types.py) names; write "
+            "what is lacking"
+        )
 
 
 class _Pipe:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -91,6 +91,19 @@ class Learner(ABC):
             seen[group] += 1
         return order[turn.argsort(kind="stable")]
 
+    @property
+    @abstractmethod
+    def own_exploration(self) -> int | None:
+        """See ``MetaLearner``; an attribute of the class does."""
+
+    @abstractmethod
+    def collect(self) -> Metrics:
+        """Collect one iteration's data; raises ``env_steps`` and ``updates_due``."""
+
+    @abstractmethod
+    def update(self) -> Metrics:
+        """Take a slice of the steps due and return the mean of each metric over it."""
+
     def unadapted(self, tasks: Sequence[Task]) -> Adapter:
         """Return an adapter that draws nothing while it does not explore."""
         return self.adapter(tasks, 0)
@@ -98,6 +111,10 @@ class Learner(ABC):
     @abstractmethod
     def adapter(self, tasks: Sequence[Task], seed: int) -> Adapter:
         """Return a fresh adapter for N tasks; its randomness comes from ``seed``."""
+
+    @abstractmethod
+    def estimate_seconds(self, env_steps: int) -> float:
+        """Return the seconds that meta-training takes from zero to ``env_steps``."""
 
     def check_finite(self, metrics: Metrics, since: int = 0) -> None:
         """Refuse what is no number.
@@ -152,7 +169,8 @@ class Learner(ABC):
         """Restore what ``policy_state`` returned; training cannot go on from it.
 
         Raises:
-            ValueError: a tensor is missing, unknown or of another shape.
+            ValueError: a tensor is missing, unknown or of another shape, or the
+                learner's own tensors are not what ``policy_state`` returns.
         """
         own = self.policy_state()
         for name in sorted(own.keys() | state.keys()):
@@ -167,6 +185,27 @@ class Learner(ABC):
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(state[name])
+        if name := differing(self.policy_state(), own):
+            raise ValueError(
+                f"the policy's tensor {name} is not what was loaded: policy_state() "
+                f"of {type(self).__name__} returns a copy. It has to return the "
+                "tensors themselves that adapter() reads, or else the method needs "
+                "a load_policy_state() of its own"
+            )
+
+
+def differing(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor that two policies do not share.
+
+    Devices and types may differ; values may not.
+    """
+    for name in sorted(one.keys() | other.keys()):
+        if name not in one or name not in other:
+            return name
+        a, b = one[name].detach(), other[name].detach().to(one[name])
+        if a.shape != b.shape or not ((a == b) | (a.isnan() & b.isnan())).all():
+            return name
+    return None
 
 
 def restore(

@@ -162,6 +162,13 @@ class MetaLearner(Protocol):
         ...
 
 
+MEMBERS = (
+    *MetaLearner.__annotations__,
+    *(name for name in vars(MetaLearner) if not name.startswith("_")),
+)
+"""Names of all that a ``MetaLearner`` has."""
+
+
 class BuildLearner(Protocol):
     """What a learner class is to the harness: a function that builds a learner."""
 

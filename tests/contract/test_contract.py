@@ -1,7 +1,9 @@
 """What every registered method must do on every registered family that it is for."""
 
 from dataclasses import replace
+from functools import partial
 
+import gymnasium
 import numpy as np
 import pytest
 from place import PLACE
@@ -10,7 +12,10 @@ from baselines.rl2 import Rl2Learner
 from baselines.rl2_config import Rl2Config
 from pearl_bench import contract, registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.work import build_learner
+from pearl_bench.training.learner import Learner
+from suites import from_gym
 from suites.navigation import PointBatch
 
 POINTS = registry.family("navigation", "point-robot")
@@ -84,9 +89,137 @@ def test_updates_get_lost_only_where_the_method_says_so(kind, monkeypatch):
     contract.check_learner("rl2", "navigation", "point-robot")
 
 
+class Copies(Rl2Learner):
+    """Its policy file would load without a word, as an untrained policy."""
+
+    def policy_state(self):
+        return {name: value.clone() for name, value in super().policy_state().items()}
+
+
+class CopiesSilently(Copies):
+    def load_policy_state(self, state):
+        pass
+
+
+class ForgetsHalf(Rl2Learner):
+    def policy_state(self):
+        return dict([*super().policy_state().items()][:2])
+
+
+class OfNumpy(Rl2Learner):
+    def policy_state(self):
+        return {name: value.numpy() for name, value in super().policy_state().items()}
+
+
+class Unsaveable(Rl2Learner):
+    def state_dict(self):
+        return super().state_dict() | {"seen": np.zeros(2)}
+
+
+class Timeless(Rl2Learner):
+    def estimate_seconds(self, env_steps):
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Copies, "policy_state() of Copies returns a copy"),
+        (CopiesSilently, "has to return the tensors themselves"),
+        (ForgetsHalf, "a meta-test differs after load_policy_state()"),
+        (OfNumpy, "policy_state() has a ndarray"),
+        (Unsaveable, "state_dict(): state['seen'] is a numpy.ndarray, which a"),
+        (Timeless, "has to be a positive number of seconds"),
+    ],
+)
+def test_what_a_method_does_not_keep_to_is_said(kind, said, monkeypatch):
+    def build(run, family):
+        small = Rl2Config(tasks=2, trials=1, hidden_size=8)
+        return kind(small, family, **PLACE | {"seed": run.seed})
+
+    monkeypatch.setattr(contract, "build_learner", build)
+    with pytest.raises(AssertionError) as caught:
+        contract.check_learner("rl2", "navigation", "point-robot")
+    assert said in str(caught.value)
+
+
+class Half(Learner):
+    """What is abstract is lacking."""
+
+    own_exploration = None
+
+    def adapter(self, tasks, seed):
+        raise NotImplementedError
+
+    def policy_state(self):
+        return {}
+
+
+class Bare:
+    """A learner without the base class."""
+
+    env_steps = updates_done = updates_due = 0
+
+    def __init__(self, config, family, **place):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacking"),
+    [
+        (Half, "collect, estimate_seconds, update"),
+        (
+            Bare,
+            "adapter, collect, estimate_seconds, load_policy_state, load_state_dict, "
+            "own_exploration, policy_state, state_dict, unadapted, update",
+        ),
+    ],
+)
+def test_a_method_that_is_not_whole_is_refused(kind, lacking, monkeypatch):
+    monkeypatch.setattr(registry, "learner_class", lambda learner: kind)
+    with pytest.raises(
+        ConfigError, match=rf"^rl2: .* lacks {lacking}\. A method needs"
+    ):
+        contract.check_learner("rl2", "navigation", "point-robot")
+
+
 @pytest.mark.parametrize(("suite", "family"), contract.families(), ids=lambda x: x)
 def test_tasks_and_batches_are_what_methods_rely_on(suite, family):
     contract.check_family(suite, family)
+
+
+@pytest.mark.parametrize(
+    ("suite", "family", "said"),
+    [
+        ("nope", "nope", "suite=nope is unknown"),
+        ("navigation", "nope", "families=nope is unknown; known are: point-robot"),
+    ],
+)
+def test_an_unknown_family_is_refused_as_by_a_run(suite, family, said):
+    with pytest.raises(ConfigError) as caught:
+        contract.check_family(suite, family)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_horizon_beyond_the_environments_own_is_refused(monkeypatch):
+    def make(task):
+        return gymnasium.make("Pendulum-v1", max_episode_steps=15)
+
+    other = replace(
+        POINTS,
+        horizon=20,
+        obs_dim=3,
+        action_dim=1,
+        distance="",
+        make_batch=partial(from_gym.make_batch, make),
+    )
+    monkeypatch.setattr(registry, "family", lambda suite, family: other)
+    for check in (contract.check_family, partial(contract.check_learner, "rl2")):
+        with pytest.raises(ConfigError, match="20 is beyond the 15 steps after which"):
+            check("navigation", "point-robot")
+    at_most = replace(other, horizon=15)
+    monkeypatch.setattr(registry, "family", lambda suite, family: at_most)
+    contract.check_family("navigation", "point-robot")
 
 
 def points(**methods):
