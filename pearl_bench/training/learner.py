@@ -20,6 +20,9 @@ from suites.base import Task, TaskFamily
 class Learner(ABC):
     """The part of a meta-learner that is no method's own.
 
+    A method adds what is abstract here, and ``own_exploration`` (see ``MetaLearner``),
+    which may be an attribute or a property.
+
     Args:
         config: the method's settings.
         family: the tasks.
@@ -90,11 +93,6 @@ class Learner(ABC):
             turn[i] = seen[group]
             seen[group] += 1
         return order[turn.argsort(kind="stable")]
-
-    @property
-    @abstractmethod
-    def own_exploration(self) -> int | None:
-        """See ``MetaLearner``; an attribute of the class does."""
 
     @abstractmethod
     def collect(self) -> Metrics:

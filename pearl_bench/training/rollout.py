@@ -124,5 +124,6 @@ def require_horizon(env: BatchEnv, horizon: int) -> None:
         raise ConfigError(
             f"the family's horizon of {horizon} is beyond the {limit} steps after "
             "which its environments end an episode (max_episode_steps); lower the "
-            f"horizon, or build them by gymnasium.make(..., max_episode_steps={horizon})"
+            "horizon, or build them by gymnasium.make(..., "
+            f"max_episode_steps={horizon})"
         )

@@ -65,7 +65,11 @@ def test_nothing_writes_to_a_configuration():
     ("words", "message"),
     [
         ("", "suite= is missing; suite may be: locomotion, navigation"),
-        ("suite=locmotion", "adds it?); did you mean locomotion?"),
+        (
+            "suite=locmotion",
+            "suite=locmotion is unknown (is the package installed that adds it?); did "
+            "you mean locomotion?",
+        ),
         ("suit=navigation", "unknown word suit=; did you mean suite?"),
         ("suite=navigation families=point-robo", "did you mean point-robot?"),
         ("suite=navigation families=ant", "known are: point-robot, sparse-point"),

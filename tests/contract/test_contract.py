@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -107,7 +108,7 @@ class ForgetsHalf(Rl2Learner):
 
 
 class OfNumpy(Rl2Learner):
-    def policy_state(self):
+    def policy_state(self) -> dict[str, Any]:
         return {name: value.numpy() for name, value in super().policy_state().items()}
 
 
@@ -155,6 +156,12 @@ class Half(Learner):
         return {}
 
 
+class Unknowing(Rl2Learner):
+    @property
+    def own_exploration(self):
+        raise AttributeError
+
+
 class Bare:
     """A learner without the base class."""
 
@@ -168,6 +175,7 @@ class Bare:
     ("kind", "lacking"),
     [
         (Half, "collect, estimate_seconds, update"),
+        (Unknowing, "own_exploration"),
         (
             Bare,
             "adapter, collect, estimate_seconds, load_policy_state, load_state_dict, "

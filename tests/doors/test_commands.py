@@ -49,7 +49,7 @@ def test_the_installed_name_is_this_module():
         (["rum"], "'rum' is no command; did you mean run?"),
         (["--suite=ml1"], "'--suite=ml1' is no command; known are: analysis, bench"),
         (["clip"], "run= is missing"),
-        (["ls", "suite=ml11"], "adds it?); did you mean ml1?"),
+        (["ls", "suite=ml11"], "(is the package installed that adds it?); did"),
         (["trace", "results/raw/x"], "is not a key=value word, such as run="),
         (["regress", "seeds=x"], "seeds=x is not allowed; it takes integers"),
         (["bench", "--json"], "'--json' is not a key=value word, such as json="),
