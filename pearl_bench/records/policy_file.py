@@ -95,5 +95,5 @@ def _digest(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> st
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -126,5 +126,5 @@ def test_a_folder_that_cannot_be_written_is_noticed_first(tmp_path, word, is_fil
     assert done.returncode == 2
     (sentence,) = done.stderr.splitlines()
     assert sentence.startswith(f"{word}={place}")
-    assert sentence.endswith("Nothing has been trained yet.")
+    assert "is no folder; name another." in sentence
     assert not (tmp_path / "out").exists()
