@@ -219,4 +219,6 @@ def wilson(share: float, goals: int) -> tuple[float, float]:
     middle = share + z * z / (2 * goals)
     half = z * math.sqrt(share * (1 - share) / goals + z * z / (4 * goals * goals))
     whole = 1 + z * z / goals
-    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+    low, high = (middle - half) / whole, (middle + half) / whole
+    # there they are exact, but for rounding
+    return low if share > 0 else 0.0, high if share < 1 else 1.0

@@ -180,6 +180,12 @@ def test_wilson_intervals(successes, goals, low, high):
     assert (1 - high, 1 - low) == pytest.approx(found, abs=1e-12)
 
 
+@pytest.mark.parametrize("goals", [3, 10, 20, 50])
+def test_no_rounding_stands_beside_a_rate_of_nothing_or_all(goals):
+    assert stats.wilson(0.0, goals)[0] == 0.0
+    assert stats.wilson(1.0, goals)[1] == 1.0
+
+
 def test_area_of_a_line():
     steps, scores = np.array([0.0, 10.0, 20.0]), np.array([[0.0, 1.0, 2.0]])
     assert stats.area(steps, scores, 20) == pytest.approx(1.0)
