@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -25,6 +29,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.checks import require_positive
 from pearl_bench.config.command import Command
+from pearl_bench.config.types import KNOWN, ConfigError
 from pearl_bench.execution import apart
 from pearl_bench.execution.plan import plan, share_cores, side_by_side
 from pearl_bench.execution.throughput import updates_per_second
@@ -42,12 +47,17 @@ ENGINE_FAMILIES = ("half-cheetah-vel", "ant-fwd-back", "humanoid-direc-2d")
 ENGINE_SIZES = (64, 512)
 ON_POLICY = ("maml_trpo", "promp", "rl2")
 """The methods whose whole iteration is timed."""
+PRECISIONS = ("float32", "bf16")
 MOST_SECONDS = 600
 """Hours for all figures together."""
 LEAST_ROUNDS = 4
 """Iterations that are timed at least, however long; the first never counts."""
 SMALL_FAMILY, SMALL_BATCH = "half-cheetah-fwd-back", 64
 """A small update of PEARL: 4 tasks x 64, with contexts as large as the paper's."""
+
+
+BESIDE = 0.5
+"""Load of other programs that is not warned of."""
 
 
 class Figure(NamedTuple):
@@ -68,15 +78,33 @@ class Figure(NamedTuple):
     limit: str = ""
 
 
-@dataclass(frozen=True)
-class SpeedConfig:
-    """How to measure.
+class Part(NamedTuple):
+    """Figures that are measured together.
 
     Attributes:
+        figures: how many.
+        measure: yields them, each measured for about so many seconds.
+    """
+
+    figures: int
+    measure: Callable[[float], Iterable[Figure]]
+
+
+def _parts() -> tuple[str, ...]:
+    return (*PARTS,)
+
+
+@dataclass(frozen=True)
+class SpeedConfig:
+    """What to measure, and how.
+
+    Attributes:
+        only: some of the parts; all that this machine can measure if empty.
         seconds: about how long each figure is measured.
         json: print one JSON object per figure, each in a line.
     """
 
+    only: list[str] = field(default_factory=list, metadata={KNOWN: _parts})
     seconds: float = 5.0
     json: bool = False
 
@@ -94,7 +122,7 @@ COMMAND = Command(
 Measures this machine against its own limits: about 30 figures, each shown once it is
 found. It keeps all cores busy for about four minutes and 25 times seconds= on two cores
 that are free, six minutes by default, and longer beside other work.""",
-    "seconds=2",
+    "only=engine,update seconds=2",
 )
 
 
@@ -105,41 +133,66 @@ def main(words: Sequence[str]) -> int:
 
 def _measure(words: Sequence[str]) -> int:
     wanted = COMMAND.read(words)
+    names = _chosen(wanted.only)
+    _warn_of_others()
     keep_pages()
     torch.set_num_threads(available_cores())
-    setting = use_fastest_float32()
-    for figure in figures(wanted.seconds, setting):
+    use_fastest_float32()
+    due = [name for name in names for _ in range(PARTS[name].figures)]
+    found = chain.from_iterable(PARTS[name].measure(wanted.seconds) for name in names)
+    for number, name in enumerate(due, 1):
+        with _shown(f"figure {number} of {len(due)}: {name}"):
+            figure = next(found)
         line = json.dumps(figure._asdict()) if wanted.json else _in_words(figure)
         print(line, flush=True)
     return 0
+
+
+def _chosen(only: Sequence[str]) -> Sequence[str]:
+    """Return the parts to measure.
+
+    Raises:
+        ConfigError: one is of a GPU that is not here.
+    """
+    gpu = torch.cuda.is_available()
+    if "cuda" in only and not gpu:
+        raise ConfigError(
+            f"only=cuda: torch {torch.__version__} finds no CUDA device; leave it out"
+        )
+    return only or [name for name in PARTS if gpu or name != "cuda"]
+
+
+def _warn_of_others() -> None:
+    """Say so where other programs leave fewer cores than are measured with."""
+    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if cores - busy < available_cores() - BESIDE:
+        print(
+            f"warning: in the last minute {busy:.1f} processes on average shared the "
+            f"{cores} cores here, and speeds come out lower beside others; end these "
+            "or wait for them, or go by the shares, whose limits are measured beside "
+            "them as well",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def _shown(line: str) -> Iterator[None]:
+    """Show a line on standard error; on a terminal for as long as the block takes."""
+    if not sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)
+        yield
+        return
+    print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _in_words(figure: Figure) -> str:
     value = f"{figure.value:,.4g}" if figure.value < 100 else f"{figure.value:,.0f}"
     share = "" if figure.share is None else f", {figure.share:.0%} of {figure.limit}"
     return f"{figure.name}: {value} {figure.unit}{share}"
-
-
-def figures(seconds: float, float32_setting: str) -> Iterator[Figure]:
-    """Yield every figure, each measured for about ``seconds``."""
-    yield from engine_figures(seconds)
-    for precision in ("float32", "bf16"):
-        large = paper_learner("cpu", precision)
-        yield update_figure(large, precision, seconds, float32_setting)
-        small = paper_learner(
-            "cpu", precision, family=SMALL_FAMILY, batch_size=SMALL_BATCH
-        )
-        with one_thread():
-            yield update_figure(small, precision, seconds, float32_setting)
-    yield from plan_figures(seconds)
-    yield from rollout_figures(seconds)
-    for learner in ON_POLICY:
-        with apart.pool(1) as pool:
-            yield from pool.submit(iteration_figures, learner, seconds).result()
-    if torch.cuda.is_available():
-        for precision in ("float32", "bf16"):
-            yield cuda_figure(precision, seconds)
-    yield memory_figure()
 
 
 def engine_figures(seconds: float) -> Iterator[Figure]:
@@ -152,9 +205,19 @@ def engine_figures(seconds: float) -> Iterator[Figure]:
             yield Figure(name, speed["engine"], "env steps/s", speed["share"], limit)
 
 
-def update_figure(
-    learner: PearlLearner, precision: str, seconds: float, float32_setting: str
-) -> Figure:
+def update_figures(seconds: float) -> Iterator[Figure]:
+    """PEARL's gradient step at the paper's size and at a small one."""
+    for precision in PRECISIONS:
+        large = paper_learner("cpu", precision)
+        yield update_figure(large, precision, seconds)
+        small = paper_learner(
+            "cpu", precision, family=SMALL_FAMILY, batch_size=SMALL_BATCH
+        )
+        with one_thread():
+            yield update_figure(small, precision, seconds)
+
+
+def update_figure(learner: PearlLearner, precision: str, seconds: float) -> Figure:
     """PEARL's gradient step on the CPU, against the product of its hidden layers' size.
 
     Steps and as much work in products alternate, equally exposed to whatever else runs;
@@ -182,7 +245,7 @@ def update_figure(
 
     step_s, products_s = fastest_of([step, products], seconds)
     limit = times * product_flops / products_s
-    how = f"float32 by oneDNN: {float32_setting == 'medium'}"
+    how = f"float32 by oneDNN: {torch.get_float32_matmul_precision() == 'medium'}"
     return Figure(
         f"PEARL update of {rows:,} transitions, {precision}, "
         f"{flops / 1e9:.1f} GFLOP, threads: {threads}",
@@ -249,7 +312,16 @@ def rollout_figures(seconds: float) -> Iterator[Figure]:
 def iteration_figures(name: str, seconds: float) -> list[Figure]:
     """Whole iterations of an on-policy method at the paper's size, and their memory.
 
-    Measured in a process of its own on half-cheetah-fwd-back, against bare ``mj_step``
+    They are measured in a process of its own, whose memory is theirs alone.
+    """
+    with apart.pool(1) as pool:
+        return pool.submit(_iterations, name, seconds).result()
+
+
+def _iterations(name: str, seconds: float) -> list[Figure]:
+    """Measure them in this process.
+
+    They run on half-cheetah-fwd-back, against bare ``mj_step``
     under the actions that the method itself samples: what a step costs depends on the
     contacts. Iterations and bare steps alternate; the best of each counts.
     """
@@ -297,6 +369,12 @@ def iteration_figures(name: str, seconds: float) -> list[Figure]:
     ]
 
 
+def cuda_figures(seconds: float) -> Iterator[Figure]:
+    """PEARL's update on the GPU in both precisions."""
+    for precision in PRECISIONS:
+        yield cuda_figure(precision, seconds)
+
+
 def cuda_figure(precision: str, seconds: float) -> Figure:
     """Updates per second on the GPU, sampling included, as training does them."""
     learner = paper_learner("cuda", precision)
@@ -311,11 +389,11 @@ def cuda_figure(precision: str, seconds: float) -> Figure:
     return Figure(name, UPDATES_PER_SLICE / took, "updates/s")
 
 
-def memory_figure() -> Figure:
+def memory_figures(_: float) -> Iterator[Figure]:
     """Peak memory of a half-cheetah-vel run of 100 tasks, in a process of its own."""
     with apart.pool(1) as pool:
         peak = pool.submit(_first_updates).result()
-    return Figure("peak memory, 100 train tasks, 205k steps stored", peak, "MiB")
+    yield Figure("peak memory, 100 train tasks, 205k steps stored", peak, "MiB")
 
 
 def _first_updates() -> float:
@@ -372,6 +450,17 @@ def fastest_of(work: Sequence[Callable[[], None]], seconds: float) -> list[float
             best[i] = min(best[i], time.perf_counter() - start)
     return best
 
+
+PARTS = {
+    "engine": Part(len(ENGINE_FAMILIES) * len(ENGINE_SIZES), engine_figures),
+    "update": Part(2 * len(PRECISIONS), update_figures),
+    "plan": Part(2, plan_figures),
+    "rollout": Part(2, rollout_figures),
+    **{name: Part(5, partial(iteration_figures, name)) for name in ON_POLICY},
+    "cuda": Part(len(PRECISIONS), cuda_figures),
+    "memory": Part(1, memory_figures),
+}
+"""All figures, in the order in which they are measured."""
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

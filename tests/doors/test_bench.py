@@ -1,5 +1,6 @@
 """The speed targets, on a machine that has nothing else to do."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ from multiprocessing import active_children
 
 import psutil
 import pytest
+import torch
 
 from pearl_bench import bench
 from pearl_bench.bench import ON_POLICY, plan_figures
@@ -42,11 +44,12 @@ ONE_FIGURE = """
 import sys, time
 from pearl_bench import bench
 
-def figures(seconds, setting):
+def figures(seconds):
     yield bench.Figure("engine", 1234.5, "env steps/s", 0.5, "2,469 bare mj_step/s")
     time.sleep(60)
 
-bench.figures = figures
+bench.PARTS = {"engine": bench.Part(2, figures)}
+bench.os.getloadavg = lambda: (0.0, 0.0, 0.0)  # of a machine that is free
 sys.exit(bench.main(sys.argv[1:]))
 """
 
@@ -62,14 +65,69 @@ def test_a_figure_is_shown_at_once_and_stays_when_the_command_is_stopped(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         line = process.stdout.readline()
+        counted = [process.stderr.readline() for _ in range(2)]
         process.send_signal(number)
         rest = process.communicate(timeout=60)
+    assert counted == ["figure 1 of 2: engine\n", "figure 2 of 2: engine\n"]
     assert (process.returncode, *rest) == (128 + number, "", "")
     if as_json:
         assert json.loads(line)["share"] == 0.5
     else:
         assert line == "engine: 1,234 env steps/s, 50% of 2,469 bare mj_step/s\n"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Parts that take no time."""
+
+    def part(name, count):
+        figures = [bench.Figure(f"{name} {i}", 1.0, "s") for i in range(count)]
+        return bench.Part(count, lambda _: figures)
+
+    parts = {"engine": part("engine", 2), "memory": part("memory", 1)}
+    monkeypatch.setattr(bench, "PARTS", parts)
+    monkeypatch.setattr(bench.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+
+
+def test_only_some_parts_are_measured_and_counted(quick, capsys):
+    assert bench.main(["only=memory"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "memory 0: 1 s\n"
+    assert err == "figure 1 of 1: memory\n"
+    assert bench.main([]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 3
+    assert err.splitlines()[-1] == "figure 3 of 3: memory"
+
+
+def test_a_terminal_shows_a_line_for_as_long_as_it_is_measured(quick, monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert bench.main(["only=memory"]) == 0
+    assert screen.getvalue() == "\r\x1b[Kfigure 1 of 1: memory\r\x1b[K"
+
+
+def test_a_busy_machine_is_warned_of(quick, monkeypatch, capsys):
+    busy = (os.cpu_count() or 1) + 0.25
+    monkeypatch.setattr(bench.os, "getloadavg", lambda: (busy, 0.0, 0.0))
+    assert bench.main(["only=memory"]) == 0
+    assert (
+        f"warning: in the last minute {busy:.1f} processes" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_what_needs_a_gpu_is_left_out_without_one(capsys):
+    assert bench.main(["only=cuda"]) == 2
+    assert "finds no CUDA device; leave it out" in capsys.readouterr().err
+
+
+def test_every_engine_figure_is_counted():
+    part = bench.PARTS["engine"]
+    assert len([*part.measure(0.001)]) == part.figures
 
 
 def test_a_time_without_end_is_refused(capsys):
@@ -177,6 +235,8 @@ def test_every_target_is_reached():
         check=True,
     )
     figures = [json.loads(line) for line in done.stdout.splitlines()]
+    left_out = 0 if torch.cuda.is_available() else bench.PARTS["cuda"].figures
+    assert len(figures) == sum(p.figures for p in bench.PARTS.values()) - left_out
     for target, share in SHARES.items():
         shares = [f["share"] for f in figures if f["name"].startswith(target)]
         assert shares
