@@ -263,32 +263,40 @@ def packages(learner: str, suite_name: str) -> dict[str, str]:
     return {dist.name: dist.version for dist in found}
 
 
-@cache
 def _installed(group: str) -> dict[str, EntryPoint]:
     """Return what installed packages add to a group, by name.
 
-    Raises:
-        ExtensionError: a name is no name, is reserved, or stands for two things.
+    One whose name cannot be used is left out, which standard error is told once.
     """
+    return _by_name(group)[0]
+
+
+@cache
+def _by_name(group: str) -> tuple[dict[str, EntryPoint], dict[str, ExtensionError]]:
+    """Return what ``_installed`` does, and why each other name cannot be used."""
     import suites  # noqa: PLC0415
 
     taken = LEARNERS if group == LEARNER_GROUP else suites.SUITES
+    points = sorted(entry_points(group=group))
+    names = [point.name for point in points]
     found: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=group)):
+    refused: dict[str, ExtensionError] = {}
+    for point in points:
         # it becomes the name of folders and files, and begins words of commands
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", point.name):
-            raise ExtensionError(
-                f"{_origin(point)}: a name has small letters, digits, _ and - alone"
-            )
-        if point.name in RESERVED[group]:
-            raise ExtensionError(
-                f"{_origin(point)}: the name is reserved, as are "
-                f"{', '.join(RESERVED[group])}"
-            )
-        if point.name in taken or point.name in found:
-            raise ExtensionError(f"{_origin(point)}: the name is taken already")
-        found[point.name] = point
-    return found
+            why = "a name has small letters, digits, _ and - alone"
+        elif point.name in RESERVED[group]:
+            why = f"the name is reserved, as are {', '.join(RESERVED[group])}"
+        elif point.name in taken:
+            why = f"the name is {DISTRIBUTION}'s own"
+        elif names.count(point.name) > 1:  # nobody could tell whose results are shown
+            why = "another one has the same name"
+        else:
+            found[point.name] = point
+            continue
+        refused[point.name] = error = ExtensionError(f"{_origin(point)}: {why}")
+        _leave_out(error)
+    return found, refused
 
 
 @cache
@@ -297,20 +305,27 @@ def _works(find: Callable[[str], object], name: str) -> bool:
     try:
         find(name)
     except ExtensionError as error:
-        # whoever asks for another has to know, and need not be stopped
-        print(f"warning: {error}; {name} is left out", file=sys.stderr)
+        _leave_out(error)
         return False
     return True
 
 
-def require_sound(name: str) -> None:
-    """Refuse the name of a method that is left out, in place of calling it unknown.
+def _leave_out(error: ExtensionError) -> None:
+    """Say what is left out: who asks for another has to know, and is not stopped."""
+    print(f"warning: {error}; it is left out", file=sys.stderr)
+
+
+def require_sound(group: str, name: str) -> None:
+    """Refuse the name of what is left out, in place of calling it unknown.
 
     Raises:
-        ExtensionError: an installed package's method of that name cannot be used.
+        ExtensionError: what an installed package adds by that name cannot be used.
     """
-    if name in _installed(LEARNER_GROUP):
-        method(name)
+    found, refused = _by_name(group)
+    if name in refused:
+        raise refused[name]
+    if name in found:
+        (method if group == LEARNER_GROUP else suite)(name)
 
 
 def _load(point: EntryPoint) -> Any:

@@ -122,10 +122,14 @@ def _is_published(folder: Path) -> bool:
 
 def check_suite(folder: Path) -> list[Problem]:
     """Return what is wrong with the published files of one suite."""
-    if folder.name not in registry.suite_names():
-        what = unknown("suite", folder.name, registry.suite_names())
-        return [Problem(folder, 0, what)]
-    families = {family.name: family for family in registry.suite(folder.name).families}
+    try:
+        if folder.name not in registry.suite_names():
+            what = unknown("suite", folder.name, registry.suite_names())
+            return [Problem(folder, 0, what)]
+        suite = registry.suite(folder.name)
+    except registry.ExtensionError as error:
+        return [Problem(folder, 0, str(error))]
+    families = {family.name: family for family in suite.families}
     runs = _File(folder / schema.RUNS_FILE, schema.RUNS, run_order)
     known = {line.text["run"]: line for line in runs.lines}
     problems = [*runs.problems, *_unknown_tasks(runs, families), *_same_seeds(runs)]

@@ -199,7 +199,7 @@ def load(results: Path | str, suite: str) -> Published:
     """
     try:
         known = registry.suite(suite)
-    except ValueError as error:
+    except (ValueError, registry.ExtensionError) as error:
         raise PublishedError(str(error)) from error
     rows = known.families
     folder = Path(results).expanduser() / suite

@@ -264,8 +264,12 @@ def unknown(key: str, name: str, known: Iterable[str], listed: str = "--help") -
         ExtensionError: it is of an installed package that cannot be used.
     """
     if key in OF_LEARNERS:
-        registry.require_sound(name)
-    hint = " (is the package installed that adds it?)" if key in OF_PACKAGES else ""
+        registry.require_sound(registry.LEARNER_GROUP, name)
+    elif key == "suite":
+        registry.require_sound(registry.SUITE_GROUP, name)
+    known = sorted(known)
+    foreign = key in OF_PACKAGES and not _close(name, known)
+    hint = " (is the package installed that adds it?)" if foreign else ""
     return f"{key}={name} is unknown{hint}{suggest(name, known, listed)}"
 
 
@@ -278,17 +282,21 @@ def suggest(name: str, known: Iterable[str], listed: str = "--help") -> str:
         listed: where these stand, if they are many.
     """
     known = sorted(known)
+    if close := _close(name, known):
+        return f"; did you mean {' or '.join(close)}?"
+    if len(known) > 12:
+        return f"; {listed} lists them all"
+    return f"; known are: {', '.join(known)}"
+
+
+def _close(name: str, known: Sequence[str]) -> list[str]:
+    """Return the known names that may have been meant by an unknown one."""
     close = [k for k in known if k.rpartition(".")[2] == name]
     group, _, last = name.rpartition(".")
     if group and not close:  # what they all begin with would make any of them close
         ends = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == group}
         close = [ends[end] for end in difflib.get_close_matches(last, ends, n=1)]
-    close = close or difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"; did you mean {' or '.join(close)}?"
-    if len(known) > 12:
-        return f"; {listed} lists them all"
-    return f"; known are: {', '.join(known)}"
+    return close or difflib.get_close_matches(name, known, n=1)
 
 
 @cache

@@ -19,7 +19,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import BenchConfig, ConfigError, RunConfig
-from pearl_bench.config.words import check_names, show, vocabulary
+from pearl_bench.config.words import show, unknown, vocabulary
 from pearl_bench.execution.console import Lines
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.pace import expected
@@ -271,13 +271,18 @@ def _train_politely(run: Run, progress: Progress, command: Sequence[str]) -> Non
 
 
 def _suite_of(family: str) -> str:
-    known = {
-        row.name: name
-        for name in reversed(registry.suite_names())
-        for row in registry.suite(name).families
-    }
-    check_names("family", [family], list(known), "pearl-bench ls")
-    return known[family]
+    """Return the first suite that has a family; broken ones are passed over.
+
+    Raises:
+        ConfigError: none has it.
+    """
+    known: list[str] = []
+    for suite in registry.suites_there():
+        names = [row.name for row in suite.families]
+        if family in names:
+            return suite.name
+        known += names
+    raise ConfigError(unknown("family", family, known, "pearl-bench ls"))
 
 
 def load(path: Path | str, say: Callable[[str], None] = print) -> Trained:

@@ -348,7 +348,7 @@ def test_a_cut_file_and_a_strange_folder(results, capsys):
     assert f"{path}, line 19: the file ends" in capsys.readouterr().err
     path.rename(results / "other.csv")
     (results / "locomotion").rename(results / "locomotoin")
-    said = "suite=locomotoin is unknown (is the package installed that adds it?); did"
+    said = "suite=locomotoin is unknown; did you mean locomotion?"
     assert check(results)[0].what.startswith(said)
 
 

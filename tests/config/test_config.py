@@ -67,8 +67,7 @@ def test_nothing_writes_to_a_configuration():
         ("", "suite= is missing; suite may be: locomotion, navigation"),
         (
             "suite=locmotion",
-            "suite=locmotion is unknown (is the package installed that adds it?); did "
-            "you mean locomotion?",
+            "suite=locmotion is unknown; did you mean locomotion?",
         ),
         ("suit=navigation", "unknown word suit=; did you mean suite?"),
         ("suite=navigation families=point-robo", "did you mean point-robot?"),

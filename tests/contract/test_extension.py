@@ -247,34 +247,6 @@ def test_names_of_files_and_words_are_reserved():
         ({"own/ring.py": "def suite(): return 1"}, "it is no suite of that name"),
         ({"own/ring.py": "def suite(): return 1 / 0"}, "ZeroDivisionError: division"),
         ({"own/ring.py": "suite = 1"}, "TypeError: 'int' object is not callable"),
-        (
-            {
-                "own-1.0.dist-info/entry_points.txt": "[pearl_bench.learners]\n"
-                "pearl = own.settings:METHOD\n"
-            },
-            "the name is taken already",
-        ),
-        (
-            {
-                "own-1.0.dist-info/entry_points.txt": "[pearl_bench.learners]\n"
-                "runs = own.settings:METHOD\n"
-            },
-            "the name is reserved, as are runs, trajectories",
-        ),
-        (
-            {
-                "own-1.0.dist-info/entry_points.txt": "[pearl_bench.suites]\n"
-                "regress = own.ring:suite\n"
-            },
-            "the name is reserved, as are reference, regress",
-        ),
-        (
-            {
-                "own-1.0.dist-info/entry_points.txt": "[pearl_bench.learners]\n"
-                "../up = own.settings:METHOD\n"
-            },
-            "a name has small letters",
-        ),
         ({"own/steady.yaml": "base: maml\n"}, "did you mean maml_trpo?"),
         ({"own/steady.yaml": "base: steady\n"}, "base: steady is no method to start"),
         ({"own/steady.yaml": "smoke: {ring: {step: 1}}\n"}, "unknown key smoke.ring"),
@@ -307,7 +279,7 @@ def test_a_broken_method_or_suite_stops_nobody_else(tmp_path):
     command += ["dry=true", "device=cpu", f"out={tmp_path / 'raw'}"]
     said = python(tmp_path, *command, "learners=pearl")
     assert said.count("warning: own adds broken = own.nowhere:METHOD to") == 1
-    assert "No module named 'own.nowhere'; broken is left out" in said
+    assert "No module named 'own.nowhere'; it is left out" in said
     said = python(tmp_path, "-m", "pearl_bench", "run", "--help")
     assert "learners: pearl, maml_trpo, promp, rl2\n" in said
     said = python(tmp_path, "-m", "pearl_bench", "ls")
@@ -319,6 +291,73 @@ def test_a_broken_method_or_suite_stops_nobody_else(tmp_path):
         said = python(tmp_path, *words, word, code=2)
         assert "which cannot be used" in said
         assert "is unknown" not in said
+
+
+LEARNERS, SUITES = "[pearl_bench.learners]\n", "[pearl_bench.suites]\n"
+TWICE = {
+    "too-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: too\nVersion: 1.0\n",
+    "too-1.0.dist-info/entry_points.txt": LEARNERS + "steady = own.settings:METHOD\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("points", "others", "named", "said"),
+    [
+        (
+            LEARNERS + "runs = own.settings:METHOD",
+            {},
+            "learners=runs",
+            "is reserved, as",
+        ),
+        (SUITES + "regress = own.ring:suite", {}, "suite=regress", "is reserved, as"),
+        (LEARNERS + "../up = own.settings:METHOD", {}, "learners=../up", "has small"),
+        (
+            LEARNERS + "steady = own.settings:METHOD",
+            TWICE,
+            "learners=steady",
+            "the same",
+        ),
+        (LEARNERS + "pearl = own.settings:METHOD", {}, None, "is pearl-bench's own"),
+    ],
+)
+def test_a_name_that_cannot_be_used_stops_nobody_else(
+    points, others, named, said, tmp_path
+):
+    names = {"own-1.0.dist-info/entry_points.txt": points}
+    write(tmp_path, SOURCES | names | others)
+    words = ["suite=navigation", "learners=pearl", "budget=smoke", "dry=true"]
+    words += ["device=cpu", f"out={tmp_path / 'raw'}"]
+    command = ["-m", "pearl_bench", "run"]
+    out = python(tmp_path, *command, *words)
+    assert out.count("warning: ") == 1 + len(others) // 2
+    assert "warning: own adds " in out
+    assert said in out
+    assert "; it is left out\n" in out
+    if named is not None:
+        words = [one for one in words if one[:5] != named[:5]]
+        out = python(tmp_path, *command, *words, named, code=2)
+        assert out.splitlines()[-1].partition(" adds ")[0] in ("own", "too")
+        assert "is unknown" not in out
+
+
+def test_a_broken_suite_keeps_no_family_from_being_found(tmp_path):
+    points = BROKEN["own-1.0.dist-info/entry_points.txt"] + "rings = own.ring:suite\n"
+    write(tmp_path, SOURCES | {"own-1.0.dist-info/entry_points.txt": points})
+    find = "from pearl_bench.execution.trained import _suite_of as of\n"
+    assert "own.nowhere" not in python(tmp_path, "-c", find + "of('point-robot')")
+    said = python(tmp_path, "-c", find + "print(of('ring'))")
+    assert "rings" in said.splitlines()
+    assert said.count("warning: own adds gone = own.nowhere:suite to") == 1
+
+
+def test_the_results_of_a_broken_suite_are_a_fault_among_others(tmp_path):
+    write(tmp_path, SOURCES | BROKEN | {"results/gone/runs.csv": "run\n"})
+    (tmp_path / "results" / "zzz").mkdir()
+    (tmp_path / "results" / "zzz" / "runs.csv").write_text("run\n")
+    results = f"results={tmp_path / 'results'}"
+    said = python(tmp_path, "-m", "pearl_bench", "check", results, code=1)
+    assert "own adds gone = own.nowhere:suite to" in said
+    assert "suite=zzz is unknown" in said
 
 
 def test_an_own_suite_is_told_how_to_say_its_steps(tmp_path):
