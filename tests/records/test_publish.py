@@ -540,6 +540,18 @@ def test_missing_rows_of_a_finished_run_are_an_error(out, results):
         publish(out, results, "locomotion", silent)
 
 
+def test_a_run_that_failed_before_its_first_evaluation_has_no_curve(out, results):
+    folder = make_run(out, learner="rl2")
+    (folder / "eval.csv").unlink()
+    run = json.loads((folder / "run.json").read_text())
+    run |= {"status": "failed", "env_steps": 0}
+    (folder / "run.json").write_text(json.dumps(run))
+    publish(out, results, "locomotion", silent)
+    (row,) = rows_of(results / "locomotion" / "runs.csv")
+    assert (row["status"], row["evaluations"]) == ("failed", "0")
+    assert not (results / "locomotion" / "rl2.csv").exists()
+
+
 @pytest.mark.parametrize(("kept", "ends"), [(2, "ends at 2000,"), (0, "has no")])
 def test_missing_evaluations_of_a_finished_run_are_refused_each_time(
     out, results, kept, ends

@@ -29,6 +29,20 @@ class StoreError(RecordError):
     """A result file cannot be used as it is; the message names it and the place."""
 
 
+class RefusedRowsError(StoreError):
+    """A run's rows were refused when it last was to go on from them.
+
+    Attributes:
+        what: says so, and what to do.
+        why: what the run failed by.
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+        self.what = what
+        self.why = why
+
+
 def describe(folder: Path, published: Collection[Row] = ()) -> Row:
     """Return a run folder's row of runs.csv, without what its curve says.
 
@@ -90,13 +104,14 @@ def require_sound(folder: Path) -> None:
     Nobody knows whose they are until it does.
 
     Raises:
-        StoreError: says why, and what to do.
+        RefusedRowsError: says why, and what to do.
     """
     why = refusal(read_run(folder))
     if why:
-        raise StoreError(
+        raise RefusedRowsError(
             f"{folder} is not published: its run could not go on from its rows. Mend "
-            f"that, then repeat its command: {why}"
+            "that, then repeat its command",
+            why,
         )
 
 

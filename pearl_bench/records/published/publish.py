@@ -9,7 +9,7 @@ bytes. A file of an older version is read, and written in the newest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from pearl_bench.records.published.curves import (
     order,
 )
 from pearl_bench.records.published.identity import (
+    RefusedRowsError,
     StoreError,
     describe,
     require_place,
@@ -48,12 +49,28 @@ class LeftOutError(StoreError):
     """Some raw folders are not published; the message has a line for each.
 
     Attributes:
+        causes: what is wrong with each.
         changed: the files that changed when the others were.
     """
 
-    def __init__(self, why: Iterable[str], changed: list[Path]) -> None:
-        super().__init__("\n".join(dict.fromkeys(why)))
+    def __init__(self, causes: Sequence[Exception], changed: list[Path]) -> None:
+        self.causes = causes
         self.changed = changed
+        super().__init__(self.text())
+
+    def text(self, told: Collection[str] = ()) -> str:
+        """Return the message.
+
+        Args:
+            told: reasons that its reader knows and that are not said once more.
+        """
+        lines = (
+            cause.what
+            if isinstance(cause, RefusedRowsError) and cause.why in told
+            else str(cause)
+            for cause in self.causes
+        )
+        return "\n".join(dict.fromkeys(lines))
 
 
 def publish(
@@ -95,7 +112,7 @@ def publish(
             say(line)
 
         files = _Files(target)
-        left_out: list[str] = []
+        left_out: list[Exception] = []
         for folder in folders:
             try:
                 run = describe(folder, files.runs.values())
@@ -103,7 +120,7 @@ def publish(
                 require_sound(folder)
                 _take(files, folder, run, tell)
             except (RecordError, registry.ExtensionError) as error:
-                left_out.append(str(error))
+                left_out.append(error)
         changed = files.write()
         # what was left out is said each time
         unchanged.note(target, None if said or left_out else raw)
@@ -263,14 +280,15 @@ class _Files:
         rows.late.pop(run, None)
 
     def write(self) -> list[Path]:
-        """Write what was asked for and has runs; return the files that changed."""
+        """Write what was asked for and has rows; return the files that changed."""
         found: dict[Path, bytes] = {}
         for learner in sorted({row["learner"] for row in self.runs.values()}):
             if learner not in self._learners:
                 continue
             rows = self._learners[learner]
             curves = sorted(_flat(rows.curves), key=order)
-            found[self.folder / f"{learner}.csv"] = schema.CURVES.to_csv(curves)
+            if curves:  # a run that failed before its first evaluation has none
+                found[self.folder / f"{learner}.csv"] = schema.CURVES.to_csv(curves)
             late = sorted(_flat(rows.late), key=late_order)
             if late:
                 path = self.folder / schema.LATE_FOLDER / f"{learner}.csv"
