@@ -9,14 +9,12 @@ its very episodes.
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -27,7 +25,7 @@ from pearl_bench.config.command import Command
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.trained import Trained, load
 from pearl_bench.records import video
-from pearl_bench.records.files import make_folder, require_place
+from pearl_bench.records.files import Word, make_folder, require_file
 from pearl_bench.records.schema import CLIPS_FOLDER
 from pearl_bench.training.evaluate import EvalRow, evaluate
 from suites.base import (
@@ -329,54 +327,43 @@ def main(words: Sequence[str]) -> int:
 def _clip(words: Sequence[str]) -> int:
     wanted = COMMAND.read(words)
     source = Path(wanted.run).expanduser()
-    files = [Path(out).expanduser() for out in wanted.out]
-    for path in files:
-        _require_writable(path)
+    files: Sequence[tuple[Path, Word]] = [
+        (Path(out).expanduser(), "out") for out in wanted.out
+    ]
+    _require_writable(files)
     trained = load(source)
-    clips = None
     if wanted.results is not None:
         run = trained.run
         clips = Path(wanted.results).expanduser() / run.suite / CLIPS_FOLDER
-        require_place(clips, "results")
-        files += [clips / f"{run.family}{kind}" for kind in video.KINDS]
-    files = files or [
-        source / "clip.gif" if source.is_dir() else source.with_suffix(".gif")
-    ]
-    for path in files:
-        _require_writable(path, clips)
+        names = [f"{run.family}{kind}" for kind in video.KINDS]
+        files = [*files, *((clips / name, "results") for name in names)]
+    if not files:
+        beside = source / "clip.gif" if source.is_dir() else source.with_suffix(".gif")
+        files = [(beside, "out")]
+    _require_writable(files)
     frames, fps, rows = film(trained, wanted.tasks, wanted.episodes)
     for row in rows:
         print(f"task {row.task}, episode {row.episode}: return {row.total:.1f}")
-    if clips is not None:
-        make_folder(clips)
-    for path in files:
+    for path, _ in files:
+        make_folder(path.parent)
         video.save(path, frames, fps)
         print(f"wrote {path} ({path.stat().st_size / 2**20:.2f} MiB)")
     return 0
 
 
-def _require_writable(out: Path, clips: Path | None = None) -> None:
-    """Refuse a file that could not be written, before anything is played.
+def _require_writable(files: Sequence[tuple[Path, Word]]) -> None:
+    """Refuse films that could not be written, before anything is played.
 
     Args:
-        out: the file.
-        clips: a folder that is made for it.
+        files: each, and the word that names it.
 
     Raises:
-        ConfigError: says what is wrong with it.
+        ConfigError: one is of a kind that cannot be written here.
+        RecordError: one could not be written where it is to be.
     """
-    video.require_encoder(out)
-    if out.is_dir() or not (out.parent.is_dir() or out.parent == clips):
-        what = "is a folder" if out.is_dir() else f"there is no folder {out.parent}"
-        raise ConfigError(f"out={out}: {what}; name a file in a folder that exists")
-    refused = ConfigError(f"out={out} cannot be written; name another file")
-    if out.exists() and not os.access(out, os.W_OK):
-        raise refused
-    if out.parent.is_dir():
-        try:  # a film is written beside its place, and put there when it is whole
-            TemporaryFile(dir=out.parent).close()
-        except OSError as error:
-            raise refused from error
+    for path, about in files:
+        video.require_encoder(path)
+        require_file(path, about)
 
 
 if __name__ == "__main__":

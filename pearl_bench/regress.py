@@ -39,7 +39,7 @@ from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
 from pearl_bench.config.types import KNOWN, OF_METHODS, BenchConfig, ConfigError
 from pearl_bench.config.words import show
-from pearl_bench.execution.console import Board, tell_end
+from pearl_bench.execution.console import Board, Left, tell_end
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, plan
 from pearl_bench.machine import threads
@@ -141,13 +141,14 @@ def _regress(words: Sequence[str]) -> int:
     place = Path(wanted.reference).expanduser()
     _require_reference(place)
     _require_finished(place, wanted)
+    now = _code_now()
     if wanted.update:
         if wanted.seeds or wanted.settings:
             raise ConfigError(
                 "update=true trains by the reference's seeds with the settings in "
                 "conf/; leave seeds= and settings out"
             )
-        if _code_now() is None:
+        if now is None:
             raise ConfigError(
                 "update=true takes code that git knows, so that the reference can say "
                 "what it was made with; commit first"
@@ -156,19 +157,19 @@ def _regress(words: Sequence[str]) -> int:
     board = Board()
     families = wanted.families or FAMILIES
     suites = _suites(families)
-    kept = wanted.out is not None
     with (
         kept_or_temporary(wanted.out, "regress") as out,
         # not beside them: runs that are there no more would be compared too
         kept_or_temporary(None, "published") as published,
     ):
         benches = [_bench(wanted, suite, families, out) for suite in suites]
-        runs = _plan(benches, out)
-        now = _code_now()
-        goes_on = kept and all(_code_of(run, now) for run in runs)  # as _plan has it
+        runs = _plan(benches, out, now)
+        left: Left = "nothing"
+        if wanted.out is not None:
+            known = all(_code_of(run, now) for run in runs)  # as _plan wants it
+            left = "checkpoints" if known else "logs"
         if wanted.update:  # not after the training
-            for suite in suites:
-                require_writable(place / suite, LOCK, "reference")
+            require_writable([(place / suite, "reference") for suite in suites], LOCK)
         reference = {} if wanted.update else _reference(place, benches)
         with board:
             failures, stopped = launch(
@@ -176,9 +177,9 @@ def _regress(words: Sequence[str]) -> int:
                 benches[0].jobs or 1,
                 board,
                 ["python", "-m", "pearl_bench.regress", *words],
-                goes_on=goes_on,
+                goes_on=left == "checkpoints",
             )
-        code = tell_end(failures, stopped, board, kept=kept, goes_on=goes_on)
+        code = tell_end(failures, stopped, board, left)
         if code is not None:
             return code
         for suite in suites:
@@ -270,8 +271,17 @@ def _bench(
     return bench
 
 
-def _plan(benches: Sequence[BenchConfig], out: Path) -> list[Run]:
-    """Return all runs, and make sure that no other is in their folder."""
+def _plan(benches: Sequence[BenchConfig], out: Path, now: str | None) -> list[Run]:
+    """Return all runs, and make sure that no other is in their folder.
+
+    Args:
+        benches: what is trained.
+        out: the folder.
+        now: what ``_code_now`` returned.
+
+    Raises:
+        ConfigError: another run is there, or one of other code.
+    """
     runs = [run for bench in benches for run in plan(bench)]
     planned = {run.folder for run in runs}
     for folder in run_folders(out):
@@ -280,7 +290,6 @@ def _plan(benches: Sequence[BenchConfig], out: Path) -> list[Run]:
                 f"{folder} is no run of this command and would be compared too; "
                 "take a new out=, or none"
             )
-    now = _code_now()
     for run in runs:
         if run.state == "missing":
             continue

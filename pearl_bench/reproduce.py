@@ -28,7 +28,7 @@ from pearl_bench.config.types import (
     RunConfig,
 )
 from pearl_bench.config.words import build, suggest
-from pearl_bench.execution.console import Board, tell_end
+from pearl_bench.execution.console import Board, Left, tell_end
 from pearl_bench.execution.local import launch
 from pearl_bench.execution.plan import Run, look_up, resolve_device
 from pearl_bench.machine import threads
@@ -274,7 +274,7 @@ def _reproduce(words: Sequence[str]) -> int:
     board = Board()
     for sentence in _reservations(published, run):
         board.say(sentence)
-    kept = wanted.out is not None
+    left: Left = "checkpoints" if wanted.out is not None else "nothing"
     with kept_or_temporary(wanted.out, "reproduce") as out:
         if out.resolve().is_relative_to(results.resolve()):
             raise ConfigError(f"out={out} lies within {results}; take another folder")
@@ -288,8 +288,10 @@ def _reproduce(words: Sequence[str]) -> int:
         _require_another(again, published.row)
         command = ["python", "-m", "pearl_bench.reproduce", *words]
         with board:
-            failures, stopped = launch([again], 1, board, command, goes_on=kept)
-        code = tell_end(failures, stopped, board, kept=kept, goes_on=kept)
+            failures, stopped = launch(
+                [again], 1, board, command, goes_on=left == "checkpoints"
+            )
+        code = tell_end(failures, stopped, board, left)
         if code is not None:
             return code
         row = describe(again.folder, [published.row])

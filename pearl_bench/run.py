@@ -7,7 +7,7 @@ line typed again goes on where it stopped, or finds nothing to do.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pearl_bench.config import runs as configuration
@@ -26,12 +26,7 @@ from pearl_bench.execution.plan import (
 )
 from pearl_bench.machine import threads
 from pearl_bench.records import mirror
-from pearl_bench.records.files import (
-    RecordError,
-    Word,
-    require_place,
-    require_writable,
-)
+from pearl_bench.records.files import require_writable
 from pearl_bench.records.schema import RUNS_FILE
 
 COMMAND = Command(
@@ -100,7 +95,7 @@ def _run(words: Sequence[str]) -> int:
     return 0 if published and not failures else 1
 
 
-def _publish(bench: BenchConfig, board: Board, told: Iterable[str] = ()) -> bool:
+def _publish(bench: BenchConfig, board: Board, told: Collection[str] = ()) -> bool:
     """Bring published curves and figures up to date; quick if they are.
 
     Args:
@@ -123,10 +118,7 @@ def _publish(bench: BenchConfig, board: Board, told: Iterable[str] = ()) -> bool
     try:
         changed = publish(out, results, bench.suite, board.say)
     except LeftOutError as error:
-        said = str(error)
-        for reason in told:
-            said = said.replace(f": {reason}", "")
-        print(said, file=sys.stderr)
+        print(error.text(told), file=sys.stderr)
         changed, complete = error.changed, False
     for path in changed:
         board.say(f"wrote {path}")
@@ -141,8 +133,8 @@ def _publish(bench: BenchConfig, board: Board, told: Iterable[str] = ()) -> bool
     try:
         for path in report.refresh(results, bench.suite, *behind):
             board.say(f"{'wrote' if path.exists() else 'removed'} {path}")
-    except NothingPublishedError as error:
-        board.say(f"no figure: {error}")
+    except NothingPublishedError:
+        board.say(f"no figure: no run in {out / bench.suite} has been evaluated yet")
     return complete
 
 
@@ -178,17 +170,10 @@ def _require_writable(bench: BenchConfig) -> None:
     """Find out now, not in each run or after hours, that nothing can be written."""
     from pearl_bench.records.published.publish import LOCK  # noqa: PLC0415
 
-    places: list[tuple[Path, Word]] = [
-        (Path(bench.results).expanduser() / bench.suite, "results"),
-        (Path(bench.out).expanduser() / bench.suite, "out"),
-    ]
-    for folder, word in places:  # both, before one is made
-        try:
-            require_place(folder, word)
-        except RecordError as error:
-            raise RecordError(f"{error} Nothing has been trained yet.") from None
-    for folder, word in places:
-        require_writable(folder, LOCK, word)
+    results, out = Path(bench.results).expanduser(), Path(bench.out).expanduser()
+    require_writable(
+        [(results / bench.suite, "results"), (out / bench.suite, "out")], LOCK
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
@@ -34,6 +34,15 @@ STATUS_EVERY = 60.0
 """Seconds between two lines about the whole command."""
 NAMED = 10
 """Runs that are named of those that fail for one reason."""
+Left = Literal["nothing", "logs", "checkpoints"]
+"""What a command leaves of runs that are not done; from checkpoints it goes on."""
+AFTER: dict[Left, str] = {
+    "nothing": "out=FOLDER would keep it",
+    "logs": "nothing goes on from there, since git does not know all of this code; "
+    "take a new out=, and commit first what is not of another package",
+    "checkpoints": "repeat the command to resume",
+}
+"""What to do after a stop, by what is left."""
 
 
 class Tee:
@@ -388,9 +397,7 @@ def tell_end(
     failures: Mapping[Path, str],
     stopped: signal.Signals | None,
     board: Board,
-    *,
-    kept: bool,
-    goes_on: bool,
+    left: Left,
 ) -> int | None:
     """Say how runs have ended that are to be compared, unless all are done.
 
@@ -398,26 +405,16 @@ def tell_end(
         failures: the reason of each failure by run folder.
         stopped: the signal that stopped the others, if one did.
         board: the screen.
-        kept: whether their folders outlive the command.
-        goes_on: whether the same command goes on from these.
+        left: what the command leaves of those that are not done.
 
     Returns:
         The exit code; None if all are done.
     """
     tell_failures(failures)
-    if failures and not kept:
+    if failures and left == "nothing":
         print("out=FOLDER would keep the logs", file=sys.stderr)
     if stopped is not None:
-        if goes_on:
-            how = "repeat the command to resume"
-        elif kept:
-            how = (
-                "nothing goes on from there, since git does not know all of this code; "
-                "take a new out=, and commit first what is not of another package"
-            )
-        else:
-            how = "out=FOLDER would keep it"
-        board.say(f"stopped; {how}")
+        board.say(f"stopped; {AFTER[left]}")
         return 128 + stopped
     return 1 if failures else None
 

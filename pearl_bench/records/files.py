@@ -16,7 +16,7 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -28,7 +28,7 @@ from pearl_bench.config.errors import UserError, in_words
 LEFTOVER_SECONDS = 60.0
 """Age from which on a temporary file that nobody holds is a dead process's."""
 PROBE_BYTES = 65536
-"""What ``require_writable`` writes: more than run.json and a row need."""
+"""What is written to try a folder out: more than run.json and a row need."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Word = Literal["out", "results", "reference"]
@@ -407,30 +407,69 @@ def require_place(folder: Path, about: Word) -> None:
         )
 
 
-def require_writable(folder: Path, lock: str, about: Word) -> None:
-    """Make a folder, lock it, write a file and remove it, before work depends on it.
+def require_file(path: Path, about: Word) -> None:
+    """Refuse a file that could not be written, before work depends on it.
+
+    Nothing is made that stays.
 
     Args:
-        folder: made if missing.
-        lock: name of the lock file that guards it.
+        path: where it will be; folders above it may be missing.
         about: the word of the command line that names it.
+
+    Raises:
+        RecordError: says what is wrong with it.
+    """
+    require_place(path.parent, about)
+    if path.is_dir():
+        raise RecordError(f"{about}={path} is a folder; name a file.")
+    refused = f"{about}={path} cannot be written; name another file."
+    if path.exists() and not os.access(path, os.W_OK):
+        raise RecordError(refused)
+    if path.parent.is_dir():
+        try:
+            _try_to_write(path.parent)
+        except OSError as error:
+            raise RecordError(refused) from error
+
+
+def require_writable(places: Sequence[tuple[Path, Word]], lock: str) -> None:
+    """Make folders, lock each, write a file there and remove it, before training.
+
+    None is made where another cannot be.
+
+    Args:
+        places: each folder, and the word of the command line that names it.
+        lock: name of the lock file that guards each.
 
     Raises:
         RecordError: one of these is not possible.
     """
     try:
-        make_folder(folder)
-        with locked(folder / lock), explained(folder, "written to"):
-            probe = _temporary(folder / "probe")
-            handle = os.open(probe, _NEW, 0o666)
+        for folder, about in places:
+            require_place(folder, about)
+        for folder, about in places:
             try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(bytes(PROBE_BYTES))
-                    file.flush()
-                    os.fsync(handle)
-            finally:
-                probe.unlink(missing_ok=True)
+                make_folder(folder)
+                with locked(folder / lock), explained(folder, "written to"):
+                    _try_to_write(folder)
+            except RecordError as error:
+                raise RecordError(f"{about}={folder}: {error}") from error
     except RecordError as error:
-        raise RecordError(
-            f"{about}={folder}: {error} Nothing has been trained yet."
-        ) from error
+        raise RecordError(f"{error} Nothing has been trained yet.") from error
+
+
+def _try_to_write(folder: Path) -> None:
+    """Write a file in a folder and remove it.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    probe = _temporary(folder / "probe")
+    handle = os.open(probe, _NEW, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(handle)
+    finally:
+        probe.unlink(missing_ok=True)

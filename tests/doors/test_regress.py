@@ -175,13 +175,17 @@ class TestWords:
             return replace(run, state="stopped")
 
         monkeypatch.setattr(regress.registry, "packages", lambda *_: packages)
-        monkeypatch.setattr(regress, "source_commit", lambda: ("a" * 40, dirty))
+        asked = []
+        monkeypatch.setattr(
+            regress, "source_commit", lambda: asked.append(1) or ("a" * 40, dirty)
+        )
         monkeypatch.setattr(regress, "_reference", lambda *_: {})
         monkeypatch.setattr(regress, "launch", launch)
         words = ["families=point-robot", "learners=rl2"]
         words += [f"out={tmp_path / 'raw'}"] if out else []
         assert regress.main(words) == 128 + signal.SIGINT
         assert capsys.readouterr().out.startswith(said)
+        assert len(asked) == 1
         goes_on = not dirty and not packages
         assert regress.main(words) == (2 if out and not goes_on else 130)
         refused = "code that git does not know" in capsys.readouterr().err

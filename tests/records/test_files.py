@@ -22,6 +22,7 @@ from pearl_bench.records.files import (
     read_json,
     read_text,
     remove_files,
+    require_file,
     require_writable,
     take_lock,
     write_atomic,
@@ -95,13 +96,31 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path):
         with pytest.raises(RecordError, match=r"x\.csv cannot be written: File too la"):
             write_atomic(path, bytes(10_000))
         with pytest.raises(RecordError, match=r"results=.* Nothing has been trained"):
-            require_writable(tmp_path / "r", ".lock", "results")
+            require_writable([(tmp_path / "r", "results")], ".lock")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["r", "x.csv"]
-    require_writable(tmp_path / "r", ".lock", "results")
+    require_writable([(tmp_path / "r", "results")], ".lock")
     assert names(tmp_path / "r") == [".lock"]
+
+
+def test_no_folder_is_made_where_another_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    good, bad = tmp_path / "good", tmp_path / "file" / "x"
+    with pytest.raises(
+        RecordError, match=r"out=.* is no folder.*\. Nothing has been tr"
+    ):
+        require_writable([(good, "results"), (bad, "out")], ".lock")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_file_that_can_be_written_leaves_nothing_behind(tmp_path):
+    require_file(tmp_path / "new" / "x.gif", "out")
+    require_file(tmp_path / "x.gif", "out")
+    assert names(tmp_path) == []
+    with pytest.raises(RecordError, match=r"results=.* is a folder; name a file\."):
+        require_file(tmp_path, "results")
 
 
 def test_what_another_command_removes_meanwhile_is_not_missed(tmp_path, monkeypatch):
@@ -190,7 +209,7 @@ if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 folder = Path(sys.argv[1])
-require_writable(folder, ".lock", "results")
+require_writable([(folder, "results")], ".lock")
 with RunRecord(folder / "run"):
     print("both locked")
 """
