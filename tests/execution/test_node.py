@@ -72,6 +72,13 @@ def test_a_job_that_gets_nowhere_is_not_started_for_ever(folder):
     assert carry_out(folder, JOB, "13_0", never)  # somebody has looked into it
 
 
+def test_a_job_is_started_again_after_its_first_session_without_a_new_step(folder):
+    assert not carry_out(folder, JOB, TASK, after_a_slice())  # collects
+    another = "13_0"
+    assert not carry_out(folder, JOB, another, after_a_slice())  # updates
+    assert carry_out(folder, JOB, another, never)
+
+
 def test_long_sessions_without_a_new_step_are_no_loop(folder, monkeypatch):
     monkeypatch.setattr(node, "IDLE_SECONDS", 0.0)
     for _ in range(3):
