@@ -15,7 +15,19 @@ from pearl_bench.records.files import RecordError
 
 
 class EngineError(UserError):
-    """A cluster does not do what it was asked to; the message is its own sentence."""
+    """A cluster does not do what it was asked to.
+
+    Attributes:
+        said: what was asked, and the cluster's own words.
+
+    Args:
+        said: the same.
+        remedy: what to do; it ends the message.
+    """
+
+    def __init__(self, said: str, remedy: str) -> None:
+        super().__init__(f"{said}. {remedy}")
+        self.said = said
 
 
 class Job(NamedTuple):

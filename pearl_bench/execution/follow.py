@@ -237,7 +237,7 @@ class _Follower:
         try:
             self._engine.cancel(jobs)
         except EngineError as error:
-            self._board.say(f"{self._engine.name} does not cancel: {error}")
+            self._board.say(f"{self._engine.name} does not cancel: {error.said}")
             return False
         self._board.say(f"{self._engine.name}: {len(jobs)} cancelled")
         return True
@@ -255,8 +255,8 @@ class _Follower:
             if self._silent_since is None:
                 self._silent_since = now
                 self._board.say(
-                    f"{self._engine.name} does not answer ({error}); asking again for "
-                    f"{duration(PATIENCE)}"
+                    f"{self._engine.name} does not answer ({error.said}); asking again "
+                    f"for {duration(PATIENCE)}"
                 )
             if now - self._silent_since > PATIENCE:
                 raise

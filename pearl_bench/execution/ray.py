@@ -31,6 +31,11 @@ from pearl_bench.records.files import RecordError
 NAMESPACE = "pearl_bench"
 RESTARTS = 100
 """How often an actor is started anew; one that gets nowhere ends itself earlier."""
+REMEDY = (
+    "See by `ray status` whether the cluster is up that RAY_ADDRESS names, then repeat "
+    "the command"
+)
+"""What to do where Ray does not answer."""
 
 
 class Ray:
@@ -154,7 +159,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise EngineError(f"{type(error).__name__}: {error}") from error
+        raise EngineError(f"{type(error).__name__}: {error}", REMEDY) from error
 
 
 def _connect() -> Any:

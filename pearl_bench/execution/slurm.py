@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.errors import in_words
 from pearl_bench.config.types import BenchConfig, ConfigError
 from pearl_bench.execution.engine import EngineError, Job
 from pearl_bench.execution.orders import Order, write_order
@@ -58,6 +59,19 @@ TOO_MUCH = (
     "PartitionTimeLimit",
 )
 """Reasons for which Slurm lets a job wait for ever, where it could have refused it."""
+
+SILENCE_SECONDS = 60
+"""How long one of Slurm's commands may take."""
+
+UNREACHABLE = (
+    "Type the command on a login node of the cluster, where `scontrol ping` shows its "
+    "controller as UP, and repeat it there"
+)
+REFUSED = (
+    "Change what it refuses (partition=, account=, time=, memory=, gpus=, threads= or "
+    "sbatch=); `sinfo` shows what there is"
+)
+"""What to do where questions are not answered, and where jobs are not taken."""
 
 SCRIPT = Path(__file__).with_suffix(".sh")
 
@@ -216,7 +230,12 @@ def _largest_array() -> int:
 
 
 def _slurm(*words: str) -> str:
-    """Return what one of Slurm's commands prints."""
+    """Return what one of Slurm's commands prints.
+
+    Raises:
+        EngineError: it fails, or does not end.
+    """
+    program = words[0]
     try:
         done = subprocess.run(
             words,
@@ -225,11 +244,18 @@ def _slurm(*words: str) -> str:
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=SILENCE_SECONDS,
             start_new_session=True,  # out of Ctrl-C's reach
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineError(str(error)) from error
+    except subprocess.TimeoutExpired as error:
+        said = f"{program} has not answered for {SILENCE_SECONDS} s"
+        raise EngineError(said, UNREACHABLE) from error
+    except OSError as error:
+        said = f"{program} cannot be started: {in_words(error)}"
+        raise EngineError(said, UNREACHABLE) from error
     if done.returncode:
-        raise EngineError(done.stderr.strip() or f"{words[0]}: {done.returncode}")
+        lines = dict.fromkeys(map(str.strip, done.stderr.splitlines()))
+        quoted = "; ".join(filter(None, lines)) or f"exit code {done.returncode}"
+        said = f'{program} failed, and Slurm says "{quoted}"'
+        raise EngineError(said, REFUSED if program == "sbatch" else UNREACHABLE)
     return done.stdout

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.errors import in_words
+from pearl_bench.config.errors import UserError, in_words
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import ConfigError, RunConfig
 from pearl_bench.execution import pace
@@ -26,7 +26,7 @@ from pearl_bench.execution.plan import require_memory, require_same
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.machine.malloc import keep_pages
 from pearl_bench.machine.threads import available_cores
-from pearl_bench.records.files import RecordError, open_log
+from pearl_bench.records.files import open_log
 from pearl_bench.records.mirror import Mirror
 from pearl_bench.records.provenance import provenance
 from pearl_bench.records.run_folder import CONFIG, RunRecord, status
@@ -212,7 +212,7 @@ def save_policy(
 
 def reason_of(error: Exception) -> str:
     """Return why a run failed, in a line."""
-    if isinstance(error, RecordError | ConfigError | ArithmeticError):
+    if isinstance(error, UserError | registry.ExtensionError | ArithmeticError):
         return str(error)
     if isinstance(error, OSError):
         return in_words(error)

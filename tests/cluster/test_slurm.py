@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -68,6 +69,22 @@ def test_what_slurm_refuses_is_said_in_its_words(on_slurm, word, sentence):
     assert code == 2
     assert sentence in err
     assert "Traceback" not in err
+    assert "submitted" not in out
+
+
+@pytest.mark.skipif(shutil.which("scontrol") is None, reason="Slurm is not installed")
+def test_without_a_controller_slurm_is_quoted_with_what_to_do(tmp_path):
+    settings = tmp_path / "slurm.conf"
+    settings.write_text(
+        "ClusterName=none\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort=1\n"
+    )
+    nowhere = os.environ | {"SLURM_CONF": str(settings)}
+    code, out, err = Command(tmp_path, "slurm", nowhere).run()
+    assert code == 2
+    assert err.startswith('scontrol failed, and Slurm says "')
+    assert 'Unable to contact slurm controller (connect failure)". Type the' in err
+    assert err.endswith("controller as UP, and repeat it there\n")
+    assert err.count("\n") == 1
     assert "submitted" not in out
 
 
