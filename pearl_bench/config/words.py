@@ -31,6 +31,8 @@ LARGEST = 10**15
 OF_LEARNERS = ("learner", "learners", "reference")
 OF_PACKAGES = (*OF_LEARNERS, "suite", "family")
 """Words whose names installed packages add to."""
+OF_FAMILIES = ("suite", "families", "task")
+"""Words that people give a family of another suite, or for a suite."""
 
 T = TypeVar("T")
 
@@ -76,7 +78,9 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
     for word in argv:
         key, equals, text = word.lstrip("-").partition("=")
         if not equals or word.startswith("-"):
-            such = f"{key}={text or '...'}" if key in known else example
+            such = (
+                f"{key}={text or _example(known[key][1])}" if key in known else example
+            )
             raise ConfigError(f"{word!r} is not a key=value word, such as {such}")
         prefix, _, name = key.partition(".")
         if prefix in free and name:
@@ -103,6 +107,10 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
         of_none = may_be_none and text.lower() == none_of(cls, key)
         target[place[-1]] = None if of_none else _value(text, hint)
     return given
+
+
+def _example(hint: Any) -> str:
+    return "true" if hint is bool else "..."
 
 
 def vocabulary(cls: type) -> dict[str, tuple[tuple[str, ...], Any]]:
@@ -268,7 +276,11 @@ def unknown(key: str, name: str, known: Iterable[str], listed: str = "--help") -
     elif key == "suite":
         registry.require_sound(registry.SUITE_GROUP, name)
     known = sorted(known)
-    foreign = key in OF_PACKAGES and not _close(name, known)
+    close = _close(name, known)
+    if key in OF_FAMILIES and not close and (homes := registry.suites_of(name)):
+        told = f"{name} is a family of {' and '.join(homes)}; take suite={homes[0]}"
+        return f"{key}={name} is unknown: {told}"
+    foreign = key in OF_PACKAGES and not close
     hint = " (is the package installed that adds it?)" if foreign else ""
     return f"{key}={name} is unknown{hint}{suggest(name, known, listed)}"
 
@@ -291,11 +303,18 @@ def suggest(name: str, known: Iterable[str], listed: str = "--help") -> str:
 
 def _close(name: str, known: Sequence[str]) -> list[str]:
     """Return the known names that may have been meant by an unknown one."""
+    plain = {k.lower(): k for k in known}
+    return [plain[k] for k in _nearest(name.lower(), [*plain])]
+
+
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
     close = [k for k in known if k.rpartition(".")[2] == name]
     group, _, last = name.rpartition(".")
-    if group and not close:  # what they all begin with would make any of them close
-        ends = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == group}
-        close = [ends[end] for end in difflib.get_close_matches(last, ends, n=1)]
+    ends = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == group}
+    if group and ends and not close:  # their common beginning makes none of them close
+        short = [end for end in ends if "".join(w[:1] for w in end.split("_")) == last]
+        found = short or difflib.get_close_matches(last, ends, n=1)
+        return [ends[end] for end in found]
     return close or difflib.get_close_matches(name, known, n=1)
 
 

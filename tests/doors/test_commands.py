@@ -52,6 +52,20 @@ def test_the_installed_name_is_this_module():
         (["ls", "suite=ml11"], "suite=ml11 is unknown; did you mean ml"),
         (["ls", "suite=zzz"], "(is the package installed that adds it?); known are:"),
         (["run", "suite=ml1", "learners=perl"], "perl is unknown; did you mean pearl?"),
+        (
+            ["run", "suite=ml1", "learners=PEARL"],
+            "=PEARL is unknown; did you mean pearl?",
+        ),
+        (["run", "suite=ml1", "pearl.lr=1"], "did you mean pearl.learning_rate?"),
+        (
+            ["run", "suite=ml1", "dry"],
+            "'dry' is not a key=value word, such as dry=true",
+        ),
+        (["run", "suite=ant-fwd-back"], "is a family of locomotion; take suite=locomo"),
+        (
+            ["run", "suite=navigation", "task=ant-fwd-back"],
+            "task=ant-fwd-back is unknown: ant-fwd-back is a family of locomotion;",
+        ),
         (["bench", "only=engin"], "only=engin is unknown; did you mean engine?"),
         (["trace", "results/raw/x"], "is not a key=value word, such as run="),
         (["regress", "seeds=x"], "seeds=x is not allowed; it takes integers"),
