@@ -379,8 +379,14 @@ def _families(bench: BenchConfig) -> list[TaskFamily]:
     if bench.task and bench.families:
         raise ConfigError("task= is another word for families=; give one of them")
     listed = f"pearl-bench ls suite={bench.suite}"
-    check_names("task", bench.task, known, listed)
-    check_names("families", bench.families, known, listed)
+    for key, names in (("task", bench.task), ("families", bench.families)):
+        for name in names:
+            if name not in families and (homes := registry.suites_of(name)):
+                raise ConfigError(
+                    f"{key}={name} is no family of {bench.suite}, but of "
+                    f"{' and '.join(homes)}; take suite={homes[0]}"
+                )
+        check_names(key, names, known, listed)
     named = bench.task or bench.families
     if not named and not suite.usual:
         raise ConfigError(

@@ -31,8 +31,6 @@ LARGEST = 10**15
 OF_LEARNERS = ("learner", "learners", "reference")
 OF_PACKAGES = (*OF_LEARNERS, "suite", "family")
 """Words whose names installed packages add to."""
-OF_FAMILIES = ("suite", "families", "task")
-"""Words that people give a family of another suite, or for a suite."""
 
 T = TypeVar("T")
 
@@ -276,11 +274,12 @@ def unknown(key: str, name: str, known: Iterable[str], listed: str = "--help") -
     elif key == "suite":
         registry.require_sound(registry.SUITE_GROUP, name)
     known = sorted(known)
-    close = _close(name, known)
-    if key in OF_FAMILIES and not close and (homes := registry.suites_of(name)):
-        told = f"{name} is a family of {' and '.join(homes)}; take suite={homes[0]}"
-        return f"{key}={name} is unknown: {told}"
-    foreign = key in OF_PACKAGES and not close
+    if key == "suite" and (homes := registry.suites_of(name)):
+        return (
+            f"suite={name} is unknown: {name} is a family of {' and '.join(homes)}; "
+            f"take suite={homes[0]}"
+        )
+    foreign = key in OF_PACKAGES and not _close(name, known)
     hint = " (is the package installed that adds it?)" if foreign else ""
     return f"{key}={name} is unknown{hint}{suggest(name, known, listed)}"
 

@@ -64,7 +64,7 @@ def test_the_installed_name_is_this_module():
         (["run", "suite=ant-fwd-back"], "is a family of locomotion; take suite=locomo"),
         (
             ["run", "suite=navigation", "task=ant-fwd-back"],
-            "task=ant-fwd-back is unknown: ant-fwd-back is a family of locomotion;",
+            "task=ant-fwd-back is no family of navigation, but of locomotion; take",
         ),
         (["bench", "only=engin"], "only=engin is unknown; did you mean engine?"),
         (["trace", "results/raw/x"], "is not a key=value word, such as run="),
