@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from pearl_bench.analysis import crossings, stats
 from pearl_bench.analysis.crossings import (
@@ -34,10 +35,11 @@ def test_a_level_is_held_from_the_last_of_three_evaluations_on():
     assert first_at(STEPS, STEPS, 5.0) == Bound(5.0)
 
 
-def test_a_level_that_rounding_misses_is_held():
-    tenth = np.full(20, 0.3)
-    assert holding(STEPS, tenth, 0.1 + 0.2) == Bound(3.0, "<")
-    assert first_at(STEPS, tenth, 0.1 + 0.2) == Bound(1.0, "<")
+@pytest.mark.parametrize(("value", "level"), [(0.3, 0.1 + 0.2), (-0.1 - 0.2, -0.3)])
+def test_a_level_that_rounding_misses_is_held(value, level):
+    values = np.full(20, value)
+    assert holding(STEPS, values, level) == Bound(3.0, "<")
+    assert first_at(STEPS, values, level) == Bound(1.0, "<")
 
 
 def test_a_level_that_is_lost_again_is_not_held_before():
@@ -66,7 +68,7 @@ def test_a_baseline_has_its_level_at_the_latest_where_that_begins():
     assert holding(STEPS, noisy, 5.0, until=15) == Bound(16.0)
     # What comes after it does not count against it.
     early = np.where(STEPS > 5, 5.0, 0.0)
-    early[17] = 0.0
+    early[15:18] = 0.0
     assert holding(STEPS, early, 5.0, until=15) == Bound(8.0)
 
 
@@ -111,6 +113,9 @@ def test_ends_agree_with_the_bounds_between_them():
     assert found[1:] == (Bound(1.4, "<"), Bound(2.0, "<"))
     found = ends(Bound(5), [Bound(5), Bound(4, ">"), Bound(3)])
     assert found[1:] == (Bound(3), Bound(5, ">"))
+    # One of two equal ones is exact.
+    found = ends(Bound(4), [Bound(4), Bound(4, "<")])
+    assert found[1:] == (Bound(4, "<"), Bound(4))
 
 
 def test_an_interval_leaves_out_a_tail_at_either_end():
@@ -186,6 +191,32 @@ def test_a_range_is_over_all_ways_to_draw_the_runs(runs, monkeypatch):
     assert found.ratio.low.number == pytest.approx(min(ratios))
     assert found.ratio.high.number == pytest.approx(max(ratios))
     assert found.needed.low.number < found.needed.high.number
+
+
+def test_a_range_is_over_mixtures_of_runs_too():
+    """Two that lose the level at different times hold it together."""
+    values = np.full((3, 20), 200.0)
+    values[:, :4] = 0.0
+    values[0, 10:13] = values[1, 15:18] = 50.0
+    values[2] = -300.0
+    found = claim("x", Curve(STEPS * 1000, values), line(1.0, 2, 100_000))
+    assert found.needed == (Bound(20_000, ">"), Bound(6000), Bound(20_000, ">"))
+
+
+def test_a_range_of_many_runs_is_over_each_alone():
+    """Of three runs and five: only the lowest and the highest alone come so far."""
+    few, many = line(10.0, 3, 20_000, 16.0), line(1.0, 5, 100_000, 11.2)
+    found = claim("x", few, many)
+    # 10 (t - 1) + 32 at 95.5, and 10 (t - 1) at 140.3
+    assert found.needed[1:] == (Bound(8000), Bound(16_000))
+
+
+def test_an_interval_is_as_wide_as_it_says():
+    method, baseline = line(1.0, 6, 200_000, 8.0), line(1.0, 5, 100_000, 3.0)
+    _, low, high = claim("x", method, baseline).needed
+    deviation = math.hypot(8 * np.std(range(6)) / 6**0.5, 3 * np.std(range(5)) / 5**0.5)
+    wide = 2 * scipy.stats.norm.ppf(0.975) * 1000 * deviation
+    assert high.number - low.number == pytest.approx(wide, abs=1500)
 
 
 def test_a_level_never_reached_is_a_bound():

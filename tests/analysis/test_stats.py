@@ -116,6 +116,14 @@ def test_a_range_is_that_of_all_resamples(runs):
     assert stats.spread([runs, 3]) == "range"
 
 
+def test_one_family_of_few_runs_leaves_a_range():
+    few, many = normal(7, 4, 6)
+    found = stats.estimate("pearl", lambda x, y: x.mean() + y.mean(), [few, many])
+    assert found.low == few.min() + many.min()
+    assert found.high == few.max() + many.max()
+    assert stats.spread([4, 6]) == "range"
+
+
 @pytest.mark.parametrize(("runs", "covered"), [(2, 1 / 2), (3, 3 / 4)])
 def test_why_two_or_three_runs_have_no_interval(runs, covered):
     """A 95 % bootstrap of them is their range, which holds the median too seldom."""
@@ -136,6 +144,14 @@ def test_from_five_runs_on_there_is_an_interval():
     assert many.min() < found.low < found.value < found.high < many.max()
     found = stats.mean("pearl", few)
     assert (found.low, found.high) == (few.min(), few.max())
+
+
+def test_an_interval_of_many_runs_is_the_normal_one():
+    (runs,) = normal(8, 400)
+    found = stats.mean("pearl", runs)
+    half = scipy.stats.norm.ppf(0.975) * runs.std() / 20
+    assert found.low == pytest.approx(found.value - half, abs=half / 12)
+    assert found.high == pytest.approx(found.value + half, abs=half / 12)
 
 
 def test_every_family_is_drawn_on_its_own():

@@ -5,12 +5,18 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from command import LONG, Command
 from virtual_slurm import VirtualSlurm
 
+from pearl_bench.config.runs import load
+from pearl_bench.execution.engine import Job
 from pearl_bench.execution.orders import read_order
+from pearl_bench.execution.plan import plan
+from pearl_bench.execution.slurm import Slurm
 from pearl_bench.records.run_folder import status
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one Slurm, one Ray
@@ -35,6 +41,111 @@ def node_of(slurm: VirtualSlurm, command: Command, seed: int) -> str:
 def as_locally(command: Command, local: Command) -> None:
     for seed in (0, 1):
         assert command.rows(seed) == local.rows(seed)
+
+
+class Programs:
+    """Programs of Slurm's names: they note their words and answer what is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("sbatch", "squeue", "scancel", "scontrol"):
+            noted = f'printf "%s\\0" {name} "$@" >>words; echo >>words'
+            # sbatch tells another number each time
+            answer = "wc -l <words" if name == "sbatch" else f"cat {name}.answer"
+            (folder / name).write_text(f"#!/bin/sh\ncd {folder}\n{noted}\n{answer}\n")
+            (folder / name).chmod(0o755)
+            self.answers(name, "")
+
+    def answers(self, name: str, text: str) -> None:
+        (self.folder / f"{name}.answer").write_text(text)
+
+    def told(self, name: str) -> list[list[str]]:
+        """Return the words of each call, and forget all calls."""
+        calls = (self.folder / "words").read_text().splitlines()
+        (self.folder / "words").write_text("")
+        found = [call.split("\0")[:-1] for call in calls]
+        return [words for called, *words in found if called == name]
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return Programs(folder)
+
+
+def asked(tmp_path, *words):
+    many = ["suite=navigation", "families=point-robot", "learners=rl2", "budget=smoke"]
+    bench = load([*many, "engine=slurm", f"out={tmp_path / 'raw'}", *words])
+    return Slurm(bench), plan(bench)
+
+
+@pytest.mark.parametrize("jobs", [None, 2])
+def test_arrays_are_of_runs_of_as_many_cores_and_no_larger_than_may_be(
+    programs, tmp_path, jobs
+):
+    """With ``jobs=`` they wait for each other, and for those that are there."""
+    engine, runs = asked(tmp_path, "seeds=0,1,2,3,4", *([f"jobs={jobs}"] * bool(jobs)))
+    runs[1] = replace(runs[1], config=replace(runs[1].config, threads=2))
+    programs.answers("scontrol", "MaxArraySize           = 3\n")
+    programs.answers("squeue", "old/0|77_0|RUNNING|None\nold/1|77_1|PENDING|Priority\n")
+    engine.alive(["old/0", "old/1"])
+    given = [*engine.submit(runs, ["run"], ["old/0", "old/1"])]
+    assert [run.config.seed for run, _ in given] == [0, 2, 3, 4, 1]
+    for run, job in given:
+        order = read_order(run.folder)
+        assert order is not None
+        assert order.job == job
+    calls = programs.told("sbatch")
+    most = f"%{jobs}" if jobs else ""
+    names = [job.partition("/")[0] for _, job in given if isinstance(job, str)]
+    for words, cores, name, last in zip(
+        calls, (1, 1, 2), (names[0], names[3], names[4]), (2, 0, 0), strict=True
+    ):
+        assert f"--cpus-per-task={cores}" in words
+        assert f"--job-name={name}" in words
+        assert f"--array=0-{last}{most}" in words
+        assert {"--requeue", "--open-mode=append", "--signal=B:USR1@60"} <= {*words}
+    folders = [str(run.folder.absolute()) for run, _ in given]
+    assert [
+        words[words.index(f) :]
+        for words, f in zip(calls, (folders[0], *folders[3:]), strict=True)
+    ] == [folders[:3], folders[3:4], folders[4:]]
+    waits = [[w for w in words if w.startswith("--dependency=")] for words in calls]
+    ids = [
+        {*wait.removeprefix("--dependency=afterany:").split(":")}
+        for of_one in waits
+        for wait in of_one
+    ]
+    assert ids == ([{"77"}, {"77", "3"}, {"77", "3", "4"}] if jobs else [])
+
+
+def test_the_queue_says_which_jobs_wait_run_or_have_ended(programs, tmp_path):
+    engine, _ = asked(tmp_path)
+    programs.answers(
+        "squeue",
+        "a/0|7_0|RUNNING|None\na/1|7_1|PENDING|Priority\na/2|7_2|TIMEOUT|None\n"
+        "a/3|7_3|PENDING|None\na/4|7_4|PENDING|PartitionTimeLimit\n",
+    )
+    jobs = [f"a/{i}" for i in (0, 1, 2, 4, 5)]
+    waiting = "waiting (PartitionTimeLimit), for more than there is"
+    assert engine.alive(jobs) == {
+        "a/0": Job(True, "running"),
+        "a/1": Job(False, "waiting (Priority)"),
+        "a/4": Job(False, waiting),
+    }
+    assert engine.ended("a/2").startswith("job 7_2 ended as TIMEOUT; ")
+    assert engine.ended("a/0").startswith("job 7_0 is gone, last seen RUNNING; ")
+    assert engine.ended("a/5").startswith("Slurm has lost its job; ")
+    assert engine.alive([]) == {}
+    ((*_, names, _),) = programs.told("squeue")
+    assert names == "--name=a"
+    engine.cancel(jobs)  # and none of the same array that others follow
+    assert programs.told("scancel") == [
+        ["--quiet", "--batch", "--signal=USR2", "7_0"],
+        ["--quiet", "7_1", "7_4"],
+    ]
 
 
 def test_a_warned_run_goes_on_in_another_session(slurm, on_slurm, local):

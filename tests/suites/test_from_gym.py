@@ -39,6 +39,7 @@ class Scripted(gymnasium.Env[np.ndarray, np.ndarray]):
         self.observation_space = Box(-np.inf, np.inf, (2,), np.float64)
         self.action_space = Box(low, high, (size,), np.float32)
         self.script = {} if script is None else script
+        self.closed = False
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -51,6 +52,9 @@ class Scripted(gymnasium.Env[np.ndarray, np.ndarray]):
         found = {"obs": [self.elapsed, 0], "reward": 1.0, "ended": False}
         found |= {"cut": False, "info": {}} | self.script.get(self.elapsed, {})
         return tuple(found.values())
+
+    def close(self):
+        self.closed = True
 
 
 def begun(*envs: Any) -> GymBatch:
@@ -147,7 +151,22 @@ def test_a_time_limit_is_no_termination_and_ends_the_episode():
     with pytest.raises(RuntimeError, match=r"\[0\].*horizon must not be beyond"):
         batch.step(action, active)
     batch.reset(np.random.default_rng(0), active)
+    with pytest.raises(RuntimeError, match=r"environments \[1\] have no episode"):
+        batch.step(action)  # the other one was not reset
     batch.step(action, active)
+
+
+def test_the_first_limit_counts():
+    assert GymBatch([Scripted()]).longest is None  # as far as Gymnasium knows
+    limits = 20, 15
+    made = [gymnasium.make("Pendulum-v1", max_episode_steps=limit) for limit in limits]
+    assert GymBatch(made).longest == 15
+
+
+def test_every_environment_is_closed():
+    envs = Scripted(), Scripted()
+    GymBatch(envs).close()
+    assert [env.closed for env in envs] == [True, True]
 
 
 @pytest.mark.parametrize(
