@@ -68,11 +68,11 @@ def test_longest_runs_of_two_budgets_compare_where_the_baseline_has_one_setting(
 ):
     """PEARL's ``lean`` was not held against RL²'s ``paper``, whose settings it has."""
 
-    def pairs(compare, **of_rl2):
+    def pairs(compare, lean=20_000, **of_rl2):
         results = published(
-            tmp_path / compare.__name__ / str(of_rl2),
+            tmp_path / compare.__name__ / str(lean) / str(of_rl2),
             *seeds(1, budget="paper", steps=grid(12_000), returns=rising(9)),
-            {"seed": 1, "budget": "lean", "steps": grid(20_000), "returns": rising(8)},
+            {"seed": 1, "budget": "lean", "steps": grid(lean), "returns": rising(8)},
             {"learner": "rl2", "budget": "paper", "steps": grid(60_000), **of_rl2},
         )
         loaded = load(results, SUITE)
@@ -83,6 +83,7 @@ def test_longest_runs_of_two_budgets_compare_where_the_baseline_has_one_setting(
     for compare in (comparison.efficiencies, comparison.improvements):
         assert pairs(compare) == {("paper", "paper"), ("lean", "paper")}
         assert pairs(compare, settings={"hidden_size": 7}) == {("paper", "paper")}
+        assert pairs(compare, lean=11_000) == {("paper", "paper")}  # not the longest
 
 
 def test_methods_compare_on_the_same_tasks_alone(of_two):

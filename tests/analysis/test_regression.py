@@ -35,6 +35,12 @@ class TestBootstrap:
         assert regression.bootstrap(np.zeros(16), np.zeros(6)) == 1.0
         assert regression.bootstrap(np.zeros(16), np.full(6, -1.0)) < 1e-3
 
+    def test_is_never_nothing(self, monkeypatch):
+        """Of so many draws none is as far apart; the data themselves are one more."""
+        monkeypatch.setattr(regression, "RESAMPLES", 99)
+        reference = samples(1, 16)
+        assert regression.bootstrap(reference, reference[:6] - 30) == 0.01
+
     def test_draws_from_no_global_stream(self):
         x = samples(2, 22)
         np.random.seed(1)  # noqa: NPY002
@@ -111,6 +117,9 @@ class TestGate:
         assert not far_below(reference, samples(7, 6) - 2)
         assert not far_below(reference, samples(7, 6) + 50)
         assert far_below(reference, samples(7, 6) - 6)
+        four = np.array([-1.0, 1.0, -1.0, 1.0])  # 4 deviations are 4.62
+        assert not far_below(four, np.array([-9.0, 0.0]))
+        assert far_below(four, np.array([-9.4, 0.0]))
 
     def test_without_any_spread(self):
         assert not far_below(np.zeros(16), np.zeros(6))

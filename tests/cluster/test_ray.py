@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 from command import LONG, Command
 
-from pearl_bench.execution.engine import EngineError
-from pearl_bench.execution.ray import Ray, Trainer
+from pearl_bench.execution.engine import EngineError, Job
+from pearl_bench.execution.orders import PROGRESS
+from pearl_bench.execution.ray import Ray, Trainer, _bytes
 from pearl_bench.records.run_folder import status
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one Slurm, one Ray
@@ -43,6 +44,46 @@ def test_what_ray_raises_in_cancelling_is_its_answer(error):
         engine.cancel(["folder"])
     engine.cancel(["folder"])
     assert not raised
+
+
+def test_what_trains_is_asked_to_stop_and_what_waits_is_ended(tmp_path):
+    jobs = [str(tmp_path / name) for name in ("trains", "waits", "wants much", "gone")]
+    (tmp_path / "trains").mkdir()
+    (tmp_path / "trains" / PROGRESS).touch()
+    done = []
+
+    def get_actor(job):
+        stop = SimpleNamespace(remote=lambda: done.append((job, "asked")))
+        return SimpleNamespace(stop=stop, job=job)
+
+    engine = object.__new__(Ray)
+    engine._ray = SimpleNamespace(
+        util=SimpleNamespace(list_named_actors=lambda: [*jobs[:3], "of another"]),
+        nodes=lambda: [
+            {"Alive": True, "Resources": {"CPU": 2.0, "memory": 5.0}},
+            {"Alive": True, "Resources": {"CPU": 1.0, "memory": 9.0}},
+            {"Alive": False, "Resources": {"CPU": 8.0, "memory": 9.0}},
+        ],
+        get_actor=get_actor,
+        kill=lambda actor, *, no_restart: done.append((actor.job, no_restart)),
+    )
+    engine._needs, engine._cores = {"GPU": 0, "memory": 6}, {jobs[2]: 2}
+    engine._usual_cores = 1
+    assert engine.alive(jobs) == {
+        jobs[0]: Job(True, "running"),
+        jobs[1]: Job(False, "waiting"),
+        jobs[2]: Job(False, "waiting (no node has CPU=2 memory=6)"),
+    }
+    engine.cancel(jobs)
+    assert done == [(jobs[0], "asked"), (jobs[1], True), (jobs[2], True)]
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"),
+    [(None, 0), ("7", 7 << 20), ("500K", 500 << 10), ("4G", 4 << 30)],
+)
+def test_memory_without_a_letter_is_mebibytes_as_with_slurm(memory, size):
+    assert _bytes(memory) == size
 
 
 def test_an_actor_on_a_node_that_does_not_see_the_folder_ends(

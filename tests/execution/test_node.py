@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import threading
 import time
 
@@ -13,6 +14,7 @@ from pearl_bench.execution import node, orders
 from pearl_bench.execution.node import carry_out
 from pearl_bench.execution.orders import Order, ProgressReader, read_order, write_order
 from pearl_bench.execution.plan import plan
+from pearl_bench.execution.signals import POLITE
 from pearl_bench.records import files
 from pearl_bench.records.files import RecordError
 from pearl_bench.records.run_folder import RunRecord, read_run, status
@@ -137,6 +139,32 @@ def test_a_run_that_is_given_to_another_job_is_let_go(folder, monkeypatch):
     assert not any("done" in message for message in told(folder))
     assert carry_out(folder, "name/1", "13_1", never)
     assert status(folder).state == "done"
+
+
+@pytest.fixture
+def hearing():
+    """Signals are heard again afterwards: a node's process hears none of a second."""
+    before = {number: signal.getsignal(number) for number in POLITE}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("hearing")
+def test_the_exit_code_says_whether_to_start_again(folder, monkeypatch):
+    words = [str(folder), JOB, TASK]
+
+    def warned(*given):
+        for _ in range(2):  # by the script, and by Slurm itself
+            signal.raise_signal(signal.SIGTERM)
+        return carry_out(*given)
+
+    with monkeypatch.context() as during:
+        during.setattr(node, "carry_out", warned)
+        assert node.main(words) == node.STOPPED
+    assert node.main(words) == 0
+    (folder / "order.json").write_text("{")
+    assert node.main(words) == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
