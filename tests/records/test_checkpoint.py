@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from on_disk import witness
 from raw_runs import silent
 
 from pearl_bench.records import checkpoint
@@ -165,6 +166,17 @@ def test_two_generations_on_disk(tmp_path):
     said: list[str] = []
     assert checkpoint.load(tmp_path, said.append) == {"generation": 2}
     assert f"{NEWEST} is missing" in said[0]
+
+
+def test_a_power_cut_finds_what_a_name_says(tmp_path, monkeypatch):
+    """A file is on the disk before it has the name, and the names before it goes on."""
+    events = witness(monkeypatch, tmp_path)
+    checkpoint.save(tmp_path, {"generation": 0})
+    assert events == [f"sync {INCOMING}", f"{INCOMING} -> {NEWEST}", "sync ."]
+    events.clear()
+    checkpoint.save(tmp_path, {"generation": 1})
+    renames = [f"{NEWEST} -> {PREVIOUS}", f"{INCOMING} -> {NEWEST}"]
+    assert events == [f"sync {INCOMING}", *renames, "sync ."]
 
 
 def test_killed_between_two_renames_the_newest_is_taken(tmp_path):

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from on_disk import witness
 
 from pearl_bench.records import files
 from pearl_bench.records.files import (
@@ -85,6 +86,29 @@ def test_what_a_living_process_writes_is_no_leftover(tmp_path):
         assert held.exists()
     write_atomic(path, b"3")
     assert not held.exists()
+
+
+def test_a_power_cut_finds_the_old_content_or_the_new(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_temporary", lambda path: path.with_name("new"))
+    events = witness(monkeypatch, tmp_path)
+    write_atomic(tmp_path / "x.csv", b"1")
+    assert events == ["sync new", "new -> x.csv", "sync ."]
+
+
+def test_what_is_being_written_is_held(tmp_path, monkeypatch):
+    """By the lock that tells others that its process lives."""
+    held = []
+    sync = os.fsync
+
+    def at_sync(handle):
+        sync(handle)
+        for path in tmp_path.iterdir():
+            with path.open("rb") as file:
+                held.append(not files._hold(file.fileno()))
+
+    monkeypatch.setattr(os, "fsync", at_sync)
+    write_atomic(tmp_path / "x.csv", b"1")
+    assert held[0]
 
 
 def test_a_write_that_fails_leaves_the_old_content(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from on_disk import witness
 
 from pearl_bench.records import files, provenance
 from pearl_bench.records import run_folder as record
@@ -339,6 +340,16 @@ def test_a_record_of_what_cannot_be_is_refused(tmp_path, key, value, message):
     for read in (record.read_run, record.status):
         with pytest.raises(RecordError, match=message):
             read(tmp_path)
+
+
+def test_rows_are_on_the_disk_before_a_checkpoint_knows_of_them(tmp_path, monkeypatch):
+    with RunRecord(tmp_path) as run:
+        run.begin(CONFIG, PROVENANCE)
+        events = witness(monkeypatch, tmp_path)
+        run.append_eval(eval_rows(0))
+        run.append_train({"env_steps": 0, "loss": 1.0})
+        run.rewind(None)  # cut back, they do not come again either
+    assert events == [f"sync {name}.csv" for name in ("eval", "train", "train", "eval")]
 
 
 def test_something_else_that_writes_is_noticed(tmp_path):
