@@ -3,12 +3,22 @@
 from dataclasses import replace
 from itertools import product
 from math import comb
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from pearl_bench.analysis import regression
-from pearl_bench.analysis.regression import Sample, compare, far_below, threshold
+from pearl_bench.analysis.arms import REPORTED, Arm, Point, RunCurve
+from pearl_bench.analysis.regression import (
+    Sample,
+    compare,
+    far_below,
+    returns_of,
+    threshold,
+)
 
 
 def samples(seed, *shape):
@@ -40,6 +50,17 @@ class TestBootstrap:
         monkeypatch.setattr(regression, "RESAMPLES", 99)
         reference = samples(1, 16)
         assert regression.bootstrap(reference, reference[:6] - 30) == 0.01
+
+    def test_is_of_students_statistic(self, monkeypatch):
+        monkeypatch.setattr(regression, "RESAMPLES", 2000)
+        reference, current = samples(10, 12), 3 * samples(11, 4) - 4
+        pool, rng = np.concatenate([reference, current]), np.random.default_rng(0)
+        drawn = [rng.choice(pool, (2000, runs)) for runs in (12, 4)]
+        apart = scipy.stats.ttest_ind(*drawn, axis=1).statistic
+        beyond = apart >= scipy.stats.ttest_ind(reference, current).statistic
+        p_value = (1 + beyond.sum()) / 2001
+        assert regression.bootstrap(reference, current) == p_value
+        assert 0.01 < p_value < 0.2
 
     def test_draws_from_no_global_stream(self):
         x = samples(2, 22)
@@ -109,6 +130,20 @@ class TestPermutation:
 
     def test_without_any_spread(self):
         assert regression.permutation(np.ones((9, 2)), np.ones((4, 2)))[0] == 1.0
+
+
+def test_returns_are_of_the_last_third_of_a_run():
+    points = [
+        Point(1000 * k, episode, float(k * episode), None, 20, 0)
+        for k in range(1, 10)
+        for episode in (1, 2, 3)
+    ]
+    run = RunCurve({"test_episodes": "1"}, {REPORTED: points})
+    found = returns_of(cast(Arm, SimpleNamespace(runs=(run,))))
+    assert {name: of.tolist() for name, of in found.items()} == {
+        "adapted return": [3 * 8],
+        "gain": [3 * 8 - 8],
+    }
 
 
 class TestGate:

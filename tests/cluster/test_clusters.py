@@ -1,10 +1,100 @@
 """The same line on a cluster: left and come back to, cancelled, doubled, failing."""
 
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from raw_runs import make_run
+
+from pearl_bench.config.runs import load
+from pearl_bench.execution import follow
+from pearl_bench.execution.console import Board
+from pearl_bench.execution.orders import ProgressFile
+from pearl_bench.execution.plan import plan
+from pearl_bench.records.files import make_folder
 from pearl_bench.records.run_folder import status
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one Slurm, one Ray
+
+
+ENGINE: Any = SimpleNamespace(ended=lambda job: f"{job} is gone")
+
+
+class Watched:
+    """A run that a command watches, and the command's clock.
+
+    Args:
+        folder: for the run, which its job would train to 3000 steps.
+        monkeypatch: of the test.
+    """
+
+    def __init__(self, folder, monkeypatch):
+        words = "suite=locomotion families=half-cheetah-vel learners=pearl steps=3000"
+        (run,) = plan(load([*words.split(), "seeds=0", f"out={folder}", "device=cpu"]))
+        make_folder(run.folder)
+        self.now = 100.0
+        monkeypatch.setattr(follow.time, "monotonic", lambda: self.now)
+        self._watch = follow._Watch(run, "a/0", fresh=True)
+        self.told = ProgressFile(run.folder)
+
+    def end(self, *, alive=False, cancelled=False):
+        self._watch.hear(Board(), room=False)
+        return self._watch.end(ENGINE, alive=alive, cancelled=cancelled)
+
+
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    return Watched(tmp_path, monkeypatch)
+
+
+def test_a_job_that_is_gone_has_failed_once_its_files_can_be_seen(watched):
+    assert watched.end(alive=True) is None
+    assert watched.end() is None
+    watched.now += follow.LATENCY - 1
+    assert watched.end() is None
+    assert watched.end(alive=True) is None  # it was only started anew
+    watched.now += 2
+    assert watched.end() is None
+    watched.now += follow.LATENCY
+    assert watched.end() == ("failed", "a/0 is gone")
+
+
+@pytest.mark.parametrize(
+    ("told", "cancelled", "end"),
+    [
+        ({"failed": "a loss is NaN"}, False, ("failed", "a loss is NaN")),
+        ({"failed": "a loss is NaN"}, True, ("failed", "a loss is NaN")),
+        ({"done": False}, True, ("stopped", "")),
+        ({"done": False}, False, None),  # to be started again, perhaps
+        (
+            {"killed": "SIGKILL"},
+            False,
+            ("failed", "its process ended with SIGKILL; a/0 is gone"),
+        ),
+    ],
+)
+def test_what_a_run_has_told_says_how_it_ends(watched, told, cancelled, end):
+    watched.told.send(**told)
+    assert watched.end(alive=True, cancelled=cancelled) is None
+    assert watched.end(cancelled=cancelled) == end
+    watched.now += follow.LATENCY
+    end = end or ("failed", "it was stopped after a checkpoint; a/0 is gone")
+    assert watched.end(cancelled=cancelled) == end
+
+
+@pytest.mark.parametrize("steps", [3000, 2000])
+def test_a_run_is_done_with_the_steps_that_are_asked_for(watched, tmp_path, steps):
+    watched.told.send(done=True)
+    assert watched.end(alive=True) is None  # its record is not to be seen yet
+    make_run(tmp_path, steps=(1000, steps))
+    ends = watched.end(alive=True), watched.end()
+    if steps == 3000:
+        assert ends == (("done", ""), ("done", ""))
+    else:
+        assert ends == (None, None)
+        watched.now += follow.LATENCY
+        fewer = "an earlier command asked for fewer steps; repeat this one"
+        assert watched.end() == ("failed", fewer)
 
 
 def test_typed_twice_at_once_then_left_and_come_back_to(on_cluster, local):
