@@ -82,6 +82,13 @@ def test_what_a_run_has_told_says_how_it_ends(watched, told, cancelled, end):
     assert watched.end(cancelled=cancelled) == end
 
 
+def test_a_job_may_take_long_to_leave(watched):
+    watched.told.send(done=True)
+    assert watched.end(alive=True) is None
+    watched.now += 2 * follow.LATENCY
+    assert watched.end(alive=True) is None
+
+
 @pytest.mark.parametrize("steps", [3000, 2000])
 def test_a_run_is_done_with_the_steps_that_are_asked_for(watched, tmp_path, steps):
     watched.told.send(done=True)

@@ -177,6 +177,13 @@ def test_memory_that_runs_took_limits_those_side_by_side(words, monkeypatch):
     assert side_by_side(bench, runs) == 4
     remember(runs[0].config, Pace(0.25, None, 3 << 30))
     assert side_by_side(bench, runs) == 2
+    # the largest counts: any may be beside any
+    both = ["learners=pearl,rl2" if w == "learners=pearl" else w for w in words]
+    bench = load([*both, "seeds=0,1"])
+    runs = plan(bench)
+    remember(runs[2].config, Pace(0.25, None, 300 << 20))
+    assert [run.config.learner for run in runs] == ["pearl"] * 2 + ["rl2"] * 2
+    assert side_by_side(bench, runs) == 2
 
 
 def test_the_file_says_what_it_is_about(run, kept):

@@ -93,7 +93,9 @@ def test_states_come_from_the_folders(words):
 def test_more_steps_continue_a_finished_run(words):
     (run,) = plan(load(words))
     keep(run, "done", 1040)
-    assert states(words) == [("done", 1040)]
+    for steps in (1000, 1040):
+        words[3] = f"steps={steps}"
+        assert states(words) == [("done", 1040)]
     words[3] = "steps=1041"
     assert states(words) == [("begun", 1040)]
 
@@ -319,6 +321,15 @@ def test_memory_limits_the_runs_side_by_side(words, machine):
     assert shares([*words, "seeds=0,1,2"]) == (1, [8] * 3)
 
 
+def test_a_gpu_trains_one_run_at_a_time_unless_asked_otherwise(words, machine):
+    bench = load([*words, "seeds=0,1,2"])
+    runs = plan(bench)
+    on_gpu = dataclasses.replace(runs[2].config, device="cuda")
+    runs[2] = dataclasses.replace(runs[2], config=on_gpu)
+    assert side_by_side(bench, runs) == 1
+    assert side_by_side(dataclasses.replace(bench, jobs=2), runs) == 2
+
+
 def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(words, machine):
     words.append("seeds=0,1,2")
     bench = load([*words, "threads=3"])
@@ -358,6 +369,16 @@ def test_a_missing_cuda_device_is_an_error_only_if_there_is_work(words):
         plan(load(words))
     keep(run, "done", 1040)
     assert states(words) == [("done", 1040)]
+
+
+def test_too_little_memory_is_an_error_only_if_there_is_work(words, monkeypatch):
+    bench = load(words)
+    (run,) = plan(bench)
+    monkeypatch.setattr("pearl_bench.execution.plan.most_memory", lambda: 1000)
+    with pytest.raises(ConfigError, match="takes at least"):
+        plan(bench)
+    keep(run, "done", 1000)
+    assert not plan(bench)[0].pending
 
 
 def test_what_runs_of_many_seeds_share_is_read_once(words, monkeypatch):
