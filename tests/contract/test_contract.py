@@ -122,9 +122,70 @@ class Timeless(Rl2Learner):
         return 0.0
 
 
+class Begun(Rl2Learner):
+    def __init__(self, config, family, **place):
+        super().__init__(config, family, **place)
+        self.updates_due = 1
+
+
+class Standing(Rl2Learner):
+    def collect(self):
+        metrics = super().collect()
+        self.env_steps = 0
+        return metrics
+
+
+class Infinite(Rl2Learner):
+    def collect(self):
+        return super().collect() | {"loss": np.inf}
+
+
+class Taking(Rl2Learner):
+    def update(self):
+        return super().update() | {"wall_s": 1.0}
+
+
+class Counting(Rl2Learner):
+    def update(self):
+        self.env_steps += 1
+        return super().update()
+
+
+class ForgetsChance(Rl2Learner):
+    def load_state_dict(self, state):
+        super().load_state_dict(state | {"rng": self.rng.bit_generator.state})
+
+
+class ByChance(Rl2Learner):
+    """Explores where there is nothing to explore for."""
+
+    def unadapted(self, tasks):
+        self.asked = getattr(self, "asked", 0) + 1
+        adapter: Any = self.adapter(tasks, self.asked)
+        act = adapter.act
+        adapter.act = lambda obs, *, explore: act(obs, explore=True)
+        return adapter
+
+
+class Knowing(Rl2Learner):
+    def unadapted(self, tasks):
+        adapter: Any = super().unadapted(tasks)
+        act, index = adapter.act, np.array([[task.index / 1000] for task in tasks])
+        adapter.act = lambda obs, *, explore: act(obs, explore=explore) + index
+        return adapter
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
+        (Begun, "a new learner has counters (0, 0, 1)"),
+        (Standing, "collect() leaves env_steps at 0"),
+        (Infinite, "collect() returns {"),
+        (Taking, "update() returns ['wall_s'], other columns of train.csv"),
+        (Counting, "update() changes env_steps"),
+        (ForgetsChance, "the next collect() differs after load_state_dict()"),
+        (ByChance, "unadapted() acts by chance"),
+        (Knowing, "unadapted() acts differently in different tasks"),
         (Copies, "policy_state() of Copies returns a copy"),
         (CopiesSilently, "has to return the tensors themselves"),
         (ForgetsHalf, "a meta-test differs after load_policy_state()"),
@@ -142,6 +203,17 @@ def test_what_a_method_does_not_keep_to_is_said(kind, said, monkeypatch):
     with pytest.raises(AssertionError) as caught:
         contract.check_learner("rl2", "navigation", "point-robot")
     assert said in str(caught.value)
+
+
+def test_what_is_told_has_to_change_an_action():
+    with pytest.raises(AssertionError, match="what is told of a task changes no act"):
+        contract.check_learner(
+            "rl2",
+            "navigation",
+            "point-robot",
+            settings=["rl2.tasks=2", "rl2.trials=1", "rl2.hidden_size=8"],
+            knows_the_task=True,
+        )
 
 
 class Half(Learner):
@@ -253,6 +325,27 @@ def step_in_single_precision(self, action, active=None):
     return step._replace(reward=step.reward.astype(np.float32))
 
 
+def step_by_their_number(self, action, active=None):
+    step = PointBatch.step(self, action, active)
+    return step._replace(reward=step.reward * np.count_nonzero(step.reward))
+
+
+def break_down_only(self, action, active=None):
+    step = PointBatch.step(self, action, active)
+    return step._replace(unstable=step.reward != 0)
+
+
+def reset_and_keep(self, rng, rows=None):
+    self.shown = PointBatch.reset(self, rng, rows)
+    return self.shown
+
+
+def step_what_was_shown(self, action, active=None):
+    step = PointBatch.step(self, action, active)
+    self.shown[:] = step.obs
+    return step
+
+
 def keep(self, action, active=None):
     """The observations of all steps are one array."""
     step = PointBatch.step(self, action, active)
@@ -272,6 +365,12 @@ def keep(self, action, active=None):
         (points(reset=reset_all), "a reset changes other rows"),
         (points(step=step_all), "obs of an inactive row is not zero"),
         (points(step=step_in_single_precision), "reward of a step is ((3,), 'float32'"),
+        (points(step=step_by_their_number), "reward of a row depends on which others"),
+        (points(step=break_down_only), "unstable, not terminated"),
+        (
+            points(reset=reset_and_keep, step=step_what_was_shown),
+            "a step changes what reset() returned",
+        ),
         (points(step=keep), "a step changes what the one before returned"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",

@@ -17,6 +17,7 @@ from pearl_bench.execution import trial
 from pearl_bench.execution.pace import Pace
 from pearl_bench.execution.plan import (
     Run,
+    _least_memory,
     estimate,
     plan,
     resolve_device,
@@ -374,7 +375,10 @@ def test_a_missing_cuda_device_is_an_error_only_if_there_is_work(words):
 def test_too_little_memory_is_an_error_only_if_there_is_work(words, monkeypatch):
     bench = load(words)
     (run,) = plan(bench)
-    monkeypatch.setattr("pearl_bench.execution.plan.most_memory", lambda: 1000)
+    there = _least_memory(run.config)
+    monkeypatch.setattr("pearl_bench.execution.plan.most_memory", lambda: there)
+    plan(bench)
+    there -= 1
     with pytest.raises(ConfigError, match="takes at least"):
         plan(bench)
     keep(run, "done", 1000)

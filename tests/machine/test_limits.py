@@ -56,8 +56,8 @@ def test_no_quota_in_version_1_is_none(machine):
 
 
 def test_a_group_outside_its_namespace(machine):
-    files = {"cpu.max": "100000 100000"}
-    assert cpu_quota(*machine("0::/../../other\n", **files)) == 1
+    files = {"cpu.max": "100000 100000", "../cpu.max": "50000 100000"}
+    assert cpu_quota(*machine("0::/../../other\n", **files)) == 1  # and no file outside
 
 
 def test_without_control_groups(tmp_path):
