@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from pearl_bench.execution import orders
 from pearl_bench.execution.orders import (
     ORDER,
     PROGRESS,
+    Claim,
     Order,
     ProgressFile,
     ProgressReader,
@@ -63,9 +65,25 @@ def test_another_order_begins_anew(tmp_path):
     ProgressFile(tmp_path).say("a long line of the first job")
     assert len(reader.news()) == 1
     write_order(tmp_path, AN_ORDER)
-    assert reader.news() == []
+    for one in (reader, ProgressReader(tmp_path, fresh=True)):
+        assert one.news() == []
     ProgressFile(tmp_path).say("b")
     assert reader.news() == [{"say": "b"}]
+
+
+def test_a_claim_is_lost_to_another_job_alone_and_for_good(tmp_path, monkeypatch):
+    monkeypatch.setattr(orders, "TELL_EVERY", 0.0)
+    write_order(tmp_path, AN_ORDER)
+    claim = Claim(tmp_path, AN_ORDER.job)
+    assert not claim.lost()
+    (tmp_path / ORDER).write_text("{")
+    assert not claim.lost()  # it cannot be read
+    (tmp_path / ORDER).unlink()
+    assert not claim.lost()
+    write_order(tmp_path, AN_ORDER._replace(job="another"))
+    assert claim.lost()
+    write_order(tmp_path, AN_ORDER)
+    assert claim.lost()
 
 
 def test_of_a_long_history_only_the_state_is_heard(tmp_path):

@@ -94,6 +94,33 @@ def test_a_session_says_which_checkpoint_it_went_on_from(whole, tmp_path):
     assert rows(folder / "eval.csv") == rows(whole[0] / "eval.csv")
 
 
+class Telling(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def update(self, env_steps, updates, test_return):
+        self.told.append((env_steps, updates, test_return))
+
+
+def test_what_is_told_goes_on_where_it_stopped(tmp_path):
+    """Within an iteration: the return of the last meta-test, and the steps learnt."""
+    (run,) = plan(configuration.load([*WORDS, f"out={tmp_path}"]))
+    before, after = Telling(), Telling()
+
+    def within_the_second_iteration():
+        tested = [updates for _, updates, found in before.told if found is not None]
+        return bool(tested) and tested[-1] > tested[0]
+
+    assert not train_run(
+        run.config, run.folder, before, within_the_second_iteration, ["run"]
+    )
+    assert not train_run(run.config, run.folder, after, lambda: True, ["run"])
+    assert after.told[0] == before.told[-1]
+    assert 320 < after.told[0][0] < 640
+
+
 @pytest.mark.parametrize(("patience", "told"), [(0.0, [320, 640]), (600.0, [])])
 def test_a_long_meta_test_says_once_that_it_is_one(
     tmp_path, monkeypatch, patience, told
