@@ -87,6 +87,9 @@ def test_the_oldest_rows_are_overwritten():
     assert number.min() == 5000 - 2 * PAGE
     assert number.max() == 4999
     assert len(store.table) <= 2 * PAGE * 5 // 4
+    for recent in (True, False):  # windows do not reach back beyond either
+        spans = store.spans(np.array([0]), recent=recent)
+        assert (spans.first, spans.length) == (5000 - 2 * PAGE, 2 * PAGE)
 
 
 def test_extra_data_stay_out_of_the_recent_context():

@@ -108,6 +108,13 @@ def test_the_prior_is_a_standard_normal():
 
 
 class TestRecurrent:
+    def test_starts_as_torch_starts_an_lstm(self):
+        net = encoder(recurrent=True)
+        assert net.lstm is not None
+        weights = torch.cat([weight.flatten() for weight in net.lstm.parameters()])
+        bound = 16**-0.5
+        assert 0.99 * bound < weights.abs().max() <= bound
+
     def test_equals_stepping_the_lstm_row_by_row(self):
         net, rows = encoder(recurrent=True), context()
         assert net.lstm is not None
