@@ -186,6 +186,26 @@ def test_memory_that_runs_took_limits_those_side_by_side(words, monkeypatch):
     assert side_by_side(bench, runs) == 2
 
 
+def test_sessions_that_go_on_are_no_measure_of_a_run(run, tmp_path):
+    folder = make_run(tmp_path, steps=(500,))
+    rows = "env_steps,updates,wall_s\n500,9,40\n1000,18,80\n"
+    (folder / "train.csv").write_text(rows)
+    record = json.loads((folder / "run.json").read_text())
+    record["sessions"][-1]["resumed_at_env_steps"] = 500
+    (folder / "run.json").write_text(json.dumps(record))
+    Stopwatch(run, folder, 1200).end()
+    assert recall(run, NOWHERE) is None
+
+
+def test_a_relative_cache_is_passed_over(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert remember(run, Pace(0.25))
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert len([*tmp_path.glob("home/.cache/pearl_bench/pace/*.json")]) == 1
+
+
 def test_the_file_says_what_it_is_about(run, kept):
     remember(run, Pace(0.25, 1200, 5))
     (path,) = kept.iterdir()

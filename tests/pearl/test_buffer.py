@@ -79,6 +79,11 @@ def test_draws_are_uniform():
     assert counts.max() < 10_500
 
 
+def test_draws_tell_tens_of_millions_apart():
+    draws = buffer()._uniform(1, 100, torch.Generator().manual_seed(0))
+    assert ((draws * 2**26).long() % 2).any()
+
+
 def test_the_oldest_rows_are_overwritten():
     store = buffer(tasks=1, capacity=2 * PAGE)
     for block in range(5):
