@@ -70,6 +70,7 @@ def learning_curves(
     for ax, family in zip(panels.axes, families, strict=True):
         first, last = limits(published, config, family, log=log)
         style.step_axis(ax, first, last, panels.ticks, log=log)
+        panels.bound(ax, family.measure)
         quoted += _quote(ax, panels, published, family)
         for arm in published.in_order(family.bounds):
             look, name = seen[arm.label], called[arm.label]

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, TransformedBbox
 from numpy.typing import ArrayLike
 
 from pearl_bench.analysis import notes
-from pearl_bench.analysis.arms import Arm, shares_of
+from pearl_bench.analysis.arms import Arm, Measure, shares_of
 from pearl_bench.analysis.ends import EndLabels
 from pearl_bench.analysis.legends import BAND, Entry, Kind, Legend, line_properties
 from pearl_bench.analysis.looks import DARK_GREY, Look
@@ -41,6 +41,8 @@ TICK_ROOM = 0.42
 """Inches of axis for a number at it."""
 DESCENT = 0.22
 """Of a letter such as p below its line, in sizes."""
+BEYOND = 3.0
+"""Points by which what is drawn at the end of an axis may reach beyond it."""
 PLACES = 6
 """Decimals of a panel's place on the sheet, whose width and height are 1."""
 
@@ -184,6 +186,11 @@ class Panels:
         if y:
             self._y_label = self.figure.supylabel(y, fontsize=self._small)
 
+    def bound(self, ax: Axes, measure: Measure) -> None:
+        """Let a panel of shares show all that there can be, and nothing beyond."""
+        if measure == "success":
+            ax.set_ylim(0, 1)
+
     def curve(
         self,
         ax: Axes,
@@ -198,7 +205,7 @@ class Panels:
     ) -> None:
         """Draw a curve ``[P]`` with its interval, if any; NaN leave it open.
 
-        A point without neighbours, which no line shows, is marked.
+        A point without neighbours on the panel, which no line shows, is marked.
 
         Args:
             ax: the panel.
@@ -210,14 +217,16 @@ class Panels:
             marks: mark its points.
             steps: a value holds up to the next point.
         """
-        alone = np.flatnonzero(_alone(of.value)).tolist()
+        alone = _alone(ax, x, of.value)
         (line,) = ax.plot(
             x,
             of.value,
-            **line_properties(look, own=own, marks=marks or bool(alone)),
-            markevery=None if marks else alone,
+            **line_properties(look, own=own, marks=marks),
             drawstyle="steps-post" if steps else "default",
         )
+        if alone and not marks:  # apart: a mark is drawn beyond the axis, no line is
+            marked = line_properties(look, own=own, marks=True) | {"ls": ""}
+            ax.plot(x[alone], of.value[alone], **marked)
         self._drawn += [(ax, x, y) for y in of]
         kind: Kind = "own" if own else "curve"
         entry = Entry(look, marks, own)
@@ -236,12 +245,13 @@ class Panels:
             entry.band = True
 
     def seed(self, ax: Axes, x: ArrayLike, y: ArrayLike, look: Look) -> None:
-        """Draw one run of several, thin; of a single point as a dot."""
+        """Draw one run of several, thin; a point without neighbours as a dot."""
         x, y = np.asarray(x, float), np.asarray(y, float)
         self._drawn.append((ax, x, y))
-        dot = "." if len(x) == 1 else ""
         line = {"color": look.color, "lw": 0.4, "alpha": 0.55, "zorder": 1.9}
-        ax.plot(x, y, marker=dot, ms=3, **line)
+        ax.plot(x, y, **line)
+        if alone := _alone(ax, x, y):
+            ax.plot(x[alone], y[alone], ls="", marker=".", ms=3, **line)
 
     def level(
         self, ax: Axes, y: float, name: str, at: str, look: Look, share: str = ""
@@ -348,6 +358,7 @@ class Panels:
         self._ends.spread()
         for ax in self.axes:
             _thin_numbers(ax)
+            self._show_ends(ax)
         if text:
             self.figure.text(
                 0.06 / self.width,
@@ -372,6 +383,20 @@ class Panels:
         if len(every) and every.min() < every.max():
             margin = 0.05 * (every.max() - every.min())
             ax.set_ylim(every.min() - margin, every.max() + margin)
+
+    def _show_ends(self, ax: Axes) -> None:
+        """Draw what lies at an end of a panel's axes whole, and over them.
+
+        A line along the end of the other axis has a half outside, and so has a mark.
+        """
+        for spine in ax.spines.values():
+            spine.set_zorder(1)
+        size = ax.get_position().size * self.figure.get_size_inches() * 72
+        across, up = BEYOND / size
+        for line in ax.lines:
+            aside = 0.0 if line.get_marker() in ("", "None", None) else across
+            box = Bbox.from_extents(-aside, -up, 1 + aside, 1 + up)
+            line.set_clip_box(TransformedBbox(box, ax.transAxes))
 
     def _caption(self, about: Sequence[str]) -> list[str]:
         """Return the lines of a caption under the panels, if one is wanted."""
@@ -423,7 +448,11 @@ def _thin_numbers(ax: Axes) -> None:
         ax.set_xticks([x for x, _ in numbers][::-2][::-1])
 
 
-def _alone(y: np.ndarray) -> np.ndarray:
-    """Return ``[P]`` which values have no neighbour."""
-    known = np.pad(np.isfinite(y), 1)
-    return known[1:-1] & ~known[:-2] & ~known[2:]
+def _alone(ax: Axes, x: np.ndarray, y: np.ndarray) -> list[int]:
+    """Return which points ``[P]`` have no neighbour that a panel shows.
+
+    A panel whose axis is not set yet will show all.
+    """
+    left, right = (-np.inf, np.inf) if ax.get_autoscalex_on() else ax.get_xlim()
+    known = np.pad(np.isfinite(y) & (left <= x) & (x <= right), 1)
+    return np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:]).tolist()

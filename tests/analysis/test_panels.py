@@ -256,10 +256,11 @@ def test_a_single_evaluation_is_seen():
     assert sorted(mark for mark in marks if mark not in ("", "None")) == [".", ".", "D"]
     paused = (1000, 2000, 3000, 9000, 20_000, 21_000)
     (ax,) = draw(published(*seeds(1, steps=paused))).figure.axes
-    (line,) = (line for line in ax.lines if line.get_marker() == "o")
+    line, mark = ax.lines
     gaps = np.flatnonzero(np.isnan(np.asarray(line.get_ydata())))
     assert gaps.tolist() == [3, 5]
-    assert line.get_markevery() == [4]
+    assert mark.get_marker() == "o"
+    assert np.asarray(mark.get_xdata()).tolist() == [9000]
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -315,6 +316,69 @@ def test_what_is_cut_off_does_not_decide_the_height():
     usual = published(*seeds(2), *seeds(2, steps=LONG, value=late, budget="quick"))
     sheet = draw(usual, "variants", until=8000)
     assert sheet.figure.axes[0].get_ylim()[1] < 100
+
+
+def test_a_curve_of_shares_has_an_axis_of_shares_and_is_seen_at_nothing():
+    """Nothing is less than nothing, or more than all."""
+    runs = [
+        run_of(family=family, success=True, value=lambda s, e, v=v: v, **other)
+        for family in ("push", "reach")
+        for v, other in (
+            (0.0, {}),
+            (0.0, {"seed": 1}),
+            (0.5, {"learner": "rl2"}),
+            (0.0, {"learner": "promp"}),
+            (0.25, {"budget": "quick"}),
+        )
+    ]
+    found = published(*runs, suite="ml1")
+    flat, names = 0, set[str]()
+    for name in figures.of_suite("ml1"):
+        if (sheet := drawn(found, name)) is None:
+            continue
+        for ax in sheet.figure.axes:
+            whiskers = name in ("aggregates", "improvement")
+            assert (ax.get_xlim() if whiskers else ax.get_ylim()) == (0, 1), name
+            for line in ax.lines:
+                if set(np.asarray(line.get_ydata()).tolist()) == {0.0}:
+                    flat += 1
+                    assert_whole(line)
+                    assert all(s.get_zorder() < line.zorder for s in ax.spines.values())
+        names.add(name)
+    assert flat > 10
+    assert {"learning-curves", "adaptation", "score-over-time", "variants"} <= names
+    assert {"aggregates", "improvement"} <= names
+
+
+def assert_whole(line):
+    """All of a line, as wide as it is, and of its marks is drawn."""
+    figure = line.get_figure()
+    figure.draw_without_rendering()
+    ax, width = line.axes, line.get_linewidth() / 2 * figure.dpi / 72
+    marks = line.get_marker() not in ("", "None", None)
+    beyond = line.get_markersize() / 2 * figure.dpi / 72 if marks else 0.0
+    left, right = ax.get_xlim()
+    points = np.asarray(line.get_xydata())
+    points = points[(left <= points[:, 0]) & (points[:, 0] <= right)]
+    box = line.get_clip_box().padded(0.01)
+    for x, y in ax.transData.transform(points):
+        assert box.x0 <= x - beyond <= x + beyond <= box.x1
+        assert box.y0 <= y - max(width, beyond) <= y + max(width, beyond) <= box.y1
+
+
+@pytest.mark.parametrize("dpi", [72, 200])
+def test_a_point_at_the_end_of_an_axis_is_whole(dpi):
+    for steps in ((4990, 200_000), (5000,)):
+        runs = seeds(2, learner="rl2", steps=steps)
+        figure = draw(published(*seeds(2, steps=(1000, 5000)), *runs)).figure
+        figure.set_dpi(dpi)
+        (ax,) = figure.axes
+        assert ax.get_xlim() == (0, 5000)
+        marked = [x for x in ax.lines if x.get_marker() in ("D", ".")]
+        assert len(marked) == 3
+        for line in marked:
+            assert np.asarray(line.get_xdata()).tolist() == [steps[0]]
+            assert_whole(line)
 
 
 AWKWARD = ("<b>bold</b>", "$\\frac{a", "_hidden", "a$b$c", "\\", "100 %", "a_b^c")

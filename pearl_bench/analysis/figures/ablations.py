@@ -78,6 +78,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         first = min(map(curves.first_step, arms))
         last = config.until or max(steps)
         style.step_axis(ax, first, last, panels.ticks, log=config.log)
+        panels.bound(ax, family.measure)
         for arm in arms:
             name = called[arm.label]
             curves.draw_arm(ax, panels, arm, family.measure, seen[name], name)

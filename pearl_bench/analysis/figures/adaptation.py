@@ -43,6 +43,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
                     _draw(ax, panels, family, arm, part, look, name)
                     shown.update(numbers)
         _episode_axis(ax, sorted(shown))
+        panels.bound(ax, family.measure)
         first = min(first, *shown)
     panels.label("episode within the task", f"test {captions.measured(families)}")
     before = (

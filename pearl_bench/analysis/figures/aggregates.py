@@ -39,6 +39,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         columns=len(known) if config.width > len(known) * 1.2 else 1,
         height=0.0,
     )
+    families = [family for family in published.families if family.headline]
     names = [
         f"{called[label]}{notes.of_paper(published, label)}\n"
         f"{notes.families_in_words(len(scores[label]))}, "
@@ -52,8 +53,9 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
             few = min(map(len, scores[label].values())) < stats.FEW
             panels.whisker(ax, y, found[label], i, seen[label], few=few)
         panels.categories(ax, names if place % panels.columns == 0 else [], len(labels))
+        if all(family.measure == "success" for family in families):
+            ax.set_xlim(0, 1)
     panels.label("normalised score")
-    families = [family for family in published.families if family.headline]
     about = (
         f"{captions.score_of(families)} {LEVEL_IS}. All families weigh the same; "
         "methods compare where their families, which stand below, are the same. IQM: "

@@ -36,7 +36,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         own = pair.part == OWN
         panels.mark(ax, pair.found.probability, y, seen[pair.baseline], own=own)
     panels.categories(ax, _names(published, pairs, called), len(pairs))
-    ax.set_xlim(-0.03, 1.03)
+    ax.set_xlim(0, 1)
     ax.axvline(0.5, color="0.3", lw=0.8, ls="--")
     reference = looks.method_name(published, published.reference)
     panels.label(f"probability that {reference} is above")

@@ -52,10 +52,10 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         first = min(curves.first_step(arm, PARTS[split]) for arm in arms)
         last = config.until or max(arm.steps[1] for arm in arms)
         style.step_axis(ax, first, last, panels.ticks, log=config.log)
+        panels.bound(ax, "success")
         for arm in published.in_order(arms):
             look, name = seen[arm.label], called[arm.label]
             curves.draw_arm(ax, panels, arm, "success", look, name, PARTS[split])
-        ax.set_ylim(-0.03, 1.03)
         for row in quoted[family.name]:
             of = row.test if PARTS[split] == REPORTED else row.train
             panels.quoted(ax, float(of.value) / 100, row.method)

@@ -46,7 +46,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         name = f"{method}: {over}, n = {runs}"
         panels.curve(ax, thresholds, of, seen[label], name, steps=True)
     ax.set_xlim(*ends)
-    ax.set_ylim(-0.03, 1.03)
+    ax.set_ylim(0, 1)
     panels.label("threshold, normalised score", "share of runs above")
     families = [
         family

@@ -45,6 +45,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
             name, look = called[arm.label], seen[arm.label]
             shown += _draw_arm(ax, panels, family, arm, look, name)
         style.log_axis(ax, min(shown), max(shown), panels.ticks)
+        panels.bound(ax, family.measure)
     panels.label("hours of training", "normalised score")
     about = (
         f"{captions.score_of(families)} Shown is {REPORTED_IS}. {curves.SEEDS_ARE} "

@@ -51,6 +51,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         first = min(map(curves.first_step, arms))
         last = config.until or max(arm.steps[1] for arm in arms[1:])
         style.step_axis(ax, first, last, panels.ticks, log=config.log)
+        panels.bound(ax, family.measure)
         for arm, look in zip(arms, of, strict=True):
             curves.draw_arm(ax, panels, arm, family.measure, look)
     measured = captions.measured(family for family, _ in panes)
