@@ -27,7 +27,7 @@ import numpy as np
 
 from suites.base import Step, Task, check_actions
 from suites.locomotion.row import LocomotionRow, State
-from suites.rendering import MujocoCamera, with_endless_floor
+from suites.rendering import Mark, MujocoCamera, with_endless_floor
 from suites.simulation import BREAKDOWN, STATE
 from suites.view import PIXELS
 
@@ -46,6 +46,8 @@ READERS: dict[str, Callable[[mujoco.MjData], np.ndarray]] = {
 }
 """Views of a simulation's memory for the fields of ``State`` that a row may read."""
 
+GOAL_RADIUS, DISC = 0.25, 0.005
+"""Of the disc that marks the goal in pictures, and half its height (m)."""
 WORTH_WAKING = 200
 """Least work that is shared among threads, in degrees of freedom times evaluations of
 the dynamics; a half-cheetah's step is 45, an ant's 280. Waking one takes about 40 us.
@@ -324,9 +326,12 @@ class MujocoBatch:
         """Return a camera that follows one environment."""
         row, (model, data) = self._row, self.simulations[index]
         fps = round(1 / (model.opt.timestep * row.frame_skip))
-        goal = None if row.goal is None else row.goal(self._tasks[index].params)
+        mark = None
+        if row.goal is not None:
+            x, y = row.goal(self._tasks[index].params)
+            mark = Mark(np.array([x, y, DISC]), GOAL_RADIUS, DISC)
         drawn = with_endless_floor(model)
-        return MujocoCamera(drawn, data, fps, row.view, size, follow=1, mark=goal)
+        return MujocoCamera(drawn, data, fps, row.view, size, follow=1, mark=mark)
 
     def close(self) -> None:
         """Release the threads, and the simulations to later batches."""

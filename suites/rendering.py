@@ -10,9 +10,8 @@ import copy
 import importlib
 import os
 import sys
-from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import mujoco
@@ -20,8 +19,36 @@ import numpy as np
 
 from suites.view import View
 
-MARK_COLOUR, MARK_RADIUS = (0.35, 0.7, 0.35, 1.0), 0.25
-"""Red, green, blue and opacity of the disc that marks a place, and its metres."""
+MARK_COLOUR = 0.35, 0.7, 0.35
+"""Red, green and blue of what marks a place."""
+
+
+class Mark(NamedTuple):
+    """What marks a place in pictures, and is no part of the simulation.
+
+    Attributes:
+        at: its middle (m), ``[3]``.
+        radius: metres.
+        half_height: metres of a disc that lies flat; None of a ball, which is seen
+            through.
+    """
+
+    at: np.ndarray
+    radius: float
+    half_height: float | None = None
+
+    def draw(self, geom: mujoco.MjvGeom) -> None:
+        """Make a geom of a scene of it."""
+        kinds, radius = mujoco.mjtGeom, self.radius
+        ball = self.half_height is None
+        mujoco.mjv_initGeom(
+            geom,
+            kinds.mjGEOM_SPHERE if ball else kinds.mjGEOM_CYLINDER,
+            np.array([radius, radius, radius if ball else self.half_height]),
+            np.asarray(self.at, float),
+            np.eye(3).reshape(9),
+            np.array([*MARK_COLOUR, 0.5 if ball else 1.0], np.float32),
+        )
 
 
 class MujocoCamera:
@@ -29,6 +56,7 @@ class MujocoCamera:
 
     Attributes:
         fps: pictures per second of simulated time.
+        mark: what marks a place in the next pictures, if any.
     """
 
     def __init__(
@@ -40,7 +68,7 @@ class MujocoCamera:
         size: int,
         *,
         follow: int | None = None,
-        mark: Sequence[float] | None = None,
+        mark: Mark | None = None,
     ):
         """Open an off-screen context.
 
@@ -52,14 +80,14 @@ class MujocoCamera:
             size: pixels per side.
             follow: number of the body whose centre of mass, limbs included, the camera
                 moves with; it stands still if None.
-            mark: x and y of a place that a disc on the ground marks, if any.
+            mark: what marks a place, if any.
 
         Raises:
             RuntimeError: there is no OpenGL library; the message says what to install.
         """
-        self.fps = fps
+        self.fps, self.mark = fps, mark
         self._model, self._data = model, data
-        self._at, self._follow, self._mark = view.at, follow, mark
+        self._at, self._follow = view.at, follow
         self._size = size
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
         for effect in (
@@ -91,8 +119,9 @@ class MujocoCamera:
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )
-        if self._mark is not None:
-            self._draw_mark(*self._mark)
+        if self.mark is not None:  # the scene is made anew for every picture
+            self.mark.draw(self._scene.geoms[self._scene.ngeom])
+            self._scene.ngeom += 1
         view = mujoco.MjrRect(0, 0, self._size, self._size)
         pixels = np.empty((self._size, self._size, 3), np.uint8)
         mujoco.mjr_render(view, self._scene, self._context)
@@ -107,18 +136,6 @@ class MujocoCamera:
         self._gl.make_current()
         self._context.free()
         self._gl.free()
-
-    def _draw_mark(self, x: float, y: float) -> None:
-        """Add a flat disc to the scene, which is made anew for every picture."""
-        mujoco.mjv_initGeom(
-            self._scene.geoms[self._scene.ngeom],
-            mujoco.mjtGeom.mjGEOM_CYLINDER,
-            np.array([MARK_RADIUS, MARK_RADIUS, 0.005]),
-            np.array([x, y, 0.005]),
-            np.eye(3).reshape(9),
-            np.array(MARK_COLOUR, np.float32),
-        )
-        self._scene.ngeom += 1
 
 
 @cache

@@ -14,7 +14,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from suites.rendering import MujocoCamera
+from suites.rendering import Mark, MujocoCamera
 from suites.simulation import STATE
 from suites.view import View
 
@@ -22,6 +22,8 @@ FPS = 80
 """Of the package: five substeps of 2.5 ms."""
 VIEW = View(1.8, -30.0, at=(0.03, 0.6, 0.17), azimuth=140.0)
 """From behind the robot's shoulder: it hides neither the table nor the goal."""
+GOAL_RADIUS = 0.05
+"""Of the ball that marks the goal (m): how near the package's ``reach`` has to come."""
 
 
 class MetaWorldCamera:
@@ -61,14 +63,17 @@ class MetaWorldCamera:
             mujoco.mj_stateSize(model, STATE),
             model.body_pos.size,
             model.site_pos.size,
+            model.site_pos.size,
         )
-        state, bodies, sites, shown = np.split(told, np.cumsum(sizes))
+        state, bodies, sites, shown, goal = np.split(told, np.cumsum(sizes))
         model.body_pos[:] = bodies.reshape(-1, 3)
         model.site_pos[:] = sites.reshape(-1, 3)
         mujoco.mj_setState(model, data, state, STATE)
         mujoco.mj_forward(model, data)
         shown = shown.reshape(-1, 3)
         data.site_xpos[:] = np.where(np.isnan(shown), data.site_xpos, shown)
+        # observations hide it; the package shows a dot, or of many classes nothing
+        self._camera.mark = Mark(goal, GOAL_RADIUS)
         return self._camera.picture()
 
     def close(self) -> None:

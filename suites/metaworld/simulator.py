@@ -120,8 +120,8 @@ class Simulator:
     def look(self, episode: Ongoing) -> np.ndarray:
         """Return what a picture of an episode needs besides the model; flat.
 
-        MuJoCo's state, where the task put bodies and sites, and where the package shows
-        sites (NaN: where they are), which it says of the goal's.
+        MuJoCo's state, where the task put bodies and sites, where the package shows
+        sites (NaN: where they are), which it says of the goal's, and the goal ``[3]``.
         """
         if self._inside is not episode:
             self._enter(episode)
@@ -129,7 +129,8 @@ class Simulator:
         shown = np.full_like(self._site_pos, np.nan)
         for name, position in self.env._target_site_config:
             shown[self._model.site(name).id] = position[:3]
-        places = (episode.start.body_pos, episode.start.site_pos, shown)
+        goal = self.env._target_pos[:3]
+        places = (episode.start.body_pos, episode.start.site_pos, shown, goal)
         return np.concatenate([self._state, *(place.reshape(-1) for place in places)])
 
     def _reset_by_package(self, params: tuple[float, ...]) -> Start:

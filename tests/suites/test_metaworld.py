@@ -565,6 +565,23 @@ def test_the_goal_is_where_the_package_shows_it():
     env.close()
 
 
+@pytest.mark.usefixtures("opengl")
+@pytest.mark.parametrize("name", ["reach", "button-press"])
+def test_pictures_mark_the_goal(name):
+    """Also of a class that the package shows no site for."""
+    family = FAMILIES[name]
+    batch = cast(MetaWorldBatch, family.make_batch(family.test[:1], threads=1))
+    batch.reset(np.random.default_rng(0))
+    camera = batch.camera(0, 120)
+    marked = camera.picture().astype(int)
+    camera._camera.mark = None
+    changed = (marked != camera._camera.picture()).any(2)
+    assert 20 < changed.sum() < 1000
+    assert marked[changed].mean(0).argmax() == 1  # green
+    camera.close()
+    batch.close()
+
+
 def test_batches_are_not_copied():
     family = FAMILIES["reach"]
     batch = family.make_batch(family.test[:1], threads=1)
