@@ -493,6 +493,43 @@ def test_the_packages_evaluation_stands_under_its_own_name():
     assert evaluate(learner, family, seed=0, threads=1) == rows
 
 
+def test_in_the_packages_evaluation_players_see_an_episodes_last_observation():
+    """Not the first of the next, which the package's environments return with it."""
+    family = FAMILIES["reach"].meta_tested(1, protocol="metaworld", repetitions=1)
+    family = replace(family, horizon=3)
+    package = family.protocols[-1]
+    assert package.evaluator is not None
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    begun: list[Task] = []
+
+    class Watcher:
+        def begin(self, tasks, seed):
+            begun[:] = tasks
+
+        def act(self, obs, *, explore):
+            return np.ones((len(obs), 4))
+
+        def observe(self, reward, next_obs):
+            seen.append((reward, next_obs.copy()))
+
+        def end_episode(self):
+            pass
+
+        adapt = end_episode
+
+    package.evaluator.play(family, package, Watcher(), np.random.SeedSequence(0))
+    # the three episodes that count are the first of three environments
+    assert len(seen) == 3 * (family.meta_test.exploration_episodes + 1)
+    batch = family.make_batch(begun, threads=1)
+    for start in range(0, len(seen), 3):
+        batch.reset(np.random.default_rng(0))
+        for reward, next_obs in seen[start : start + 3]:
+            step = batch.step(np.ones((len(begun), 4)))
+            np.testing.assert_allclose(next_obs, step.obs, atol=1e-6)
+            np.testing.assert_allclose(reward, step.reward, atol=1e-6)
+    batch.close()
+
+
 def test_the_packages_evaluation_is_refused_if_it_counts_otherwise(monkeypatch):
     family = FAMILIES["reach"].meta_tested(1, protocol="metaworld", repetitions=1)
     family = replace(family, horizon=5, protocols=family.protocols[::2])
