@@ -48,7 +48,6 @@ from pearl_bench.records.files import (
     kept_or_temporary,
     locked,
     make_folder,
-    read_text,
     require_writable,
     write_atomic,
 )
@@ -65,6 +64,7 @@ from pearl_bench.records.published.training import (
     training_of,
     training_order,
 )
+from pearl_bench.records.published.unfinished import UNFINISHED, begun, complaint
 from pearl_bench.records.run_folder import read_run, run_folders
 from pearl_bench.records.table import Row, Table
 
@@ -77,8 +77,6 @@ FAMILIES = {
 LEARNT = ("point-robot",)
 """Families on which every method learns something, so that returns can be tested."""
 BUDGET = "regress"
-UNFINISHED = ".unfinished"
-"""Lies in a reference while its files are replaced, and says by which words."""
 REFERENCE_SEEDS = tuple(range(100, 112))
 
 
@@ -225,16 +223,11 @@ def _require_finished(place: Path, wanted: RegressConfig) -> None:
     Raises:
         PublishedError: says how.
     """
-    try:
-        begun = read_text(place / UNFINISHED)
-    except FileNotFoundError:
+    words = begun(place)
+    if words is None:
         return
-    if _update(wanted) not in (begun, _update(RegressConfig(update=True))):
-        raise PublishedError(
-            f"{place} is part old and part new: regress {begun} ended while it wrote "
-            "it; repeat that, or restore the folder (git has it) and remove "
-            f"{place / UNFINISHED}"
-        )
+    if _update(wanted) not in (words, _update(RegressConfig(update=True))):
+        raise PublishedError(complaint(place, words))
 
 
 def _update(wanted: RegressConfig) -> str:
@@ -346,7 +339,6 @@ def _replace(reference: Path, fresh: Path, wanted: RegressConfig, board: Board) 
         for suite in suites:
             make_folder(reference / suite)
             held.enter_context(locked(reference / suite / LOCK))
-        # many files are not replaced in one step; who is killed meanwhile leaves this
         write_atomic(reference / UNFINISHED, _update(wanted).encode())
         for suite in suites:
             _replace_suite(reference / suite, fresh / suite, whole=whole, board=board)

@@ -29,6 +29,7 @@ from pearl_bench.records.published.late import late_order
 from pearl_bench.records.published.publish import run_order
 from pearl_bench.records.published.training import training_order
 from pearl_bench.records.published.trajectories import trajectory_order
+from pearl_bench.records.published.unfinished import UNFINISHED, begun, complaint
 from pearl_bench.records.table import Flaw, Line, Row, Table
 from suites.base import TaskFamily
 
@@ -66,14 +67,26 @@ def check(results: Path) -> list[Problem]:
             f"folder that has <suite>/{schema.RUNS_FILE}"
         )
     return [
-        problem
-        for folder in folders
-        for problem in (
-            check_reference(folder)
-            if folder.name == schema.REFERENCE
-            else check_suite(folder)
-        )
+        *_part_new(results),
+        *_part_new(results / schema.REGRESS),
+        *(
+            problem
+            for folder in folders
+            for problem in (
+                check_reference(folder)
+                if folder.name == schema.REFERENCE
+                else check_suite(folder)
+            )
+        ),
     ]
+
+
+def _part_new(reference: Path) -> list[Problem]:
+    """Find a reference of which only a part is written, though each file is sound."""
+    words = begun(reference)
+    if words is None:
+        return []
+    return [Problem(reference / UNFINISHED, 0, complaint(reference, words))]
 
 
 def check_reference(folder: Path) -> list[Problem]:

@@ -426,6 +426,18 @@ def test_the_regression_checks_reference_is_checked_too(tmp_path):
     assert {problem.path for problem in check(tmp_path)} == {curves}
 
 
+@pytest.mark.parametrize("reference", ["results/regress", "results"])
+def test_a_reference_that_is_part_new_is_noticed(tmp_path, reference):
+    """A killed update=true leaves files that are sound, each by itself."""
+    place = tmp_path / reference
+    shutil.copytree(README.parent / "regress", place)
+    assert check(tmp_path / "results") == []
+    (place / ".unfinished").write_text("update=true learners=pearl")
+    (problem,) = check(tmp_path / "results")
+    assert problem.path == place / ".unfinished"
+    assert "part old and part new: regress update=true learners=pearl" in problem.what
+
+
 def test_a_task_without_its_traced_episode_is_noticed(tmp_path):
     folder = tmp_path / "navigation"
     shutil.copytree(README.parent / "navigation", folder)
