@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -225,7 +226,8 @@ class Panels:
             drawstyle="steps-post" if steps else "default",
         )
         if alone and not marks:  # apart: a mark is drawn beyond the axis, no line is
-            marked = line_properties(look, own=own, marks=True) | {"ls": ""}
+            marked: dict[str, Any] = line_properties(look, own=own, marks=True)
+            marked["ls"] = ""
             ax.plot(x[alone], of.value[alone], **marked)
         self._drawn += [(ax, x, y) for y in of]
         kind: Kind = "own" if own else "curve"
@@ -391,8 +393,8 @@ class Panels:
         """
         for spine in ax.spines.values():
             spine.set_zorder(1)
-        size = ax.get_position().size * self.figure.get_size_inches() * 72
-        across, up = BEYOND / size
+        inches = self.figure.get_size_inches() * np.array(ax.get_position().size)
+        across, up = BEYOND / 72 / inches
         for line in ax.lines:
             aside = 0.0 if line.get_marker() in ("", "None", None) else across
             box = Bbox.from_extents(-aside, -up, 1 + aside, 1 + up)

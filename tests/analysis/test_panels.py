@@ -4,6 +4,7 @@ import io
 import itertools
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -320,16 +321,17 @@ def test_what_is_cut_off_does_not_decide_the_height():
 
 def test_a_curve_of_shares_has_an_axis_of_shares_and_is_seen_at_nothing():
     """Nothing is less than nothing, or more than all."""
+    others: list[tuple[float, dict[str, Any]]] = [
+        (0.0, {}),
+        (0.0, {"seed": 1}),
+        (0.5, {"learner": "rl2"}),
+        (0.0, {"learner": "promp"}),
+        (0.25, {"budget": "quick"}),
+    ]
     runs = [
         run_of(family=family, success=True, value=lambda s, e, v=v: v, **other)
         for family in ("push", "reach")
-        for v, other in (
-            (0.0, {}),
-            (0.0, {"seed": 1}),
-            (0.5, {"learner": "rl2"}),
-            (0.0, {"learner": "promp"}),
-            (0.25, {"budget": "quick"}),
-        )
+        for v, other in others
     ]
     found = published(*runs, suite="ml1")
     flat, names = 0, set[str]()
