@@ -44,7 +44,7 @@ PLACE = ("env_steps", "protocol", "split", "group", "episode")
 """What identifies a row of a curve."""
 ORIGIN = (
     *("commit", "dirty", "python", "torch", "mujoco", "gymnasium", "metaworld"),
-    *("numpy", "device", "cpu", "gpu", "cpu_flags", "threads"),
+    *("numpy", "packages", "device", "cpu", "gpu", "cpu_flags", "threads"),
 )
 """Columns of ``runs.csv`` that may explain other values."""
 NAMED = 8
@@ -171,8 +171,8 @@ def _family_of(published: Published) -> TaskFamily:
                 return family
     raise ConfigError(
         f"{row['family']} of the suite {suite}, which {title(row)} was trained on, is "
-        "not known here: install the package that adds it, or check out commit "
-        f"{row['commit']}"
+        f"not known here: install {row['packages'] or 'the package that adds it'}, or "
+        f"check out commit {row['commit']}"
     )
 
 
@@ -196,8 +196,8 @@ def run_of(published: Published, *, steps: int | None, threads: int) -> RunConfi
         )
     if row["learner"] not in registry.learner_names():
         raise ConfigError(
-            f"{row['learner']} is no method that is registered here: install the "
-            "package that adds it"
+            f"{row['learner']} is no method that is registered here: install "
+            f"{row['packages'] or 'the package that adds it'}"
         )
     family = _family_of(published)
     if family.fingerprint() != row["fingerprint"]:
@@ -386,7 +386,8 @@ def _reservations(published: Published, run: RunConfig) -> Iterator[str]:
             "its meta-test is that of before there were repetitions: each task once, "
             "without an episode 0"
         )
-    if foreign := registry.packages(run.learner, run.suite):
+    foreign = registry.packages(run.learner, run.suite)
+    if foreign and not row["packages"]:
         yield (
             f"part of its code is of {', '.join(foreign)}, and its row does not say of "
             "which version"

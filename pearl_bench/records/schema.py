@@ -4,7 +4,8 @@ The writers take their columns from here, ``python -m pearl_bench.analysis check
 rules, and ``python -m pearl_bench.records.readme`` the tables of results/README.md. A
 file's header says of which version it is: files of older versions are read, their later
 columns empty, and what publishing writes is of the newest. Version 1 was that up to
-November 2026; version 2 has what is ``since=2`` below.
+November 2026; version 2 has what is ``since=2`` below. What is ``rare`` stands in the
+files that need it alone: others stay of the version before, byte for byte.
 """
 
 from __future__ import annotations
@@ -353,6 +354,17 @@ RUNS = Table(
             "`name=value` per line, those without a value left out",
             may_be_empty=True,
             since=2,
+        ),
+        Column(
+            "packages",
+            TEXT,
+            "",
+            "names and versions of other packages that the method and the suite are "
+            "of, `a 1.0, b 2.1`; in files where some run has one",
+            may_be_empty=True,
+            per_session=True,
+            since=3,
+            rare=True,
         ),
     ),
     key=("run",),

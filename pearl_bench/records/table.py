@@ -154,6 +154,8 @@ class Column(NamedTuple):
         may_be_empty: whether a value may be missing.
         per_session: whether values of several sessions may stand one after the other.
         since: the version of the files that brought it; it is empty in rows of before.
+        rare: whether a file in which no row has a value leaves it out, and stays of the
+            version before.
     """
 
     name: str
@@ -163,6 +165,7 @@ class Column(NamedTuple):
     may_be_empty: bool = False
     per_session: bool = False
     since: int = 1
+    rare: bool = False
 
     def parse(self, text: str) -> Any:
         """Return the value of a cell; None if it may be empty and is.
@@ -346,11 +349,16 @@ class Table:
             yield found
 
     def to_csv(self, rows: Iterable[Mapping[str, str]]) -> bytes:
-        """Return a file's content, in the newest version."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.names, lineterminator="\n", restval="")
+        """Return a file's content, in the newest version that its rows need."""
+        text, rows = io.StringIO(), [*rows]
+        rare = [column.name for column in self.columns if column.rare]
+        unneeded = {name for name in rare if not any(row.get(name) for row in rows)}
+        names = [name for name in self.names if name not in unneeded]
+        writer = csv.DictWriter(text, names, lineterminator="\n", restval="")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(
+            {k: cell for k, cell in row.items() if k not in unneeded} for row in rows
+        )
         return text.getvalue().encode()
 
 

@@ -173,6 +173,8 @@ def test_the_version_of_the_method_or_suite_is_recorded(learner, trained):
     run = folder / "raw" / "rings" / "ring" / learner / "seed=0" / "run.json"
     for session in json.loads(run.read_text())["sessions"]:
         assert session["versions"]["own"] == "1.0"
+    published = rows(folder / "results" / "rings" / "runs.csv")
+    assert {row["packages"] for row in published} == {"own 1.0"}
 
 
 def test_they_resume(package, trained):

@@ -124,7 +124,7 @@ def test_a_run_says_where_it_comes_from(out, results):
     make_run(out, commit="b" * 40, steps=(), status="stopped")  # a second session
     publish(out, results, "locomotion", silent)
     (run,) = rows_of(results / "locomotion" / "runs.csv")
-    assert tuple(run) == schema.RUNS.names
+    assert tuple(run) == schema.RUNS.versions[1]
     assert run["commit"] == "a" * 40 + "; " + "b" * 40
     assert (run["sessions"], run["status"]) == ("2", "stopped")
     assert run["training_hours"] == "0.5"
@@ -569,6 +569,34 @@ def test_missing_evaluations_of_a_finished_run_are_refused_each_time(
     assert (row["seed"], row["evaluations"]) == ("1", "3")
 
 
+@pytest.mark.parametrize("status", ["done", "stopped", "begun"])
+@pytest.mark.parametrize(
+    ("trained", "lost", "said"),
+    [
+        (range(300, 4000, 300), (), None),
+        (range(300, 4000, 300), (2100,), "at 2100 environment steps, and by train"),
+        (range(300, 4000, 300), (1200, 2100), "at 1200 .* and 1 later ones, and by"),
+        (range(300, 3001, 300), (3000,), None),  # under way, unless it is done
+        ((1200, 2100, 3000, "x"), (2100,), "at 2100 environment steps, and by train"),
+        ((), (2100,), None),  # nobody knows
+    ],
+)
+def test_evaluations_that_a_run_went_on_after_are_not_lost_in_silence(
+    out, results, status, trained, lost, said
+):
+    """They are after the iterations that pass a multiple of 1000 steps."""
+    steps = tuple(at for at in (1200, 2100, 3000) if at not in lost)
+    folder = make_run(out, steps=steps, status=status)
+    if trained:
+        rows = ["env_steps,wall_s", *(f"{at},1.0" for at in trained)]
+        (folder / "train.csv").write_text("\n".join([*rows, ""]))
+    if said is None:
+        publish(out, results, "locomotion", lambda _: None)
+    else:
+        with pytest.raises(StoreError, match=rf"eval\.csv has no evaluation {said}"):
+            publish(out, results, "locomotion", lambda _: None)
+
+
 def test_evaluations_out_of_order_are_an_error(out, results):
     make_run(out, steps=(1000, 3000, 2000))
     with pytest.raises(StoreError, match="later than the rows before"):
@@ -832,6 +860,26 @@ def test_single_tasks_of_the_last_tenth_are_published(out, results):
     assert float(rows[0]["return"]) == some_return(91_000, 0, 1)
     assert tuple(rows[0]) == schema.LATE.names
     assert [row["task"] for row in rows[:4]] == ["100", "100", "100", "101"]
+
+
+def test_other_packages_have_a_column_where_there_are_some(tmp_path, results):
+    """Files without a run of theirs stay as they were, byte for byte."""
+    make_run(tmp_path / "ours")
+    publish(tmp_path / "ours", results, "locomotion", silent)
+    path = results / "locomotion" / "runs.csv"
+    header, ours = path.read_text().splitlines()
+    assert tuple(header.split(",")) == schema.RUNS.versions[1]
+    about = make_run(tmp_path / "theirs", seed=1) / "run.json"
+    run = json.loads(about.read_text())
+    (first,) = run["sessions"]
+    second = first | {"versions": first["versions"] | {"own": "1.1"}}
+    first["versions"] |= {"own": "1.0", "rings": "0.3"}
+    run["sessions"].append(second)
+    about.write_text(json.dumps(run))
+    publish(tmp_path / "theirs", results, "locomotion", silent)
+    one, two = rows_of(path)
+    assert (one["packages"], two["packages"]) == ("", "own 1.0, rings 0.3; own 1.1")
+    assert path.read_text().splitlines()[1] == ours + ","
 
 
 def test_nothing_to_publish_writes_nothing(out, results):

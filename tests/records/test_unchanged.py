@@ -60,8 +60,8 @@ def test_what_is_published_is_not_read_again(out, results, work):
     assert not work
     (results / SUITE / unchanged.STAMP).unlink()
     assert publish(out, results, SUITE, silent) == []
-    # runs.csv, two files of each method, and all runs' rows
-    assert work == {"tables": 1 + 2 * 2 + 2 * SEEDS, "runs": 2 * SEEDS}
+    # runs.csv, two files of each method, and the two of each run
+    assert work == {"tables": 1 + 2 * 2 + 2 * 2 * SEEDS, "runs": 2 * SEEDS}
 
 
 def edit(path, old, new):
@@ -146,7 +146,7 @@ def test_of_what_is_new_the_rest_is_not_read_again(out, results, work):
     for _ in range(2):
         work.clear()
         publish(out, results, SUITE, lambda line: None)
-        assert work["tables"] == 1 + 2 * 2 + 1
+        assert work["tables"] == 1 + 2 * 2 + 2
 
 
 def test_other_raw_folders_are_read(out, results, work, tmp_path):

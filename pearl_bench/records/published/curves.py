@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, product
+from itertools import groupby, pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pearl_bench.records.published.identity import StoreError, title
 from pearl_bench.records.published.late import place, repetition_of
-from pearl_bench.records.run_folder import EVAL, read_run
+from pearl_bench.records.run_folder import EVAL, TRAIN, read_run
 from pearl_bench.records.schema import EVAL as EVAL_TABLE
+from pearl_bench.records.schema import TRAIN as TRAIN_TABLE
 from pearl_bench.records.table import Flaw, Line, Row
 
 ALL = "all"
@@ -44,10 +45,12 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> Curve:
     """Average the raw rows of each evaluation over tasks and repetitions.
 
     Raises:
-        StoreError: eval.csv is damaged, an evaluation is not whole, or the last one of
-            a run that is done is not there.
+        StoreError: eval.csv is damaged, an evaluation is not whole, or one is not there
+            that was followed by more training, or is the last of a run that is done.
     """
     path = folder / EVAL
+    # first: a run that is under way adds to both files
+    followed = _followed(folder, int(run["eval_every"]))
     due = {
         (part["protocol"], part["split"]): part
         for part in read_run(folder)["meta_test"]
@@ -98,7 +101,36 @@ def curve_of(folder: Path, run: Row, say: Callable[[str], None]) -> Curve:
             f"{path} {ends}, and {title(run)} is done at {run['steps']} environment "
             f"steps, where it was evaluated. {_REMEDY}"
         )
+    known = {int(env_steps) for env_steps, _ in blocks}
+    lost = [at for at in followed if at not in known]
+    if lost:
+        more = f" and {len(lost) - 1} later ones" if len(lost) > 1 else ""
+        raise StoreError(
+            f"{path} has no evaluation at {lost[0]} environment steps{more}, and by "
+            f"{TRAIN} {title(run)} was evaluated there and trained on. {_REMEDY}"
+        )
     return Curve(sorted(points, key=order), raw)
+
+
+def _followed(folder: Path, every: int) -> list[int]:
+    """Return the steps of the evaluations that a run has trained on after.
+
+    They are at the iterations that passed a multiple of the interval, which train.csv
+    tells, as far as it can be read; the last of them may have been under way.
+
+    Args:
+        folder: the run's.
+        every: environment steps from one to the next.
+    """
+    found = TRAIN_TABLE.scan(folder / TRAIN, cut=True)
+    rows = [row.values for row in found if isinstance(row, Line)]
+    steps = [row["env_steps"] for row in rows if "env_steps" in row]
+    due = [
+        after
+        for before, after in pairwise([0, *steps])
+        if after // every > before // every
+    ]
+    return [at for at in due if at < steps[-1]]
 
 
 def _incomplete(

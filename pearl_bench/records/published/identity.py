@@ -167,7 +167,16 @@ def _row(
         "threads": over_sessions("threads"),
         "command": joined(shlex.join(_placeless(s["command"])) for s in sessions),
         "cpu_flags": joined(" ".join(s.get("cpu_flags", ())) for s in sessions),
+        "packages": joined(_others(session["versions"]) for session in sessions),
     }
+
+
+def _others(versions: Mapping[str, str | None]) -> str:
+    """Return names and versions of the packages that a method and a suite are of."""
+    known = ("python", *PACKAGES)
+    return ", ".join(
+        f"{k} {version}" for k, version in versions.items() if k not in known
+    )
 
 
 def _placeless(command: Iterable[str]) -> list[str]:
