@@ -9,6 +9,7 @@ import pytest
 import yaml
 from raw_runs import published
 
+import pearl_bench
 from pearl_bench.__main__ import DOORS
 from pearl_bench.analysis import tables
 from pearl_bench.analysis.arms import METHODS
@@ -179,6 +180,39 @@ def test_lines_that_start_a_module_start_one():
         path = PROJECT.joinpath(*name.split("."))
         found = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
         assert starts in found.read_text("utf-8"), name
+
+
+API = (PROJECT / "docs" / "api.md").read_text("utf-8")
+
+
+def test_every_part_of_the_api_has_a_snippet_that_uses_it():
+    """In its section, before its docstrings; and so every name that is exported."""
+    modules = re.findall(r"^::: ([\w.]+)$", API, re.M)
+    assert len(modules) > 10
+    for module in modules:
+        section = API.partition(f"\n::: {module}\n")[0].rpartition("\n## ")[2]
+        code = "".join(re.findall(r"```python\n(.*?)```", section, re.S))
+        assert module.rpartition(".")[2] in code, module
+    whole = "".join(re.findall(r"```python\n(.*?)```", API, re.S))
+    assert all(
+        f"pearl_bench.{name}" in whole
+        for name in pearl_bench._PUBLIC
+        if name != "Trained"
+    )
+    for verb in ("evaluate", "agent", "adapt", "save"):  # of Trained
+        assert f".{verb}(" in whole
+
+
+def test_the_snippets_of_the_api_run(tmp_path, monkeypatch):
+    """From top to bottom, beside the published results."""
+    (tmp_path / "results").mkdir()
+    published = PROJECT / "results" / "locomotion"
+    (tmp_path / "results" / "locomotion").symlink_to(published)
+    monkeypatch.chdir(tmp_path)
+    found = {"__name__": "snippets"}
+    for code in re.findall(r"```python\n(.*?)```", API, re.S):
+        exec(code, found)
+    assert (tmp_path / "results" / "raw-api" / "navigation").is_dir()
 
 
 def test_the_three_lines_of_readme_run(monkeypatch):
