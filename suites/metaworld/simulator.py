@@ -129,7 +129,7 @@ class Simulator:
         shown = np.full_like(self._site_pos, np.nan)
         for name, position in self.env._target_site_config:
             shown[self._model.site(name).id] = position[:3]
-        goal = self.env._target_pos[:3]
+        goal = np.asarray(self.env._target_pos)[:3]
         places = (episode.start.body_pos, episode.start.site_pos, shown, goal)
         return np.concatenate([self._state, *(place.reshape(-1) for place in places)])
 
