@@ -42,6 +42,8 @@ TICK_ROOM = 0.42
 """Inches of axis for a number at it."""
 DESCENT = 0.22
 """Of a letter such as p below its line, in sizes."""
+SEEN = 0.01
+"""Of a panel's width: what a line that leaves it has to cross there to be seen."""
 BEYOND = 3.0
 """Points by which what is drawn at the end of an axis may reach beyond it."""
 PLACES = 6
@@ -206,7 +208,7 @@ class Panels:
     ) -> None:
         """Draw a curve ``[P]`` with its interval, if any; NaN leave it open.
 
-        A point without neighbours on the panel, which no line shows, is marked.
+        A point that no line on the panel shows is marked.
 
         Args:
             ax: the panel.
@@ -247,7 +249,7 @@ class Panels:
             entry.band = True
 
     def seed(self, ax: Axes, x: ArrayLike, y: ArrayLike, look: Look) -> None:
-        """Draw one run of several, thin; a point without neighbours as a dot."""
+        """Draw one run of several, thin; a point that no line shows as a dot."""
         x, y = np.asarray(x, float), np.asarray(y, float)
         self._drawn.append((ax, x, y))
         line = {"color": look.color, "lw": 0.4, "alpha": 0.55, "zorder": 1.9}
@@ -451,10 +453,16 @@ def _thin_numbers(ax: Axes) -> None:
 
 
 def _alone(ax: Axes, x: np.ndarray, y: np.ndarray) -> list[int]:
-    """Return which points ``[P]`` have no neighbour that a panel shows.
+    """Return which points ``[P]`` on a panel have no line there that can be seen.
 
     A panel whose axis is not set yet will show all.
     """
     left, right = (-np.inf, np.inf) if ax.get_autoscalex_on() else ax.get_xlim()
-    known = np.pad(np.isfinite(y) & (left <= x) & (x <= right), 1)
-    return np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:]).tolist()
+    inside = (left <= x) & (x <= right)
+    ends, at = np.array([left, right]), np.clip(x, left, right)
+    if ax.get_xscale() == "log":
+        ends, at = np.log(ends), np.log(at)
+    seen = inside[:-1] & inside[1:] | (np.diff(at) > SEEN * np.ptp(ends))
+    known = np.isfinite(y)
+    joined = np.pad(seen & known[:-1] & known[1:], 1)
+    return np.flatnonzero(inside & known & ~joined[:-1] & ~joined[1:]).tolist()

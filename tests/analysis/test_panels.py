@@ -383,6 +383,14 @@ def test_a_point_at_the_end_of_an_axis_is_whole(dpi):
             assert_whole(line)
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_a_line_that_leaves_the_panel_needs_no_mark(log):
+    runs = seeds(2, learner="rl2", steps=(2000, 200_000))
+    dense = seeds(2, steps=tuple(range(1000, 5001, 10)))
+    (ax,) = draw(published(*dense, *runs), log=log).figure.axes
+    assert {line.get_marker() for line in ax.lines} <= {"", "None"}
+
+
 AWKWARD = ("<b>bold</b>", "$\\frac{a", "_hidden", "a$b$c", "\\", "100 %", "a_b^c")
 
 
