@@ -13,7 +13,7 @@ from pearl_bench.analysis.selection import own_first, select
 from pearl_bench.records.files import remove_files, write_atomic
 from pearl_bench.records.published import drawn
 
-FIGURES, TABLES, PAGE, CUSTOM = "figures", "tables", "report.html", "custom"
+FIGURES, TABLES, CUSTOM = "figures", "tables", "custom"
 CAPTION = "md"
 
 
@@ -48,8 +48,8 @@ def _write(published: Published, config: AnalysisConfig) -> list[Path]:
         with style.taste(config):
             shown = page.with_narrow(published, config, sheets)
             text = page.page(published, shown, found, folder)
-        if write_atomic(folder / PAGE, text.encode()):
-            changed.append(folder / PAGE)
+        if write_atomic(folder / drawn.PAGE, text.encode()):
+            changed.append(folder / drawn.PAGE)
     return changed
 
 
@@ -107,7 +107,7 @@ def refresh(results: Path, suite: str, *behind: Path) -> list[Path]:
     """
     folders, folder = [results, *behind], results / suite
     drawn_from = drawn.inputs(*(one / suite for one in folders))
-    html = (folder / PAGE).exists()
+    html = (folder / drawn.PAGE).exists()
     config = AnalysisConfig(suite, [*map(str, folders)], out=str(folder), html=html)
     published = own_first(select(config))
     if drawn.has_more(folder):

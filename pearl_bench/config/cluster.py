@@ -93,6 +93,12 @@ def on_engine(bench: BenchConfig) -> BenchConfig:
     return replace(bench, device=device)
 
 
+def memory_bytes(memory: str) -> int:
+    """Return the bytes that text such as ``4G`` means; without a letter, mebibytes."""
+    number = int(memory.rstrip("KMGT"))
+    return number << {"K": 10, "M": 20, "G": 30, "T": 40}.get(memory[-1], 20)
+
+
 def _is_one_of(option: str, names: tuple[str, ...]) -> bool:
     """Whether sbatch, which takes long options by how they begin, takes it for one."""
     name = option.partition("=")[0]

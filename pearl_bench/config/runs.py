@@ -185,10 +185,11 @@ def _require_entry(learner: str, suite: str, family: str) -> None:
     having = {entry for entry, values in entries.items() if "steps" in values}
     if not having & {"*", suite, family}:
         others = [one.name for one in of_suite.families if one.name in having]
-        take = f"families={show(others)}, " if others else ""
+        take = f"take families={show(others)}, or " if others else ""
         raise ConfigError(
             f"budget=regress has no steps for {learner} on {family}, and would be as "
-            f"long as paper; take {take}steps= or another budget="
+            f"long as paper; {take}add them under regress: to the method's conf file "
+            "(pearl-bench run takes steps= or another budget=, too)"
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.cluster import memory_bytes
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import BenchConfig, ConfigError, Device, RunConfig
 from pearl_bench.execution.pace import Pace, recall
@@ -71,8 +72,8 @@ def plan(bench: BenchConfig) -> list[Run]:
 
     Raises:
         ConfigError: a folder holds another run than the one asked for, or the device
-            is not there, or a run does not fit this machine's memory, or its method
-            does not allow a setting.
+            is not there, or a run does not fit this machine's memory or ``memory=``,
+            or its method does not allow a setting.
         RecordError: ``out`` is no folder.
     """
     most_threads = None
@@ -111,6 +112,10 @@ def plan(bench: BenchConfig) -> list[Run]:
         for run in runs:
             if run.pending:
                 require_memory(run.config)
+    elif bench.memory is not None and not bench.gpus:  # a GPU holds the replay itself
+        for run in runs:
+            if run.pending:
+                require_memory(run.config, bench.memory)
     return runs
 
 
@@ -138,20 +143,27 @@ def _require_precision(run: RunConfig) -> None:
         build.require_precision(run.precision)
 
 
-def require_memory(run: RunConfig) -> None:
-    """Refuse a run that this machine cannot hold, before anything of it is built.
+def require_memory(run: RunConfig, memory: str | None = None) -> None:
+    """Refuse a run that cannot fit, before anything of it is built.
 
-    A container counts with its limit.
+    Args:
+        run: the run.
+        memory: the word by which a cluster gives it so much; this machine if None,
+            where a container counts with its limit.
 
     Raises:
         ConfigError: says how much it takes at least.
     """
-    needed, there = _least_memory(run), most_memory()
+    needed = _least_memory(run)
+    there = most_memory() if memory is None else memory_bytes(memory)
     if needed > there:
+        where, mend = "here", "take"
+        if memory is not None:
+            where, mend = f"by memory={memory}", "give it more, or take"
         raise ConfigError(
             f"{run.learner} on {run.family} takes at least {needed / 2**30:,.1f} GiB "
-            f"with these settings, and there are {there / 2**30:,.1f} GiB here; take "
-            f"smaller ones, or fewer steps=. pearl-bench run --help names them"
+            f"with these settings, and there are {there / 2**30:,.1f} GiB {where}; "
+            f"{mend} smaller ones, or fewer steps=. pearl-bench run --help names them"
         )
 
 

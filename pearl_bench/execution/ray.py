@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pearl_bench.config import runs as configuration
+from pearl_bench.config.cluster import memory_bytes
 from pearl_bench.config.types import BenchConfig, ConfigError
 from pearl_bench.execution.engine import EngineError, Job
 from pearl_bench.execution.node import carry_out
@@ -45,7 +46,8 @@ class Ray:
 
     def __init__(self, bench: BenchConfig) -> None:
         self._ray = _connect()
-        self._needs = {"GPU": bench.gpus, "memory": _bytes(bench.memory)}
+        memory = 0 if bench.memory is None else memory_bytes(bench.memory)
+        self._needs = {"GPU": bench.gpus, "memory": memory}
         self._cores: dict[str, int] = {}
         self._usual_cores = bench.threads or 1
         self._environment: dict[str, str] = {}
@@ -196,11 +198,3 @@ def _connect() -> Any:
         ) from error
     signal.signal(signal.SIGTERM, before)  # Ray's own would end the command at once
     return ray
-
-
-def _bytes(memory: str | None) -> int:
-    """Return the bytes that text such as ``4G`` means; without a letter, mebibytes."""
-    if memory is None:
-        return 0
-    number = int(memory.rstrip("KMGT"))
-    return number << {"K": 10, "M": 20, "G": 30, "T": 40}.get(memory[-1], 20)

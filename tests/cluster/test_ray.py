@@ -12,7 +12,7 @@ from command import LONG, Command
 
 from pearl_bench.execution.engine import EngineError, Job
 from pearl_bench.execution.orders import PROGRESS
-from pearl_bench.execution.ray import Ray, Trainer, _bytes
+from pearl_bench.execution.ray import Ray, Trainer
 from pearl_bench.records.run_folder import status
 
 pytestmark = pytest.mark.xdist_group("cluster")  # one Slurm, one Ray
@@ -76,14 +76,6 @@ def test_what_trains_is_asked_to_stop_and_what_waits_is_ended(tmp_path):
     }
     engine.cancel(jobs)
     assert done == [(jobs[0], "asked"), (jobs[1], True), (jobs[2], True)]
-
-
-@pytest.mark.parametrize(
-    ("memory", "size"),
-    [(None, 0), ("7", 7 << 20), ("500K", 500 << 10), ("4G", 4 << 30)],
-)
-def test_memory_without_a_letter_is_mebibytes_as_with_slurm(memory, size):
-    assert _bytes(memory) == size
 
 
 def test_an_actor_on_a_node_that_does_not_see_the_folder_ends(

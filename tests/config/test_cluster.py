@@ -2,6 +2,7 @@
 
 import pytest
 
+from pearl_bench.config.cluster import memory_bytes
 from pearl_bench.config.runs import load
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.plan import plan
@@ -95,3 +96,10 @@ def test_a_cluster_s_runs_do_not_depend_on_this_machine(
     bench = asked("engine=slurm", *words, f"out={tmp_path}", "learners=pearl")
     for run in plan(bench):
         assert (run.config.device, run.config.threads) == (device, threads)
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"), [("7", 7 << 20), ("500K", 500 << 10), ("4G", 4 << 30)]
+)
+def test_memory_without_a_letter_is_mebibytes_as_with_slurm(memory, size):
+    assert memory_bytes(memory) == size

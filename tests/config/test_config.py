@@ -280,7 +280,8 @@ def test_the_budget_regress_is_never_as_long_as_paper(learner):
         run_config(load(words), "ant-goal-2d", learner, 0, threads=1)
     message = str(refusal.value)
     assert f"no steps for {learner} on ant-goal-2d" in message
-    assert "; take families=half-cheetah-fwd-back, steps= or another" in message
+    assert "; take families=half-cheetah-fwd-back, or add them under" in message
+    assert "(pearl-bench run takes steps= or another budget=, too)" in message
     for family, given in (("half-cheetah-fwd-back", []), ("ant-goal-2d", ["steps=9"])):
         run = run_config(load([*words, *given]), family, learner, 0, threads=1)
         assert run.steps < 100_000

@@ -91,6 +91,15 @@ def test_a_full_disk_leaves_no_stamp(results):
     assert drawn.is_current(folder)
 
 
+def test_a_page_which_git_leaves_out_is_not_missed(results):
+    folder = results / SUITE
+    (folder / "report.html").write_text("old")
+    assert folder / "report.html" in report.refresh(results, SUITE)
+    assert drawn.is_current(folder)
+    (folder / "report.html").unlink()  # as in a clone
+    assert drawn.is_current(folder)
+
+
 def test_more_is_redrawn_where_there_is_more(results):
     folder = results / SUITE
     assert not drawn.has_more(folder)

@@ -51,6 +51,16 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch):
         plan(bench)
 
 
+@pytest.mark.parametrize("engine", ["slurm", "ray"])
+def test_what_a_cluster_gives_has_to_hold_a_run(engine, tmp_path):
+    words = ["families=humanoid-direc-2d", "learners=pearl", "budget=paper"]
+    words = ["suite=locomotion", *words, f"engine={engine}", f"out={tmp_path}"]
+    with pytest.raises(ConfigError, match=r"7\.8 GiB .* 4\.0 GiB by memory=4G; give"):
+        plan(load([*words, "memory=4G"]))
+    for enough in (["memory=24G"], ["memory=4G", "gpus=1"]):  # or the GPU's memory
+        assert plan(load([*words, *enough]))
+
+
 def published():
     for path in sorted(RESULTS.glob("*/runs.csv")):
         with path.open(newline="", encoding="utf-8") as file:

@@ -15,7 +15,8 @@ from typing import Any
 from pearl_bench.records.files import RecordError, read_bytes, read_json, write_atomic
 
 STAMP = "figures/inputs.json"
-DRAWN = ("figures/*.*", "tables/*.*", "report.html")
+PAGE = "report.html"
+DRAWN = ("figures/*.*", "tables/*.*", PAGE)
 OWED = "figures/learning-curves.png"
 """What every command that publishes draws."""
 ALONE = ("figures/learning-curves.*", STAMP)
@@ -75,7 +76,7 @@ def has_more(folder: Path) -> bool:
 
 
 def stamp(folder: Path, drawn_from: dict[str, str]) -> None:
-    """Note that all figures, tables and the page were drawn.
+    """Note that all figures and tables were drawn, and the page if it is there.
 
     Args:
         folder: ``results/<suite>``.
@@ -84,7 +85,11 @@ def stamp(folder: Path, drawn_from: dict[str, str]) -> None:
     Raises:
         RecordError: it cannot be written.
     """
-    names = sorted(path.relative_to(folder).as_posix() for path in _drawn(folder))
+    # not the page: git leaves it out, and without it a clone lacks nothing
+    there = _drawn(folder)
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in there if path.name != PAGE
+    )
     known: dict[str, Any] = {"inputs": drawn_from, "drawn": names}
     write_atomic(folder / STAMP, (json.dumps(known, indent=2) + "\n").encode())
 
