@@ -137,6 +137,12 @@ def test_densities_and_divergence_equal_torchs():
     torch.testing.assert_close(ours, kl_divergence(old, new))
 
 
+def test_a_tasks_mean_is_over_its_steps_however_long_its_episodes():
+    x = draws(5, TASKS, EPISODES, STEPS)
+    expected = torch.stack([x[i][ALIVE[i]].mean() for i in range(TASKS)])
+    torch.testing.assert_close(pg.task_mean(x, ALIVE), expected)
+
+
 def test_batched_tasks_equal_one_after_the_other():
     theta = policy()
     phase = sampled(pg.per_task(theta, TASKS), 10)

@@ -200,8 +200,24 @@ def test_settings_that_there_were_not_yet_are_said(results):
     assert again.steps == found.evaluations[0]
 
 
-def test_only_the_goals_that_were_tested(tmp_path):
-    make_run(tmp_path / "raw", suite="ml1", family="reach", success=lambda _: 1)
+def test_a_run_is_had_again_as_its_row_says(results):
+    said = {"seed": "7", "precision": "bf16", "eval_every": "500", "threads": "3"}
+    write(results, row=said | {"repetitions": "4", "budget": "quick"})
+    again = run_of(find(results, name_of(results)), steps=None, threads=1)
+    assert (again.seed, again.precision) == (7, "bf16")
+    assert (again.eval_every, again.threads) == (500, 3)
+    assert (again.meta_test.repetitions, again.budget) == (4, "quick")
+
+
+@pytest.mark.parametrize(("package", "protocol"), [(None, "suite"), (3, "metaworld")])
+def test_only_the_goals_and_the_protocol_that_were_tested(tmp_path, package, protocol):
+    make_run(
+        tmp_path / "raw",
+        suite="ml1",
+        family="reach",
+        success=lambda _: 1,
+        package=package,
+    )
     publish(tmp_path / "raw", tmp_path / "results", "ml1", lambda _: None)
     (row,) = rows_of(tmp_path / "results" / "ml1" / "runs.csv")
     made_up = registry.family("ml1", "reach")
@@ -213,7 +229,8 @@ def test_only_the_goals_that_were_tested(tmp_path):
     row |= {"settings": "{}"}
     (tmp_path / "results" / "ml1" / "runs.csv").write_bytes(schema.RUNS.to_csv([row]))
     found = find(tmp_path / "results", row["run"])
-    assert run_of(found, steps=None, threads=1).meta_test.goals == 7
+    again = run_of(found, steps=None, threads=1)
+    assert (again.meta_test.goals, again.meta_test.protocol) == (7, protocol)
 
 
 @pytest.mark.parametrize(

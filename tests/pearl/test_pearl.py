@@ -99,7 +99,9 @@ class TestGradients:
 
 
 class TestCollection:
-    def test_steps_are_counted_as_stepped(self, point_robot):
+    @pytest.mark.parametrize("wave", [200, 30])
+    def test_steps_are_counted_as_stepped(self, point_robot, monkeypatch, wave):
+        monkeypatch.setattr("pearl_bench.pearl.learner.POOL_WAVE", wave)
         learner = learner_on(point_robot)
         learner.collect()
         assert learner.env_steps == 80 * 40 + 3 * 80
@@ -125,6 +127,19 @@ class TestCollection:
         # two episodes of the pool and of each block
         assert from_prior == [True, True, True, True, True, False, True, False]
 
+    def test_every_episode_has_a_z_of_its_own(self, point_robot, monkeypatch):
+        config = replace(SMALL, posterior_steps=40, tasks_per_iteration=1)
+        learner, drawn = learner_on(point_robot, config), []
+
+        def play(env, adapter, *args, **words):
+            drawn.extend(tuple(z) for z in adapter.z.tolist())
+            return run_episode(env, adapter, *args, **words)
+
+        monkeypatch.setattr("pearl_bench.pearl.learner.run_episode", play)
+        learner.collect()
+        # two episodes of the pool, and of each block on the task that is drawn
+        assert len(drawn) == len(set(drawn)) == 2 * 80 + 3 * 2
+
     def test_early_termination_ends_blocks_with_whole_episodes(self, families):
         config = replace(SMALL, initial_steps=30, tasks_per_iteration=1)
         learner = learner_on(families["walker-2d-params"], config)
@@ -135,6 +150,25 @@ class TestCollection:
         stored = learner.buffer.spans(everyone, recent=False)
         rows = learner.buffer.sample(stored, 2000, learner.noise)
         assert (rows.terminated.amax(1) == 1).all()  # random walkers all fall
+
+    def test_a_task_is_left_with_the_episode_that_reaches_its_steps(
+        self, families, monkeypatch
+    ):
+        learner, lengths = learner_on(families["walker-2d-params"]), []
+
+        def play(*args, **words):
+            episode = run_episode(*args, **words)
+            lengths.append(episode.length)
+            return episode
+
+        monkeypatch.setattr("pearl_bench.pearl.learner.run_episode", play)
+        pool = Block(30, posterior=False, recent=True)
+        learner.collect_blocks(np.arange(8), [pool], EpisodeMeans())
+        played = np.array(lengths)  # [episodes, N]
+        assert len(set((played > 0).sum(0))) > 1
+        assert ((played.cumsum(0) - played)[played > 0] < 30).all()
+        assert (played.sum(0) == learner.buffer.count[:8]).all()
+        assert (played.sum(0) >= 30).all()
 
     def test_only_recent_blocks_become_context(self, point_robot):
         config = replace(SMALL, posterior_steps=60)
@@ -192,6 +226,39 @@ class TestCollection:
         monkeypatch.setattr(learner, "_sample", watched)
         learner.update()
         assert learnt == {0, 1, 2}
+
+    def test_meta_batches_are_drawn_with_replacement(self, point_robot, monkeypatch):
+        family = replace(point_robot, train=point_robot.train[:4])
+        learner, spans, drawn = learner_on(family), PearlLearner._spans, []
+        learner.collect()
+        monkeypatch.setattr(
+            learner,
+            "_spans",
+            lambda tasks: drawn.append(tasks) or spans(learner, tasks),
+        )
+        learner.update()
+        (tasks,) = drawn
+        assert tasks.shape == (UPDATES_PER_SLICE, 4)
+        assert len({len(set(row)) for row in tasks.tolist()}) > 1
+
+    def test_actor_and_critic_learn_from_all_that_was_collected(self, point_robot):
+        one_task = replace(point_robot, train=point_robot.train[:1])
+        learner = learner_on(one_task, replace(SMALL, batch_size=2000))
+        learner.collect()
+        batch = learner.meta_batch(np.array([0]))
+        stored, recent = learner.buffer.count[0], np.diff(learner.buffer.recent)[0]
+        assert (stored, recent) == (40 + 3 * 80, 40)
+        assert batch.obs.unique(dim=1).shape[1] == stored
+
+    def test_chance_of_a_gradient_step_is_standard_normal(self, point_robot):
+        config = replace(SMALL, latent_dim=500, batch_size=200)
+        learner = learner_on(point_robot, config)
+        learner.collect()
+        batch = draw(learner)
+        for noise in (batch.noise_z, batch.noise_action):
+            assert noise.mean().item() == pytest.approx(0, abs=0.1)
+            assert noise.std().item() == pytest.approx(1, abs=0.1)
+            assert (noise[0] != noise[1]).all()  # each task's own
 
     def test_a_task_drawn_twice_is_collected_twice(self):
         groups = [wave.tolist() for wave in waves(np.array([3, 1, 3, 3, 2, 1]))]
@@ -386,6 +453,26 @@ def test_a_task_of_which_nothing_was_seen_keeps_the_prior(point_robot, kind):
     assert torch.equal(adapter.belief.variance[0], prior.variance[0])
     torch.testing.assert_close(adapter.belief.mean[1], other)
     assert np.isfinite(adapter.act(episode.steps.obs[0], explore=False)).all()
+
+
+@pytest.mark.parametrize("kind", [{}, {"probabilistic": False}, {"recurrent": True}])
+def test_a_task_whose_episode_ended_early_is_inferred_from_its_steps(point_robot, kind):
+    learner = learner_on(point_robot, replace(SMALL, **kind))
+    adapter = learner.adapter(point_robot.test[:2], 0)
+    env = point_robot.make_batch(point_robot.test[:2], threads=1)
+    run_episode(env, adapter, 20, np.random.default_rng(0), explore=True)
+    env.close()
+    seen, beliefs = adapter.context.copy(), []
+    shorter = [
+        step._replace(alive=np.array([t < 7, True])) for t, step in enumerate(seen)
+    ]
+    for context in (shorter, seen[:7], seen):
+        adapter.context = context
+        adapter.adapt()
+        beliefs.append(adapter.belief.mean)
+    torch.testing.assert_close(beliefs[0][0], beliefs[1][0])
+    torch.testing.assert_close(beliefs[0][1], beliefs[2][1])
+    assert (beliefs[0][0] != beliefs[2][0]).any()
 
 
 def test_what_breaks_down_at_once_comes_to_an_end(point_robot, monkeypatch):

@@ -52,6 +52,7 @@ from suites.metaworld.batch import (
     shared_workers,
 )
 from suites.metaworld.simulator import Simulator, package_task
+from suites.metaworld.worker import Worker
 
 FEW = ("reach-v3", "push-v3", "soccer-v3", "lever-pull-v3", "basketball-v3")
 FAMILIES = {
@@ -346,6 +347,38 @@ def test_version_1_rewards_are_in_units_of_their_size():
     batch.close()
 
 
+class Here(Workers):
+    """A worker in this process, whose episodes a test can reach."""
+
+    def __init__(self):
+        self._batches, self._processes = itertools.count(), [cast(Any, None)]
+        self.worker = Worker()
+
+    def _order(self, shared, what, own):
+        (words,) = own
+        self.worker.obey({"do": what} | shared | words)
+
+
+def test_a_breakdown_ends_its_episode_without_reward_or_success():
+    workers, action = Here(), np.full((2, 4), 0.1)
+    batch = reach_batch(workers)
+    batch.reset(np.random.default_rng(0))
+    before = batch.step(action)
+    episodes = workers.worker.slices[0].episodes
+    inside = workers.worker.simulators["v2"]["reach-v3"]._inside
+    (broken,) = (row for row, episode in episodes.items() if episode is not inside)
+    episodes[broken].state[1] = np.nan  # the first joint
+    batch._rows["success"] = True  # of the step before
+    step = batch.step(action)
+    assert step.success is not None
+    assert np.flatnonzero(step.unstable).tolist() == [broken]
+    assert np.flatnonzero(step.terminated).tolist() == [broken]
+    assert not step.success.any()
+    assert np.flatnonzero(step.reward).tolist() == [1 - broken]
+    np.testing.assert_array_equal(step.obs[broken], before.obs[broken])
+    assert (step.obs[1 - broken] != before.obs[1 - broken]).any()
+
+
 def test_bad_actions_are_refused():
     family = FAMILIES["reach"]
     batch = family.make_batch(family.train[:2], threads=1)
@@ -528,6 +561,47 @@ def test_in_the_packages_evaluation_players_see_an_episodes_last_observation():
             np.testing.assert_allclose(next_obs, step.obs, atol=1e-6)
             np.testing.assert_allclose(reward, step.reward, atol=1e-6)
     batch.close()
+
+
+def test_in_the_packages_evaluation_every_repetition_begins_anew():
+    """It explores, adapts once, and only then plays what counts."""
+    whole = FAMILIES["reach"]
+    family = whole.meta_tested(2, protocol="metaworld", repetitions=1)
+    suite, _, package = family.protocols
+    explored = replace(suite, meta_test=MetaTest(2, 1))
+    family = replace(family, horizon=2, protocols=(explored, package))
+    diary: list[str] = []
+    begun: list[tuple[int, tuple[float, ...]]] = []
+
+    class Diarist:
+        def begin(self, tasks, seed):
+            diary.append("begin")
+            begun.extend((seed, task.params) for task in tasks)
+
+        def act(self, obs, *, explore):
+            diary.append("explore" if explore else "play")
+            return np.zeros((len(obs), 4))
+
+        def observe(self, reward, next_obs):
+            pass
+
+        def end_episode(self):
+            diary.append("end")
+
+        def adapt(self):
+            diary.append("adapt")
+
+    counted = evaluator.play("reach-v3", family, package, Diarist(), 4, [7, 8])
+    exploration = ["explore", "explore", "end"] * 2
+    assert diary == ["begin", *exploration, "adapt", "play", "play"] * 2
+    assert [seed for seed, _ in begun] == [7] * 4 + [8] * 4
+    goals_of = [{task.params for task in split} for split in (whole.test, whole.train)]
+    goals = {goal for _, goal in begun}
+    assert goals <= goals_of[0]
+    assert not goals & goals_of[1]
+    assert [(one.task, one.episode, one.success) for one in counted] == [
+        (task, number, False) for task in family.test for number in (1, 2, 3)
+    ]
 
 
 def test_the_packages_evaluation_is_refused_if_it_counts_otherwise(monkeypatch):

@@ -19,8 +19,16 @@ from pearl_bench.training.evaluate import (
 )
 from pearl_bench.training.rollout import run_episode
 from pearl_bench.training.types import Metrics, StopRequested, Transition
-from suites.base import MetaTest, Protocol, Step, Task, TaskFamily
-from suites.navigation import PointBatch
+from suites.base import (
+    Counted,
+    MetaTest,
+    Player,
+    Protocol,
+    Step,
+    Task,
+    TaskFamily,
+)
+from suites.navigation import MAX_MOVE, PointBatch
 
 
 class GoToGoal:
@@ -191,6 +199,60 @@ def test_protocols_have_starts_of_their_own(families):
     assert len({row.total for row in rows}) == 2 * 3 * 4
 
 
+class Referee:
+    """An evaluator of a suite's own: explores for two steps, and plays two more."""
+
+    def episodes(self, family: TaskFamily, protocol: Protocol) -> int:
+        return 2 * len(protocol.tasks(family))
+
+    def play(
+        self,
+        family: TaskFamily,
+        protocol: Protocol,
+        player: Player,
+        seeds: np.random.SeedSequence,
+    ) -> list[Counted]:
+        tasks = protocol.tasks(family)
+        self.played: list[tuple[np.ndarray, Step]] = []
+        env, rng = family.make_batch(tasks, threads=1), np.random.default_rng(seeds)
+        player.begin(tasks, 11)
+        for explore in (True, False):
+            obs = env.reset(rng)
+            for _ in range(2):
+                step = env.step(player.act(obs, explore=explore))
+                player.observe(step.reward, step.obs)
+                self.played.append((obs, step))
+                obs = step.obs
+            player.end_episode()
+            if explore:
+                player.adapt()
+        return [Counted(task, 1, -task.index, 2, success=True) for task in tasks]
+
+
+def test_a_suites_own_evaluator_plays_the_learners_adapter(families):
+    """It observes what was played, and is told when to explore, adapt and begin."""
+    family, referee, learner = families["point-robot"], Referee(), Observant()
+    (first,) = family.protocols
+    other = replace(first, name="referee", stream=3, goals=2, evaluator=referee)
+    family = replace(family, protocols=(first, other))
+    rows = evaluate(learner, family, seed=0, threads=1)[20 * 4 :]
+    assert [(r.protocol, r.task, r.total, r.length, r.success) for r in rows] == [
+        ("referee", task.index, -task.index, 2, True) for task in family.test[:2]
+    ]
+    assert learner.seed == 11
+    assert compact(learner.last.diary) == "end adapt end"
+    assert learner.last.explored == [True, True, False, False]
+    for seen, (obs, step) in zip(learner.last.seen, referee.played, strict=True):
+        np.testing.assert_array_equal(seen.obs, obs)
+        moved = obs + MAX_MOVE * seen.action
+        np.testing.assert_allclose(seen.next_obs, moved, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(seen.next_obs, step.obs)
+        np.testing.assert_array_equal(seen.reward, step.reward)
+        np.testing.assert_array_equal(seen.sparse_reward, step.reward)
+        assert seen.alive.all()
+        assert not seen.terminated.any()
+
+
 @pytest.mark.parametrize(("success", "reported"), [(None, 3.5), (False, 5.75)])
 def test_the_reported_return_is_of_the_last_episode_or_of_all_that_may_succeed(
     families, success, reported
@@ -333,6 +395,14 @@ class Witness(GoToGoal):
         self.seen.append(step)
 
 
+class Observant(ByHand):
+    """Its adapters keep what they observe."""
+
+    def adapter(self, tasks: Sequence[Task], seed: int) -> Witness:
+        self.last, self.seed = Witness(tasks), seed
+        return self.last
+
+
 class Patient(ByHand):
     """Its adapters do not mind what breaks down."""
 
@@ -364,6 +434,19 @@ def test_a_breakdown_ends_its_own_episode_and_is_no_experience(families):
         broken = row.task == family.test[0].index
         assert (row.unstable, row.length) == (broken, 3 if broken else 20)
         assert (row.distance is None) == broken
+
+
+def test_a_time_limit_is_no_termination(families):
+    family = families["point-robot"]
+    env, adapter = (
+        family.make_batch(family.test[:2], threads=1),
+        Witness(family.test[:2]),
+    )
+    rng = np.random.default_rng(0)
+    steps = run_episode(env, adapter, family.horizon, rng, explore=True).steps
+    assert steps.alive.shape == (family.horizon, 2)
+    assert steps.alive.all()
+    assert not steps.terminated.any()
 
 
 def test_only_active_environments_are_run(families):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 
@@ -121,6 +122,61 @@ def test_what_is_told_goes_on_where_it_stopped(tmp_path):
     assert 320 < after.told[0][0] < 640
 
 
+def test_a_run_that_is_stopped_after_every_slice_is_the_same(tmp_path):
+    """Its rows are, and when it is evaluated; each session leaves what is due."""
+
+    def run_in(out):
+        words = [*WORDS, "rl2.epochs=2", f"out={tmp_path / out}"]
+        return plan(configuration.load(words))[0]
+
+    whole, cut = run_in("whole"), run_in("cut")
+    assert train_run(whole.config, whole.folder, Silent(), lambda: False, ["run"])
+    done, sessions = False, 0
+    while not done:
+        now = Telling()  # is told at the beginning and after a slice
+        slices = partial(lambda told: len(told) > 1, now.told)
+        done = train_run(cut.config, cut.folder, now, slices, ["run"])
+        sessions += 1
+    # a collection, two updates and a row in each iteration, and two meta-tests
+    assert sessions == 4 * (1 + 2 + 1) + 2
+    for name in ("train.csv", "eval.csv"):
+        assert rows(cut.folder / name) == rows(whole.folder / name)
+    tested = {row["env_steps"] for row in rows(cut.folder / "eval.csv")}
+    assert tested == {"320", "640"}
+    trained = rows(cut.folder / "train.csv")
+    assert [row["updates"] for row in trained] == ["2", "4", "6", "8"]
+
+
+def test_wall_time_is_that_until_the_row(tmp_path, monkeypatch):
+    clock = count(step=15)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    folder, _ = train(tmp_path)
+    until: list[tuple[int, int, float]] = []
+    for after, name in enumerate(("train.csv", "eval.csv")):
+        with (folder / name).open(newline="") as file:
+            until += {
+                (int(row["env_steps"]), after, float(row["wall_s"]))
+                for row in csv.DictReader(file)
+            }
+    seconds = [at for _, _, at in sorted(until)]
+    assert len(seconds) == 4 + 2  # rows of training, and meta-tests
+    assert seconds[0] > 0
+    assert (np.diff(seconds) > 0).all()
+    assert seconds[-1] < next(clock)
+
+
+def test_a_meta_test_is_of_the_runs_seed(tmp_path, monkeypatch):
+    asked, evaluate = [], loop.evaluate
+
+    def watched(*args, seed, **words):
+        asked.append(seed)
+        return evaluate(*args, seed=seed, **words)
+
+    monkeypatch.setattr(loop, "evaluate", watched)
+    train(tmp_path, None, "seeds=3")
+    assert asked == [3, 3]
+
+
 @pytest.mark.parametrize(("patience", "told"), [(0.0, [320, 640]), (600.0, [])])
 def test_a_long_meta_test_says_once_that_it_is_one(
     tmp_path, monkeypatch, patience, told
@@ -201,12 +257,12 @@ def test_a_slice_weighs_in_a_row_as_many_as_its_updates(tmp_path, monkeypatch):
             steps = min(2, self.updates_due)
             self.updates_done += steps
             self.updates_due -= steps
-            return {"steps": float(steps)}
+            return {"steps": steps * self.env_steps / 100}
 
     monkeypatch.setattr(registry, "learner_class", lambda learner: Uneven)
-    folder, _ = train(tmp_path, 4)
-    (row,) = rows(folder / "train.csv")
-    assert float(row["steps"]) == pytest.approx((2 * 2 + 1 * 1) / 3)
+    folder, _ = train(tmp_path, 8)  # two iterations
+    found = [float(row["steps"]) for row in rows(folder / "train.csv")]
+    assert found == pytest.approx([(2 * 2 + 1 * 1) / 3, 2 * (2 * 2 + 1 * 1) / 3])
 
 
 @pytest.mark.parametrize("name", NOT_METRICS)
