@@ -323,6 +323,24 @@ class TestTrpo:
         found = learner.kl_hessian(adaptation, last)(vector)
         torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
 
+    @pytest.mark.parametrize("iterations", [1, 60])
+    def test_its_direction_is_solved_for_in_so_many_iterations(
+        self, point_robot, iterations
+    ):
+        """One gives the gradient's, many the natural gradient's."""
+        config = MamlTrpoConfig(**SMALL, cg_iterations=iterations)
+        learner = MamlTrpoLearner(config, point_robot, **PLACE)
+        learner.collect()
+        (part,) = pg.slices(learner.phases)
+        adaptation = learner.adaptation(learner.theta, part)
+        gradient = learner.surrogate_gradient(adaptation, part[-1])
+        _, direction, _ = learner._natural_gradient([part])
+        alike = torch.cosine_similarity(direction, gradient, dim=0)
+        assert (alike > 0.9999) == (iterations == 1)
+        solved = learner.kl_hessian(adaptation, part[-1])(direction)
+        residual = (solved - gradient).norm() / gradient.norm()
+        assert (residual < 0.05) == (iterations == 60)
+
     def test_a_steps_length_is_the_bounds(self, point_robot):
         """Within so close a bound the divergence is nearly quadratic."""
         config = MamlTrpoConfig(**SMALL, max_kl=1e-5, line_search_shrink=0.9)
@@ -439,6 +457,16 @@ def test_promps_last_step_on_a_batch_moves_the_kls_weight_towards_its_target(
         assert learner.kl_weights.tolist() == [expected]
 
 
+def test_promp_goes_on_with_the_kls_weight_that_it_came_to(point_robot):
+    config = PrompConfig(**SMALL, adaptive_kl=True, kl_target=10.0, outer_steps=1)
+    learner, other = (PrompLearner(config, point_robot, **PLACE) for _ in range(2))
+    learner.collect()
+    learner.update()
+    assert learner.kl_weights.tolist() == other.kl_weights.div(2).tolist()
+    other.load_state_dict(copy.deepcopy(learner.state_dict()))
+    assert other.kl_weights.tolist() == learner.kl_weights.tolist()
+
+
 def test_a_batch_is_kept_until_its_last_update(point_robot):
     learner = PrompLearner(PrompConfig(**SMALL, outer_steps=2), point_robot, **PLACE)
     learner.collect()
@@ -531,6 +559,29 @@ def test_the_meta_policy_samples_with_the_least_deviation_at_least(point_robot):
     learner.theta["log_std"].fill_(-30)
     adapter = learner.adapter(point_robot.test, 0)
     assert (adapter.params["log_std"] == pg.MIN_LOG_STD).all()
+
+
+def test_each_row_of_a_phase_is_of_one_task(point_robot, monkeypatch):
+    learner = MamlTrpoLearner(MamlTrpoConfig(**SMALL), point_robot, **PLACE)
+    drawn = [5, 0, 3, 7, 1, 2]
+    monkeypatch.setattr(learner, "_draw_tasks", lambda: np.array(drawn))
+    monkeypatch.setattr("baselines.gradient_learner.WAVE", 4 * SMALL["episodes"])
+    learner.collect()
+    goals = torch.tensor([point_robot.train[i].params for i in drawn])
+    for phase in learner.phases:
+        away = (phase.obs[:, :, 1:] - goals[:, None, None]).norm(dim=-1)
+        torch.testing.assert_close(phase.reward[:, :, :-1], -away)
+
+
+def test_training_returns_are_called_after_the_steps_before_them(point_robot):
+    config = MamlTrpoConfig(**SMALL, inner_steps=2)
+    learner = MamlTrpoLearner(config, point_robot, **PLACE)
+    found = learner.collect()
+    for name, phase in zip(
+        ("unadapted", "step1", "adapted"), learner.phases, strict=True
+    ):
+        mean = phase.reward.sum(-1).mean().item()
+        assert found[f"return/train_{name}"] == pytest.approx(mean, rel=1e-5)
 
 
 def test_every_sampled_episode_counts_once_however_short(families):

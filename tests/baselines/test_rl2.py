@@ -324,6 +324,29 @@ class TestLearner:
         assert drawn.shape == (2, 5)
         assert np.unique(drawn, return_counts=True)[1].tolist() == [5, 5]
 
+    def test_advantages_are_of_what_each_task_was_seen_to_give(
+        self, families, monkeypatch
+    ):
+        ours, seen = learner(families["point-robot"], trials=2), []
+        packed = ours._packed
+        monkeypatch.setattr(
+            ours,
+            "_packed",
+            lambda x, *, tasks: seen.append(x) or packed(x, tasks=tasks),
+        )
+        ours.collect()
+        (sampled,) = seen
+        obs = sampled.inputs[..., :2]
+        assert ours.trials is not None
+        expected = trial_advantages(obs, sampled.reward, sampled.alive, 3, ours.config)
+        assert torch.equal(ours.trials.advantage, expected)
+
+    def test_the_deviation_of_actions_does_not_vanish(self):
+        net = policy("lstm")
+        with torch.no_grad():
+            net.raw_log_std.fill_(-30)
+        assert (net.log_std.exp() > 0.9e-6).all()
+
     def test_entropy_and_the_bound_reach_the_gradient(self, families):
         def gradients(**settings):
             ours = learner(families["point-robot"], **settings)

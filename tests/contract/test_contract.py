@@ -59,6 +59,24 @@ def test_what_an_adapter_draws_is_of_its_seed(learner):
     assert (first != other).any(1).all()
 
 
+@pytest.mark.parametrize("learner", registry.learner_names())
+def test_every_random_stream_of_a_learner_is_of_its_seed(learner):
+    bench = configuration.load(
+        ["suite=navigation", f"learners={learner}", "budget=smoke", "device=cpu"]
+    )
+
+    def streams(seed):
+        run = configuration.run_config(bench, "point-robot", learner, seed, threads=1)
+        ours = build_learner(run, POINTS)
+        assert isinstance(ours, Learner)
+        return ours.init.initial_seed(), ours.noise.initial_seed(), ours.rng.random()
+
+    first, again, other = map(streams, (3, 3, 4))
+    assert first == again
+    assert all(one != another for one, another in zip(first, other, strict=True))
+    assert first[0] != first[1]
+
+
 class Early(Rl2Learner):
     """Ends its updates with the one whose number is ``last``."""
 

@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from pearl_bench.config import runs as configuration
 from pearl_bench.execution import local
 from pearl_bench.execution.console import Board
 from pearl_bench.execution.plan import plan
 from pearl_bench.execution.signals import StopRequest
+from pearl_bench.execution.work import prepare
 from pearl_bench.records.run_folder import status
 
 WORDS = ["suite=navigation", "families=point-robot", "learners=promp", "budget=smoke"]
@@ -32,6 +35,13 @@ def test_what_the_system_refuses_is_a_sentence(tmp_path, monkeypatch):
         "; raise the limit on processes (ulimit -u), or take fewer jobs="
     )
     assert "Error" not in reason
+
+
+def test_a_run_computes_on_the_threads_that_its_record_tells(tmp_path):
+    (run,) = plan(configuration.load([*WORDS, "device=cpu", f"out={tmp_path}"]))
+    for threads in (3, 1):
+        prepare(replace(run.config, threads=threads))
+        assert torch.get_num_threads() == threads
 
 
 def test_children_import_what_this_process_does(tmp_path, monkeypatch):
