@@ -20,8 +20,8 @@ from pearl_bench.pearl.collection import Block, EpisodeMeans, waves
 from pearl_bench.pearl.learner import TRIAL_UPDATES, UPDATES_PER_SLICE, PearlLearner
 from pearl_bench.pearl.update import METRICS
 from pearl_bench.training.evaluate import evaluate, reported_return
-from pearl_bench.training.rollout import run_episode
-from pearl_bench.training.types import NonFiniteLoss
+from pearl_bench.training.rollout import Episode, run_episode
+from pearl_bench.training.types import NonFiniteLoss, Transition
 
 
 def parameters(learner: PearlLearner) -> dict[str, list[torch.Tensor]]:
@@ -259,6 +259,24 @@ class TestCollection:
             assert noise.mean().item() == pytest.approx(0, abs=0.1)
             assert noise.std().item() == pytest.approx(1, abs=0.1)
             assert (noise[0] != noise[1]).all()  # each task's own
+
+    def test_training_returns_are_those_of_a_kind_of_block(self):
+        def episode(*totals, length, unstable):
+            nothing = Transition(*[np.empty(0)] * 7)
+            numbers = (np.array(length), np.array(totals), None, np.array(unstable))
+            return Episode(nothing, *numbers, None)
+
+        means = EpisodeMeans()
+        prior, posterior = (Block(40, kind, recent=True) for kind in (False, True))
+        means.add(episode(1.0, 2.0, length=[9, 9], unstable=[True, False]), prior)
+        means.add(episode(6.0, 0.0, length=[9, 0], unstable=[False, False]), prior)
+        assert means.result() == {"return/train_prior": 3.0, "episodes/unstable": 1.0}
+        means.add(episode(8.0, 9.0, length=[9, 9], unstable=[True, True]), posterior)
+        assert means.result() == {
+            "return/train_prior": 3.0,
+            "return/train_posterior": 8.5,
+            "episodes/unstable": 3.0,
+        }
 
     def test_a_task_drawn_twice_is_collected_twice(self):
         groups = [wave.tolist() for wave in waves(np.array([3, 1, 3, 3, 2, 1]))]

@@ -236,8 +236,11 @@ def test_a_suites_own_evaluator_plays_the_learners_adapter(families):
     other = replace(first, name="referee", stream=3, goals=2, evaluator=referee)
     family = replace(family, protocols=(first, other))
     rows = evaluate(learner, family, seed=0, threads=1)[20 * 4 :]
-    assert [(r.protocol, r.task, r.total, r.length, r.success) for r in rows] == [
-        ("referee", task.index, -task.index, 2, True) for task in family.test[:2]
+    assert [(r.protocol, r.split, r.task, r.episode) for r in rows] == [
+        ("referee", "test", task.index, 1) for task in family.test[:2]
+    ]
+    assert [(r.total, r.length, r.success) for r in rows] == [
+        (-task.index, 2, True) for task in family.test[:2]
     ]
     assert learner.seed == 11
     assert compact(learner.last.diary) == "end adapt end"
