@@ -219,13 +219,13 @@ def suites_there() -> Iterator[Suite]:
     return (suite(name) for name in suite_names() if _works(suite, name))
 
 
-def suites_of(family: str) -> list[str]:
-    """Return the names of the suites that have a family; broken ones are left out."""
-    return [
+def suites_of(family: str) -> Iterator[str]:
+    """Yield the names of the suites that have a family; broken ones are left out."""
+    return (
         suite.name
         for suite in suites_there()
         if any(row.name == family for row in suite.families)
-    ]
+    )
 
 
 @cache

@@ -382,7 +382,7 @@ def _families(bench: BenchConfig) -> list[TaskFamily]:
     listed = f"pearl-bench ls suite={bench.suite}"
     for key, names in (("task", bench.task), ("families", bench.families)):
         for name in names:
-            if name not in families and (homes := registry.suites_of(name)):
+            if name not in families and (homes := [*registry.suites_of(name)]):
                 raise ConfigError(
                     f"{key}={name} is no family of {bench.suite}, but of "
                     f"{' and '.join(homes)}; take suite={homes[0]}"

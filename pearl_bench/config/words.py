@@ -274,7 +274,7 @@ def unknown(key: str, name: str, known: Iterable[str], listed: str = "--help") -
     elif key == "suite":
         registry.require_sound(registry.SUITE_GROUP, name)
     known = sorted(known)
-    if key == "suite" and (homes := registry.suites_of(name)):
+    if key == "suite" and (homes := [*registry.suites_of(name)]):
         return (
             f"suite={name} is unknown: {name} is a family of {' and '.join(homes)}; "
             f"take suite={homes[0]}"

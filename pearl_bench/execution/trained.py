@@ -276,13 +276,11 @@ def _suite_of(family: str) -> str:
     Raises:
         ConfigError: none has it.
     """
-    known: list[str] = []
-    for suite in registry.suites_there():
-        names = [row.name for row in suite.families]
-        if family in names:
-            return suite.name
-        known += names
-    raise ConfigError(unknown("family", family, known, "pearl-bench ls"))
+    suite = next(registry.suites_of(family), None)
+    if suite is None:
+        known = [row.name for one in registry.suites_there() for row in one.families]
+        raise ConfigError(unknown("family", family, known, "pearl-bench ls"))
+    return suite
 
 
 def load(path: Path | str, say: Callable[[str], None] = print) -> Trained:
