@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -48,16 +49,16 @@ ENGINE_SIZES = (64, 512)
 ON_POLICY = ("maml_trpo", "promp", "rl2")
 """The methods whose whole iteration is timed."""
 PRECISIONS = ("float32", "bf16")
+LOOK_SECONDS = 1.0
+"""How long it is watched what other programs do."""
+BESIDE = 0.5
+"""Cores that others keep busy of which is not warned."""
 MOST_SECONDS = 600
 """Hours for all figures together."""
 LEAST_ROUNDS = 4
 """Iterations that are timed at least, however long; the first never counts."""
 SMALL_FAMILY, SMALL_BATCH = "half-cheetah-fwd-back", 64
 """A small update of PEARL: 4 tasks x 64, with contexts as large as the paper's."""
-
-
-BESIDE = 0.5
-"""Load of other programs that is not warned of."""
 
 
 class Figure(NamedTuple):
@@ -164,13 +165,14 @@ def _chosen(only: Sequence[str]) -> Sequence[str]:
 
 def _warn_of_others() -> None:
     """Say so where other programs leave fewer cores than are measured with."""
-    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    cores = os.cpu_count() or 1
+    # not the load average, in which a benchmark that has just ended still counts
+    busy = cores * psutil.cpu_percent(LOOK_SECONDS) / 100
     if cores - busy < available_cores() - BESIDE:
         print(
-            f"warning: in the last minute {busy:.1f} processes on average shared the "
-            f"{cores} cores here, and speeds come out lower beside others; end these "
-            "or wait for them, or go by the shares, whose limits are measured beside "
-            "them as well",
+            f"warning: other programs keep {busy:.1f} of the {cores} cores here busy, "
+            "and speeds come out lower beside them; end these or wait for them, or go "
+            "by the shares, whose limits are measured beside them as well",
             file=sys.stderr,
         )
 

@@ -49,7 +49,7 @@ def figures(seconds):
     time.sleep(60)
 
 bench.PARTS = {"engine": bench.Part(2, figures)}
-bench.os.getloadavg = lambda: (0.0, 0.0, 0.0)  # of a machine that is free
+bench.psutil.cpu_percent = lambda interval: 0.0  # of a machine that is free
 sys.exit(bench.main(sys.argv[1:]))
 """
 
@@ -88,7 +88,7 @@ def quick(monkeypatch):
 
     parts = {"engine": part("engine", 2), "memory": part("memory", 1)}
     monkeypatch.setattr(bench, "PARTS", parts)
-    monkeypatch.setattr(bench.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(bench.psutil, "cpu_percent", lambda interval: 0.0)
 
 
 def test_only_some_parts_are_measured_and_counted(quick, capsys):
@@ -111,12 +111,18 @@ def test_a_terminal_shows_a_line_for_as_long_as_it_is_measured(quick, monkeypatc
 
 
 def test_a_busy_machine_is_warned_of(quick, monkeypatch, capsys):
-    busy = (os.cpu_count() or 1) + 0.25
-    monkeypatch.setattr(bench.os, "getloadavg", lambda: (busy, 0.0, 0.0))
+    cores = os.cpu_count() or 1
+    monkeypatch.setattr(bench.psutil, "cpu_percent", lambda interval: 100.0)
     assert bench.main(["only=memory"]) == 0
-    assert (
-        f"warning: in the last minute {busy:.1f} processes" in capsys.readouterr().err
-    )
+    said = f"warning: other programs keep {cores:.1f} of the {cores} cores here busy"
+    assert said in capsys.readouterr().err
+
+
+def test_what_has_just_ended_is_not_warned_of(quick, monkeypatch, capsys):
+    """As a benchmark has, a moment before the next."""
+    monkeypatch.setattr(bench.os, "getloadavg", lambda: (99.0, 0.0, 0.0))
+    assert bench.main(["only=memory"]) == 0
+    assert capsys.readouterr().err == "figure 1 of 1: memory\n"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
