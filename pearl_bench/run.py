@@ -78,9 +78,13 @@ def _run(words: Sequence[str]) -> int:
         board.show_plan(runs)
         if bench.dry:
             pending = [run for run in runs if run.pending]
-            found = len(follow.living(cluster, pending))
-            new = len(pending) - found
-            board.say(f"{cluster.name}: {new} to submit, {found} there already")
+            found = follow.living(cluster, pending)
+            new = [run for run in pending if run.folder not in found]
+            board.say(
+                f"{cluster.name}: {len(new)} to submit, {len(found)} there already"
+            )
+            if objection := cluster.objection(new):
+                board.say(f"{cluster.name}: they could not start now: {objection}")
             return 0
         with board:
             failures, stopped = follow.launch(

@@ -1,6 +1,6 @@
 """Where runs execute: on this machine, or on a cluster that decides when and where.
 
-``local`` has a way of its own. A cluster is whatever knows the four verbs below: the
+``local`` has a way of its own. A cluster is whatever knows the five verbs below: the
 command submits to it and watches it (``follow``), its nodes train (``node``).
 """
 
@@ -43,7 +43,7 @@ class Job(NamedTuple):
 
 
 class Engine(Protocol):
-    """A cluster, in four verbs; it chooses the names by which it knows its jobs.
+    """A cluster, in five verbs; it chooses the names by which it knows its jobs.
 
     Attributes:
         name: as in the word ``engine=``.
@@ -53,6 +53,19 @@ class Engine(Protocol):
 
     def alive(self, jobs: Collection[str]) -> Mapping[str, Job]:
         """Return those of the jobs that wait or run.
+
+        Raises:
+            EngineError: the cluster does not answer.
+        """
+        ...
+
+    def objection(self, runs: Sequence[Run]) -> str:
+        """Return, in its own words, why runs could not start now; "" if they could.
+
+        Nothing is submitted. Not all of it is final: nodes come up again.
+
+        Args:
+            runs: what nobody trains yet.
 
         Raises:
             EngineError: the cluster does not answer.

@@ -12,9 +12,8 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,23 +57,37 @@ class Ray:
         """See ``Engine``."""
         with _explained():
             names = set(self._ray.util.list_named_actors())
-            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        needed = {job: self._cores.get(job, self._usual_cores) for job in jobs}
+        lacking = self._lacking(needed.values())
 
-        @cache
         def waiting(cores: int) -> Job:
-            needs = {"CPU": cores} | {k: v for k, v in self._needs.items() if v}
-            if any(all(n.get(k, 0) >= v for k, v in needs.items()) for n in nodes):
-                return Job(False, "waiting")
-            lacking = " ".join(f"{key}={need}" for key, need in needs.items())
-            return Job(False, f"waiting (no node has {lacking})")
+            reason = f" ({lacking[cores]})" if lacking[cores] else ""
+            return Job(False, f"waiting{reason}")
 
         return {
             job: Job(True, "running")
             if Path(job, PROGRESS).exists()
-            else waiting(self._cores.get(job, self._usual_cores))
-            for job in jobs
+            else waiting(cores)
+            for job, cores in needed.items()
             if job in names
         }
+
+    def objection(self, runs: Sequence[Run]) -> str:
+        """See ``Engine``; what no node has, as ``alive`` says it."""
+        lacking = self._lacking(run.config.threads for run in runs)
+        return "; ".join(filter(None, lacking.values()))
+
+    def _lacking(self, numbers: Iterable[int]) -> dict[int, str]:
+        """Return, by a run's number of cores, what no node has for it, or ""."""
+        with _explained():
+            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        found = {}
+        for cores in sorted({*numbers}):
+            needs = {"CPU": cores} | {k: v for k, v in self._needs.items() if v}
+            room = any(all(n.get(k, 0) >= v for k, v in needs.items()) for n in nodes)
+            lacking = " ".join(f"{key}={need}" for key, need in needs.items())
+            found[cores] = "" if room else f"no node has {lacking}"
+        return found
 
     def submit(
         self, runs: Sequence[Run], command: Sequence[str], living: Collection[str]

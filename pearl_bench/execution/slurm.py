@@ -129,6 +129,16 @@ class Slurm:
         self._seen |= mine
         return {job: t.job() for job, t in mine.items() if t.state not in ENDED}
 
+    def objection(self, runs: Sequence[Run]) -> str:
+        """See ``Engine``; what ``sbatch --test-only`` says."""
+        said = []
+        for part in _parts(runs, len(runs)):
+            try:
+                _slurm(*self._sbatch(part[0]), "--test-only", str(SCRIPT))
+            except EngineError as error:
+                said.append(error.said)
+        return "; ".join(dict.fromkeys(said))
+
     def submit(
         self, runs: Sequence[Run], command: Sequence[str], living: Collection[str]
     ) -> Iterator[tuple[Run, str | RecordError]]:

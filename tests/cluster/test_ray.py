@@ -95,6 +95,9 @@ def test_an_actor_on_a_node_that_does_not_see_the_folder_ends(
 
 
 def test_waiting_for_more_than_there_is_is_said_and_can_be_cancelled(on_ray):
+    code, out, _ = on_ray.run("threads=2", "dry=true")
+    assert code == 0
+    assert "ray: they could not start now: no node has CPU=2" in out
     process = on_ray.start("threads=2", "on_stop=cancel")
     on_ray.wait_for_words(process, "2 waiting (no node has CPU=2)")
     code, out, _ = on_ray.interrupt(process)

@@ -183,6 +183,23 @@ def test_what_slurm_refuses_is_said_in_its_words(on_slurm, word, sentence):
     assert "submitted" not in out
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], ""),
+        (["partition=none-such"], "Invalid partition name specified"),
+        (["threads=2"], "Requested node configuration is not available"),
+        (["sbatch=--qqos=1"], "unrecognized option '--qqos=1'"),
+    ],
+)
+def test_a_dry_run_says_what_slurm_would_refuse(slurm, on_slurm, words, sentence):
+    code, out, err = on_slurm.run("dry=true", *words)
+    assert (code, err) == (0, "")
+    assert ("slurm: they could not start now: sbatch failed" in out) == bool(sentence)
+    assert sentence in " ".join(out.split())
+    assert slurm.run("squeue", "--noheader", "--states=PENDING,RUNNING") == ""
+
+
 @pytest.mark.skipif(shutil.which("scontrol") is None, reason="Slurm is not installed")
 def test_without_a_controller_slurm_is_quoted_with_what_to_do(tmp_path):
     settings = tmp_path / "slurm.conf"

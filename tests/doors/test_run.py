@@ -128,7 +128,7 @@ def test_a_dry_run_writes_nothing_and_answers_at_once(tmp_path, monkeypatch):
 def test_a_dry_run_on_a_cluster_tells_what_it_would_submit(tmp_path):
     code, out, err = finish(start(tmp_path, "engine=slurm", "jobs=auto", "dry=true"))
     assert code == 0, err
-    assert out.splitlines()[-1] == "slurm: 2 to submit, 0 there already"
+    assert "slurm: 2 to submit, 0 there already" in out.splitlines()
     assert not any(tmp_path.iterdir())
 
 
