@@ -131,7 +131,7 @@ def test_runs_that_a_figure_does_not_show_are_not_beside_it():
         *seeds(2),
         run_of(**few, timed=False),
         run_of(family="ant-fwd-back", **few),
-        run_of(family="ant-fwd-back", learner="rl2", budget="lean"),
+        *seeds(2, family="ant-fwd-back", learner="rl2", budget="lean"),
         run_of(learner="rl2", timed=False),
     )
     for name in ("learning-curves", "adaptation", "score-over-time", "improvement"):

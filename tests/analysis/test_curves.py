@@ -358,6 +358,18 @@ def test_improvement_is_drawn_where_it_is_not_always_the_same():
     assert drawn(turned, "improvement") is None  # above both
 
 
+@pytest.mark.parametrize(("runs", "shown"), [((1, 1), False), ((1, 2), True)])
+def test_improvement_of_one_run_over_one_says_nothing(runs, shown):
+    low, high = (lambda s, e: 0.0), (lambda s, e: 900.0)
+    ours, theirs = runs
+    found = published(
+        *seeds(ours, value=lambda s, e: 500.0),
+        *seeds(theirs, learner="rl2", value=low),
+        *seeds(theirs, learner="promp", value=high),
+    )
+    assert (drawn(found, "improvement") is not None) == shown
+
+
 def test_profiles_are_of_five_runs_and_more():
     assert drawn(published(*seeds(4)), "performance-profiles") is None
     found = published(*seeds(5), *seeds(4, learner="rl2"))

@@ -20,12 +20,18 @@ ORDER = 6
 def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     """Draw one line per baseline, over all families together.
 
-    Nothing is drawn where all have the same probability: 1, as a rule.
+    Nothing is drawn where all have the same probability, 1 as a rule, nor of one run
+    against one, whose probability is never between 0 and 1.
     """
     arms = [arm for family in published.families for arm in family.headline]
     labels = {arm.label for arm in arms}
     pairs = _widest(
-        [p for p in improvements(published) if {p.method, p.baseline} <= labels]
+        [
+            pair
+            for pair in improvements(published)
+            if {pair.method, pair.baseline} <= labels
+            and any(runs != (1, 1) for runs in pair.runs)
+        ]
     )
     if len({pair.found.probability for pair in pairs}) < 2:
         return None
