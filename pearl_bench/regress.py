@@ -30,10 +30,10 @@ from pearl_bench.analysis.regression import (
     Key,
     Sample,
     compare,
-    least_p,
     sample,
     summary,
     threshold,
+    too_few,
 )
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.command import Command
@@ -192,7 +192,7 @@ def _regress(words: Sequence[str]) -> int:
             for key, one in _samples(published, suite, usual=False).items()
         }
     limit = threshold(reference, LEARNT)
-    if any(least_p(reference[key], one) >= limit for key, one in current.items()):
+    if too_few(reference, current, limit):
         board.say(
             f"{len(benches[0].seeds)} seeds are too few for a test of training metrics "
             f"to reach p < {limit:.2g}; leave seeds= out, or give more"

@@ -233,10 +233,22 @@ def threshold(reference: Mapping[Key, Sample], tested: Collection[str]) -> float
     return FALSE_ALARMS / (returns + training)
 
 
-def least_p(reference: Sample, current: Sample) -> float:
-    """Return the smallest p-value that so many runs can give a test of training."""
-    old, new = (len(side.returns[RETURN]) for side in (reference, current))
-    return 1 / min(comb(old + new, new), RESAMPLES + 1)
+def too_few(
+    reference: Mapping[Key, Sample], current: Mapping[Key, Sample], limit: float
+) -> bool:
+    """Whether some method has so few runs that a test of training never alarms.
+
+    Args:
+        reference: the runs of a time when all was well.
+        current: those of now.
+        limit: p-value below which a test raises an alarm.
+    """
+
+    def least_p(key: Key) -> float:
+        old, new = (len(side[key].returns[RETURN]) for side in (reference, current))
+        return 1 / min(comb(old + new, new), RESAMPLES + 1)
+
+    return any(least_p(key) >= limit for key in current)
 
 
 def summary(values: Sequence[float] | np.ndarray) -> str:

@@ -18,6 +18,7 @@ from pearl_bench.analysis.regression import (
     far_below,
     returns_of,
     threshold,
+    too_few,
 )
 
 
@@ -123,12 +124,6 @@ class TestPermutation:
             slack = 3 * np.sqrt(rate * (1 - rate) / trials)
             assert abs(seen / trials - rate) < slack
 
-    def test_too_few_runs_are_known_to_be(self):
-        for runs, enough in ((4, False), (5, True)):
-            least = regression.least_p(side(1, 12), side(2, runs))
-            assert least == 1 / comb(12 + runs, runs)
-            assert (least < regression.FALSE_ALARMS / 19) == enough
-
     def test_without_any_spread(self):
         assert regression.permutation(np.ones((9, 2)), np.ones((4, 2)))[0] == 1.0
 
@@ -215,3 +210,17 @@ class TestCompare:
         found = [*compare(known, {key: side(9, 6)}, tested=["a"], limit=0.1)]
         assert [one.measure for one in found] == ["adapted return", "gain"]
         assert threshold(known, ["a"]) == pytest.approx(regression.FALSE_ALARMS / 7)
+
+    def test_one_method_with_too_few_runs_is_enough_to_say_so(self):
+        many, few = side(0, 16), side(1, 12)
+        now = {runs: side(2, runs) for runs in (4, 5)}
+        limit = regression.FALSE_ALARMS / 19
+        for reference, runs, said in (
+            ([few], 4, True),  # one of 1,820 deals
+            ([few], 5, False),
+            ([many], 4, False),
+            ([many, few], 4, True),
+        ):
+            sides = {("a", str(i)): one for i, one in enumerate(reference)}
+            found = too_few(sides, dict.fromkeys(sides, now[runs]), limit)
+            assert found == said

@@ -35,6 +35,13 @@ def test_what_an_engine_does_not_take_is_refused_with_a_reason(words):
         asked(*words)
 
 
+def test_what_is_usual_is_taken_by_every_engine():
+    usual = ["gpus=0", "on_stop=leave", "time=null", "sbatch=", "measure=false"]
+    for engine in ("local", "slurm", "ray"):
+        bench = asked(f"engine={engine}", *usual)
+        assert (bench.on_stop, bench.time, bench.sbatch) == ("leave", None, "")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -264,6 +264,17 @@ class TestWords:
         assert "latent_dim" in said
         assert ",steps; update=true" in said
 
+    @pytest.mark.parametrize("kinds", [2, 3])
+    def test_a_reference_of_several_settings_does_not_compare(
+        self, tmp_path, capsys, kinds
+    ):
+        for seed in range(kinds):
+            arms(tmp_path, 10, (seed,), settings={"latent_dim": 3 + seed})
+        words = [f"reference={tmp_path / 'published'}", "families=point-robot"]
+        assert regress.main([*words, "learners=pearl"]) == 2
+        said = capsys.readouterr().err
+        assert "has runs of pearl on point-robot with different settings" in said
+
     def test_other_tasks_do_not_compare(self, tmp_path, capsys):
         arms(tmp_path, 10, (100, 101), fingerprint="0123456789abcdef")
         words = [f"reference={tmp_path / 'published'}", "families=point-robot"]

@@ -159,3 +159,13 @@ class TestRecurrent:
         np.testing.assert_allclose(
             net(rows).mean.detach(), whole(rows).mean.detach(), rtol=1e-12
         )
+
+    def test_the_head_is_not_rounded(self):
+        """Under bfloat16 the layers below it are."""
+        net, rows = encoder(recurrent=True).float(), context().float()
+        exact = net(rows).mean
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = net(rows).mean
+        assert rounded.dtype == torch.float32
+        assert not torch.equal(rounded, exact)
+        assert not torch.equal(rounded, rounded.bfloat16().float())
