@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import resource
 import socket
@@ -92,12 +93,15 @@ def source_commit() -> tuple[str | None, bool | None]:
     """Return the commit of the running source tree, and whether its code differs."""
     here = Path(__file__).resolve()
     root = here.parents[2]
+    # git's own words, as a hook has them, may name another repository or another index
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
     def git(*words: str) -> str | None:
         try:
             return subprocess.run(
                 # a clone of another user, whose code this process runs already
                 ["git", "-c", f"safe.directory={root}", "-C", str(root), *words],
+                env=environ,
                 capture_output=True,
                 check=True,
                 text=True,

@@ -443,6 +443,12 @@ def test_provenance_of_a_checkout(tmp_path, monkeypatch):
     git("commit", "-q", "-m", "x")
     head = git("rev-parse", "HEAD")
     assert where() == [head, False]
+    other = tmp_path / "results" / "other"  # of which a hook runs this code
+    git("clone", "-q", str(tmp_path), str(other))
+    git("-C", str(other), "commit", "-q", "--allow-empty", "-m", "y")
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", str(other / ".git"))
+        assert where() == [head, False]
     (tmp_path / "results" / "a").write_text("new curves")
     assert where() == [head, False]
     (tmp_path / "suites" / "new.py").touch()
