@@ -351,7 +351,7 @@ def _blaming(point: EntryPoint) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # anything may go wrong in somebody else's module
+    except (Exception, SystemExit) as error:  # anything may go wrong in somebody's code
         raise ExtensionError(
             f"{_origin(point)}: {type(error).__name__}: {error}"
         ) from error

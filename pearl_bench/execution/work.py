@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -95,7 +96,8 @@ def train_run(
         expected = pace.expected(run, folder)
         tested = meta_tested(family, run)
         require_memory(run)
-        learner = build_learner(run, tested)
+        with _exits_as_errors():
+            learner = build_learner(run, tested)
         origin["meta_test"] = [
             description(protocol, tested) for protocol in protocols(learner, tested)
         ]
@@ -105,7 +107,8 @@ def train_run(
         lines = Lines(enduring(log), run.steps, expected=expected)
         progress = Tee(progress, lines, stopwatch)
         try:
-            done = train(learner, tested, run, record, progress, stop)
+            with _exits_as_errors():
+                done = train(learner, tested, run, record, progress, stop)
         except Exception as error:
             record.finish("failed", reason_of(error))
             log.write(traceback.format_exc())
@@ -117,6 +120,23 @@ def train_run(
             stopwatch.end()
         progress.say("done" if done else "stopped after a checkpoint")
         return done
+
+
+@contextmanager
+def _exits_as_errors() -> Iterator[None]:
+    """Let a run fail whose method or environment calls ``sys.exit``.
+
+    The command would end with it, and as if all were well.
+
+    Raises:
+        RuntimeError: in place of SystemExit.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(
+            f"the method or the environment called sys.exit({error.code!r})"
+        ) from error
 
 
 def prepare(run: RunConfig) -> None:

@@ -249,6 +249,7 @@ def test_names_of_files_and_words_are_reserved():
         ({"own/ring.py": "def suite(): return 1"}, "it is no suite of that name"),
         ({"own/ring.py": "def suite(): return 1 / 0"}, "ZeroDivisionError: division"),
         ({"own/ring.py": "suite = 1"}, "TypeError: 'int' object is not callable"),
+        ({"own/ring.py": "raise SystemExit(0)"}, "SystemExit: 0"),
         ({"own/steady.yaml": "base: maml\n"}, "did you mean maml_trpo?"),
         ({"own/steady.yaml": "base: steady\n"}, "base: steady is no method to start"),
         ({"own/steady.yaml": "smoke: {ring: {step: 1}}\n"}, "unknown key smoke.ring"),

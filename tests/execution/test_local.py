@@ -5,6 +5,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from baselines.promp import PrompLearner
 from pearl_bench.config import runs as configuration
 from pearl_bench.execution import local
 from pearl_bench.execution.console import Board
@@ -60,6 +62,16 @@ def test_a_run_that_cannot_be_started_stops_no_other(tmp_path):
     assert (failures.keys(), stopped) == ({first.folder}, None)
     assert f"{first.folder / 'log.txt'} cannot be" in failures[first.folder]
     assert status(second.folder).state == "done"
+
+
+@pytest.mark.parametrize("place", ["__init__", "collect"])
+def test_a_run_that_calls_exit_fails_alone(place, tmp_path, monkeypatch):
+    """The command would end there, and as if all were well."""
+    words = [*WORDS, "seeds=0,1", "device=cpu", f"out={tmp_path}"]
+    monkeypatch.setattr(PrompLearner, place, lambda *_, **__: sys.exit(0))
+    failures, _ = local.launch(plan(configuration.load(words)), 1, Board(), ["run"])
+    said = "RuntimeError: the method or the environment called sys.exit(0)"
+    assert [*failures.values()] == [said, said]
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
