@@ -32,6 +32,7 @@ from pearl_bench.analysis.files import (
 from pearl_bench.analysis.grouping import arm_key, group
 from pearl_bench.analysis.reference import ReferenceCurve
 from pearl_bench.config.types import BenchConfig
+from pearl_bench.config.words import require_homes
 from pearl_bench.records import schema
 from pearl_bench.records.schema import CURVES, RUNS_FILE
 from pearl_bench.records.table import Line
@@ -194,10 +195,11 @@ def load(results: Path | str, suite: str) -> Published:
         suite: the suite's name.
 
     Raises:
-        PublishedError: there is no such suite, nothing is published, or the files do
-            not fit together.
+        PublishedError: there is no such suite or home folder, nothing is published, or
+            the files do not fit together.
     """
     try:
+        require_homes("results", [str(results)])
         known = registry.suite(suite)
     except (ValueError, registry.ExtensionError) as error:
         raise PublishedError(str(error)) from error

@@ -85,7 +85,7 @@ def parse(cls: type, argv: Sequence[str], example: str) -> dict[str, Any]:
             place, hint = (prefix, name), str
         elif key in known:
             place, hint = known[key]
-            _require_homes(key, _items(text) if _is_list(hint) else [text])
+            require_homes(key, _items(text) if _is_list(hint) else [text])
             if key in items and hint in (str, str | None):
                 _require_text(key, text, items[key])
         else:
@@ -128,7 +128,7 @@ def vocabulary(cls: type) -> dict[str, tuple[tuple[str, ...], Any]]:
     return words
 
 
-def _require_homes(key: str, paths: Sequence[str]) -> None:
+def require_homes(key: str, paths: Sequence[str]) -> None:
     """Refuse the home folder of a user that there is not.
 
     Raises:

@@ -19,7 +19,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import BenchConfig, ConfigError, RunConfig
-from pearl_bench.config.words import show, unknown, vocabulary
+from pearl_bench.config.words import require_homes, show, unknown, vocabulary
 from pearl_bench.execution.console import Lines
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.pace import expected
@@ -135,7 +135,13 @@ class Trained(NamedTuple):
         return agent
 
     def save(self, path: Path | str) -> None:
-        """Write what acting and adapting need as one small file, for ``load``."""
+        """Write what acting and adapting need as one small file, for ``load``.
+
+        Raises:
+            ConfigError: the path begins with a home folder that there is not.
+            RecordError: it cannot be written.
+        """
+        require_homes("path", [str(path)])
         save_policy(Path(path).expanduser(), self.run, self.family, self.learner)
 
     def _require_own(self, tasks: Sequence[Task]) -> None:
@@ -294,8 +300,10 @@ def load(path: Path | str, say: Callable[[str], None] = print) -> Trained:
     Raises:
         RecordError: there is no run, no checkpoint or no policy that can be read, or
             its tasks are others than this version's.
-        ConfigError: its configuration is damaged, or asks for what is unknown here.
+        ConfigError: its configuration is damaged, or asks for what is unknown here, or
+            the path begins with a home folder that there is not.
     """
+    require_homes("path", [str(path)])
     path = Path(path).expanduser()
     return _from_file(path) if path.is_file() else _from_folder(path, say)
 

@@ -23,6 +23,8 @@ from raw_runs import always, published, some_return, train_small
 import pearl_bench
 import suites.gym
 from pearl_bench import registry
+from pearl_bench.analysis import scores
+from pearl_bench.analysis.files import PublishedError
 from pearl_bench.config.runs import load, meta_tested, run_config
 from pearl_bench.config.types import ConfigError
 from pearl_bench.execution.console import Tee
@@ -203,6 +205,15 @@ def test_a_damaged_configuration_is_named_with_its_folder(folder, tmp_path, text
 def test_a_policy_is_not_written_in_the_place_of_a_folder(folder, tmp_path):
     with pytest.raises(RecordError, match="cannot be written: Is a directory"):
         pearl_bench.load(folder).save(tmp_path)
+
+
+def test_a_home_folder_that_there_is_not_is_refused_with_a_sentence(folder):
+    path = "~nobody_here/x"
+    for use in (pearl_bench.load, pearl_bench.load(folder).save):
+        with pytest.raises(ConfigError, match=f"^path={path}: there is no such home"):
+            use(path)
+    with pytest.raises(PublishedError, match=f"^results={path}: there is no such"):
+        scores.load(path, "locomotion")
 
 
 def test_damaged_policies_are_refused(folder, tmp_path):
