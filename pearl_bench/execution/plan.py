@@ -112,7 +112,7 @@ def plan(bench: BenchConfig) -> list[Run]:
         for run in runs:
             if run.pending:
                 require_memory(run.config)
-    elif bench.memory is not None and not bench.gpus:  # a GPU holds the replay itself
+    elif bench.memory is not None:  # with a GPU, too: checkpoints pass through it
         for run in runs:
             if run.pending:
                 require_memory(run.config, bench.memory)
