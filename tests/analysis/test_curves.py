@@ -370,6 +370,17 @@ def test_improvement_of_one_run_over_one_says_nothing(runs, shown):
     assert (drawn(found, "improvement") is not None) == shown
 
 
+def test_improvement_of_one_run_over_one_on_several_families_is_drawn():
+    """As README's main line has it."""
+    low, high = (lambda s, e: 0.0), (lambda s, e: 900.0)
+    runs = []
+    for family, theirs in (("half-cheetah-vel", low), ("ant-fwd-back", high)):
+        runs += seeds(1, family=family, value=lambda s, e: 500.0)
+        runs += seeds(1, family=family, learner="rl2", value=theirs)
+        runs += seeds(1, family=family, learner="promp", value=low)
+    assert drawn(published(*runs), "improvement") is not None
+
+
 def test_profiles_are_of_five_runs_and_more():
     assert drawn(published(*seeds(4)), "performance-profiles") is None
     found = published(*seeds(5), *seeds(4, learner="rl2"))

@@ -21,7 +21,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
     """Draw one line per baseline, over all families together.
 
     Nothing is drawn where all have the same probability, 1 as a rule, nor of one run
-    against one, whose probability is never between 0 and 1.
+    against one on one family, which is above it or not.
     """
     arms = [arm for family in published.families for arm in family.headline]
     labels = {arm.label for arm in arms}
@@ -29,8 +29,7 @@ def draw(published: Published, config: AnalysisConfig) -> Sheet | None:
         [
             pair
             for pair in improvements(published)
-            if {pair.method, pair.baseline} <= labels
-            and any(runs != (1, 1) for runs in pair.runs)
+            if {pair.method, pair.baseline} <= labels and pair.runs != ((1, 1),)
         ]
     )
     if len({pair.found.probability for pair in pairs}) < 2:
