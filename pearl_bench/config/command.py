@@ -16,7 +16,7 @@ from typing import Generic, NoReturn, TypeVar
 from pearl_bench import registry
 from pearl_bench.config import help as helping
 from pearl_bench.config import words as reading
-from pearl_bench.config.errors import UserError, in_words
+from pearl_bench.config.errors import UserError, exits_as_errors, in_words
 
 T = TypeVar("T")
 
@@ -147,7 +147,8 @@ def _guarded(do: Callable[[], int]) -> int:
     try:
         _require_current_folder()
         registry.verify()
-        code = do()
+        with exits_as_errors():
+            code = do()
         sys.stdout.flush()
     except BrokenPipeError:
         # what is still buffered would fail again when Python ends

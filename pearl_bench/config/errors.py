@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 REMEDIES = {
     errno.ENOSPC: "free some space, or name another folder",
@@ -40,3 +42,20 @@ def in_words(error: OSError) -> str:
     if what.startswith(NO_TEMPORARY_FOLDER):  # there is no name to look at
         remedy = "set TMPDIR to a folder that can be written"
     return f"{where}{what}" + (f"; {remedy}" if remedy else "")
+
+
+@contextmanager
+def exits_as_errors() -> Iterator[None]:
+    """Let ``sys.exit`` in a method or an environment be an error as any other there.
+
+    The command would end with it, and as if all were well.
+
+    Raises:
+        RuntimeError: in place of SystemExit.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(
+            f"the method or the environment called sys.exit({error.code!r})"
+        ) from error

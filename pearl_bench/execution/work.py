@@ -10,14 +10,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pearl_bench import registry
 from pearl_bench.config import runs as configuration
-from pearl_bench.config.errors import UserError, in_words
+from pearl_bench.config.errors import UserError, exits_as_errors, in_words
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import ConfigError, RunConfig
 from pearl_bench.execution import pace
@@ -96,7 +95,7 @@ def train_run(
         expected = pace.expected(run, folder)
         tested = meta_tested(family, run)
         require_memory(run)
-        with _exits_as_errors():
+        with exits_as_errors():
             learner = build_learner(run, tested)
         origin["meta_test"] = [
             description(protocol, tested) for protocol in protocols(learner, tested)
@@ -107,36 +106,19 @@ def train_run(
         lines = Lines(enduring(log), run.steps, expected=expected)
         progress = Tee(progress, lines, stopwatch)
         try:
-            with _exits_as_errors():
+            with exits_as_errors():
                 done = train(learner, tested, run, record, progress, stop)
+                if done:
+                    save_policy(folder / POLICY, run, family, learner)
         except Exception as error:
             record.finish("failed", reason_of(error))
             log.write(traceback.format_exc())
             raise
-        if done:
-            save_policy(folder / POLICY, run, family, learner)
         record.finish("done" if done else "stopped")
         if done:
             stopwatch.end()
         progress.say("done" if done else "stopped after a checkpoint")
         return done
-
-
-@contextmanager
-def _exits_as_errors() -> Iterator[None]:
-    """Let a run fail whose method or environment calls ``sys.exit``.
-
-    The command would end with it, and as if all were well.
-
-    Raises:
-        RuntimeError: in place of SystemExit.
-    """
-    try:
-        yield
-    except SystemExit as error:
-        raise RuntimeError(
-            f"the method or the environment called sys.exit({error.code!r})"
-        ) from error
 
 
 def prepare(run: RunConfig) -> None:

@@ -21,6 +21,7 @@ from pearl_bench.execution.plan import plan
 from pearl_bench.execution.signals import StopRequest
 from pearl_bench.execution.work import prepare
 from pearl_bench.records.run_folder import status
+from pearl_bench.run import main
 
 WORDS = ["suite=navigation", "families=point-robot", "learners=promp", "budget=smoke"]
 
@@ -64,7 +65,7 @@ def test_a_run_that_cannot_be_started_stops_no_other(tmp_path):
     assert status(second.folder).state == "done"
 
 
-@pytest.mark.parametrize("place", ["__init__", "collect"])
+@pytest.mark.parametrize("place", ["__init__", "collect", "policy_state"])
 def test_a_run_that_calls_exit_fails_alone(place, tmp_path, monkeypatch):
     """The command would end there, and as if all were well."""
     words = [*WORDS, "seeds=0,1", "device=cpu", f"out={tmp_path}"]
@@ -72,6 +73,13 @@ def test_a_run_that_calls_exit_fails_alone(place, tmp_path, monkeypatch):
     failures, _ = local.launch(plan(configuration.load(words)), 1, Board(), ["run"])
     said = "RuntimeError: the method or the environment called sys.exit(0)"
     assert [*failures.values()] == [said, said]
+
+
+def test_a_trial_that_calls_exit_is_an_error(tmp_path, monkeypatch):
+    words = [*WORDS, "seeds=9", "device=cpu", f"out={tmp_path}", "measure=true"]
+    monkeypatch.setattr(PrompLearner, "__init__", lambda *_, **__: sys.exit(0))
+    with pytest.raises(RuntimeError, match=r"called sys\.exit\(0\)"):
+        main([*words, "dry=true"])
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
