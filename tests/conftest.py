@@ -7,6 +7,7 @@ import gymnasium
 import pytest
 import torch
 from hypothesis import settings
+from programs import Programs
 
 import suites.gym
 from suites.base import TaskFamily
@@ -65,3 +66,12 @@ def opengl():
     finally:
         if env is not None:
             env.close()
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch) -> Programs:
+    """Programs of Slurm's names, found before any others."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return Programs(folder)

@@ -72,8 +72,14 @@ REFUSED = (
     "sbatch=); `sinfo` shows what there is"
 )
 """What to do where questions are not answered, and where jobs are not taken."""
+UNANSWERED = "Unable to contact slurm controller"
+"""How Slurm's programs say that the controller does not answer."""
 
 SCRIPT = Path(__file__).with_suffix(".sh")
+
+
+class SilenceError(EngineError):
+    """The controller does not answer, so nothing is known."""
 
 
 class _Task(NamedTuple):
@@ -135,6 +141,8 @@ class Slurm:
         for part in _parts(runs, len(runs)):
             try:
                 _slurm(*self._sbatch(part[0]), "--test-only", str(SCRIPT))
+            except SilenceError:
+                raise
             except EngineError as error:
                 said.append(error.said)
         return "; ".join(dict.fromkeys(said))
@@ -243,7 +251,8 @@ def _slurm(*words: str) -> str:
     """Return what one of Slurm's commands prints.
 
     Raises:
-        EngineError: it fails, or does not end.
+        SilenceError: it does not end, or has no answer from the controller.
+        EngineError: it fails.
     """
     program = words[0]
     try:
@@ -259,7 +268,7 @@ def _slurm(*words: str) -> str:
         )
     except subprocess.TimeoutExpired as error:
         said = f"{program} has not answered for {SILENCE_SECONDS} s"
-        raise EngineError(said, UNREACHABLE) from error
+        raise SilenceError(said, UNREACHABLE) from error
     except OSError as error:
         said = f"{program} cannot be started: {in_words(error)}"
         raise EngineError(said, UNREACHABLE) from error
@@ -267,5 +276,7 @@ def _slurm(*words: str) -> str:
         lines = dict.fromkeys(map(str.strip, done.stderr.splitlines()))
         quoted = "; ".join(filter(None, lines)) or f"exit code {done.returncode}"
         said = f'{program} failed, and Slurm says "{quoted}"'
+        if UNANSWERED in quoted:
+            raise SilenceError(said, UNREACHABLE)
         raise EngineError(said, REFUSED if program == "sbatch" else UNREACHABLE)
     return done.stdout

@@ -6,14 +6,13 @@ import shutil
 import signal
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from command import LONG, Command
 from virtual_slurm import VirtualSlurm
 
 from pearl_bench.config.runs import load
-from pearl_bench.execution.engine import Job
+from pearl_bench.execution.engine import EngineError, Job
 from pearl_bench.execution.orders import read_order
 from pearl_bench.execution.plan import plan
 from pearl_bench.execution.slurm import Slurm
@@ -43,42 +42,34 @@ def as_locally(command: Command, local: Command) -> None:
         assert command.rows(seed) == local.rows(seed)
 
 
-class Programs:
-    """Programs of Slurm's names: they note their words and answer what is given."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("sbatch", "squeue", "scancel", "scontrol"):
-            noted = f'printf "%s\\0" {name} "$@" >>words; echo >>words'
-            # sbatch tells another number each time
-            answer = "wc -l <words" if name == "sbatch" else f"cat {name}.answer"
-            (folder / name).write_text(f"#!/bin/sh\ncd {folder}\n{noted}\n{answer}\n")
-            (folder / name).chmod(0o755)
-            self.answers(name, "")
-
-    def answers(self, name: str, text: str) -> None:
-        (self.folder / f"{name}.answer").write_text(text)
-
-    def told(self, name: str) -> list[list[str]]:
-        """Return the words of each call, and forget all calls."""
-        calls = (self.folder / "words").read_text().splitlines()
-        (self.folder / "words").write_text("")
-        found = [call.split("\0")[:-1] for call in calls]
-        return [words for called, *words in found if called == name]
-
-
-@pytest.fixture
-def programs(tmp_path, monkeypatch):
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return Programs(folder)
-
-
 def asked(tmp_path, *words):
     many = ["suite=navigation", "families=point-robot", "learners=rl2", "budget=smoke"]
     bench = load([*many, "engine=slurm", f"out={tmp_path / 'raw'}", *words])
     return Slurm(bench), plan(bench)
+
+
+def test_each_number_of_cores_is_asked_for_once_and_nothing_submitted(
+    programs, tmp_path
+):
+    engine, runs = asked(tmp_path, "seeds=0,1,2,3")
+    runs[1] = replace(runs[1], config=replace(runs[1].config, threads=2))
+    assert engine.objection(runs) == ""
+    calls = programs.told("sbatch")
+    assert ["--test-only" in words for words in calls] == [True, True]
+    for words, cores in zip(calls, (1, 2), strict=True):
+        assert f"--cpus-per-task={cores}" in words
+    programs.fails("sbatch", "no such thing")
+    said = 'sbatch failed, and Slurm says "no such thing"'
+    assert engine.objection(runs) == said
+
+
+def test_no_answer_is_no_objection(programs, tmp_path):
+    engine, runs = asked(tmp_path, "seeds=0,1")
+    programs.fails("sbatch", "sbatch: error: Unable to contact slurm controller")
+    with pytest.raises(
+        EngineError, match=r"slurm controller\"\. Type the command on a"
+    ):
+        engine.objection(runs)
 
 
 @pytest.mark.parametrize("jobs", [None, 2])

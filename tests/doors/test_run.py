@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -124,12 +123,21 @@ def test_a_dry_run_writes_nothing_and_answers_at_once(tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(shutil.which("sbatch") is None, reason="there is no Slurm here")
-def test_a_dry_run_on_a_cluster_tells_what_it_would_submit(tmp_path):
-    code, out, err = finish(start(tmp_path, "engine=slurm", "jobs=auto", "dry=true"))
+def test_a_dry_run_on_a_cluster_tells_what_it_would_submit(programs, tmp_path):
+    folder = tmp_path / "place"
+    words = ["engine=slurm", "jobs=auto", "dry=true"]
+    code, out, err = finish(start(folder, *words))
     assert code == 0, err
-    assert "slurm: 2 to submit, 0 there already" in out.splitlines()
-    assert not any(tmp_path.iterdir())
+    there = "slurm: 2 to submit, 0 there already"
+    assert out.splitlines()[-1] == there
+    programs.fails("sbatch", "no room")
+    code, out, err = finish(start(folder, *words))
+    assert code == 0, err
+    objection = (
+        'slurm: they could not start now: sbatch failed, and Slurm says "no room"'
+    )
+    assert out.splitlines()[-2:] == [there, objection]
+    assert not folder.exists()
 
 
 def test_estimates_come_from_what_was_trained_before_or_is_measured(finished, tmp_path):
