@@ -24,6 +24,23 @@ CPU_FLAGS = (
 
 PACKAGES = ("torch", "mujoco", "gymnasium", "metaworld", "numpy")
 
+OF_A_REPOSITORY = frozenset(
+    (
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_CEILING_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    )
+)
+"""Variables that name a repository or a part of it, as a hook has them of its own."""
+
 
 def provenance(
     family_fingerprint: str,
@@ -93,8 +110,7 @@ def source_commit() -> tuple[str | None, bool | None]:
     """Return the commit of the running source tree, and whether its code differs."""
     here = Path(__file__).resolve()
     root = here.parents[2]
-    # git's own words, as a hook has them, may name another repository or another index
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environ = {k: v for k, v in os.environ.items() if k not in OF_A_REPOSITORY}
 
     def git(*words: str) -> str | None:
         try:

@@ -448,6 +448,7 @@ def test_provenance_of_a_checkout(tmp_path, monkeypatch):
     git("-C", str(other), "commit", "-q", "--allow-empty", "-m", "y")
     with monkeypatch.context() as hook:
         hook.setenv("GIT_DIR", str(other / ".git"))
+        hook.setenv("GIT_INDEX_FILE", str(tmp_path / "none"))
         assert where() == [head, False]
     (tmp_path / "results" / "a").write_text("new curves")
     assert where() == [head, False]

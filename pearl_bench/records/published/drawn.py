@@ -76,7 +76,9 @@ def has_more(folder: Path) -> bool:
 
 
 def stamp(folder: Path, drawn_from: dict[str, str]) -> None:
-    """Note that all figures and tables were drawn, and the page if it is there.
+    """Note which figures and tables were drawn, and from what.
+
+    Not the page: git leaves it out, and a clone lacks nothing without it.
 
     Args:
         folder: ``results/<suite>``.
@@ -85,10 +87,10 @@ def stamp(folder: Path, drawn_from: dict[str, str]) -> None:
     Raises:
         RecordError: it cannot be written.
     """
-    # not the page: git leaves it out, and without it a clone lacks nothing
-    there = _drawn(folder)
     names = sorted(
-        path.relative_to(folder).as_posix() for path in there if path.name != PAGE
+        path.relative_to(folder).as_posix()
+        for path in _drawn(folder)
+        if path.name != PAGE
     )
     known: dict[str, Any] = {"inputs": drawn_from, "drawn": names}
     write_atomic(folder / STAMP, (json.dumps(known, indent=2) + "\n").encode())
