@@ -84,7 +84,8 @@ class BenchConfig:
             local each takes one. A run that goes on keeps the threads that it was begun
             with, here as far as there are cores: they change how sums are rounded.
         gpus: GPUs of one run on a cluster, 0 or 1; with 1 it trains on it.
-        memory: of one run on a cluster, as 4G or 500M; the cluster's default if none.
+        memory: of one run on a cluster, as 4G or 500M; the cluster's default if none. A
+            run that takes more is refused.
         time: of one session of a run on Slurm, as 12:00:00; what is left when it ends
             is done in the next. Slurm's default if none.
         partition: of Slurm.
@@ -100,7 +101,8 @@ class BenchConfig:
             usual one is left out of git, and what is published beside it (results/)
             stands in its figures as well; results=results publishes there, which is
             not for budget=smoke and regress.
-        dry: show the plan and stop; nothing is written.
+        dry: show the plan and stop; nothing is written. A cluster is asked whether it
+            could start the runs now.
         measure: find out how long it takes by a trial of each kind of run, before the
             plan is shown. Otherwise what earlier runs took on this machine says it, as
             they have left it in ~/.cache/pearl_bench (or $XDG_CACHE_HOME), or each run
