@@ -72,8 +72,11 @@ REFUSED = (
     "sbatch=); `sinfo` shows what there is"
 )
 """What to do where questions are not answered, and where jobs are not taken."""
-UNANSWERED = "Unable to contact slurm controller"
-"""How Slurm's programs say that the controller does not answer."""
+UNANSWERED = (
+    "Unable to contact slurm controller",
+    "Could not establish a configuration source",
+)
+"""How Slurm's programs say that the controller does not answer, or is not found."""
 
 SCRIPT = Path(__file__).with_suffix(".sh")
 
@@ -276,7 +279,7 @@ def _slurm(*words: str) -> str:
         lines = dict.fromkeys(map(str.strip, done.stderr.splitlines()))
         quoted = "; ".join(filter(None, lines)) or f"exit code {done.returncode}"
         said = f'{program} failed, and Slurm says "{quoted}"'
-        if UNANSWERED in quoted:
+        if any(words in quoted for words in UNANSWERED):
             raise SilenceError(said, UNREACHABLE)
         raise EngineError(said, REFUSED if program == "sbatch" else UNREACHABLE)
     return done.stdout
