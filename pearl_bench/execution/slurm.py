@@ -82,7 +82,7 @@ SCRIPT = Path(__file__).with_suffix(".sh")
 
 
 class SilenceError(EngineError):
-    """The controller does not answer, so nothing is known."""
+    """The controller has not been reached, so nothing is known."""
 
 
 class _Task(NamedTuple):
@@ -254,7 +254,8 @@ def _slurm(*words: str) -> str:
     """Return what one of Slurm's commands prints.
 
     Raises:
-        SilenceError: it does not end, or has no answer from the controller.
+        SilenceError: it cannot be started, does not end, or has no answer from the
+            controller.
         EngineError: it fails.
     """
     program = words[0]
@@ -274,7 +275,7 @@ def _slurm(*words: str) -> str:
         raise SilenceError(said, UNREACHABLE) from error
     except OSError as error:
         said = f"{program} cannot be started: {in_words(error)}"
-        raise EngineError(said, UNREACHABLE) from error
+        raise SilenceError(said, UNREACHABLE) from error
     if done.returncode:
         lines = dict.fromkeys(map(str.strip, done.stderr.splitlines()))
         quoted = "; ".join(filter(None, lines)) or f"exit code {done.returncode}"

@@ -77,6 +77,16 @@ def test_no_answer_is_no_objection(programs, tmp_path, said):
         engine.objection(runs)
 
 
+def test_a_program_that_cannot_be_started_is_no_objection(
+    programs, tmp_path, monkeypatch
+):
+    engine, runs = asked(tmp_path, "seeds=0,1")
+    (programs.folder / "sbatch").unlink()
+    monkeypatch.setenv("PATH", str(programs.folder))
+    with pytest.raises(EngineError, match=r"sbatch cannot be started: .+ Type the"):
+        engine.objection(runs)
+
+
 @pytest.mark.parametrize("jobs", [None, 2])
 def test_arrays_are_of_runs_of_as_many_cores_and_no_larger_than_may_be(
     programs, tmp_path, jobs
