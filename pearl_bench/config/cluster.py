@@ -39,6 +39,8 @@ OWN_OPTIONS = ("-a", "--array", "-J", "--job-name", "-o", "--output", "--wrap")
 """Options of sbatch by which the command finds its jobs again."""
 CHAIN = ("-d", "--dependency")
 """The option by which ``jobs=`` lets one array wait for another."""
+PLANNED = {"memory": ("--mem",), "threads": ("-c", "--cpus-per-task")}
+"""Options that words ask for, by which it is judged what a run may take."""
 _NO_VALUE = "-[HOQsvW]*"
 """Letters that may stand before another one, as in ``-Ho FILE``."""
 
@@ -75,6 +77,16 @@ def on_engine(bench: BenchConfig) -> BenchConfig:
             f"time={bench.time} is not allowed; write 12:00:00, 1-12:00:00 (days "
             "first) or minutes"
         )
+    _require_options(bench)
+    return replace(bench, device=device)
+
+
+def _require_options(bench: BenchConfig) -> None:
+    """Refuse options of sbatch that the command itself gives, or plans by.
+
+    Raises:
+        ConfigError: says which, and why.
+    """
     try:
         options = shlex.split(bench.sbatch)
     except ValueError as error:
@@ -85,12 +97,17 @@ def on_engine(bench: BenchConfig) -> BenchConfig:
                 f"sbatch={bench.sbatch}: {option} is the command's own; it finds its "
                 f"jobs again by {', '.join(OWN_OPTIONS)}"
             )
+        for word, names in PLANNED.items():
+            if _is_one_of(option, names):
+                raise ConfigError(
+                    f"sbatch={bench.sbatch}: for {names[-1]} there is {word}=, by "
+                    "which the runs are planned"
+                )
         if bench.jobs and _is_one_of(option, CHAIN):
             raise ConfigError(
                 f"sbatch={bench.sbatch} is not allowed with jobs={bench.jobs}, which "
                 f"itself needs {option} where earlier arrays still run"
             )
-    return replace(bench, device=device)
 
 
 def memory_bytes(memory: str) -> int:
@@ -105,4 +122,4 @@ def _is_one_of(option: str, names: tuple[str, ...]) -> bool:
     if name.startswith("--"):
         return any(own.startswith(name) for own in names)
     letters = "".join(own[1] for own in names if not own.startswith("--"))
-    return re.match(f"{_NO_VALUE}[{letters}]", name) is not None
+    return bool(letters) and bool(re.match(f"{_NO_VALUE}[{letters}]", name))

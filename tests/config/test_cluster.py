@@ -66,6 +66,14 @@ def test_what_is_usual_is_taken_by_every_engine():
         (["sbatch=--dependency=afterok:7", "jobs=2"], "not allowed with jobs=2"),
         (["sbatch=--dep afterok:7", "jobs=2"], "not allowed with jobs=2"),
         (["sbatch=-dafterok:7", "jobs=2"], "not allowed with jobs=2"),
+        *(
+            ([f"sbatch={option}"], "for --mem there is memory=")
+            for option in ("--mem=8G", "--qos=low --mem 8G", "--me=8G")
+        ),
+        *(
+            ([f"sbatch={option}"], "for --cpus-per-task there is threads=")
+            for option in ("-c2", "-c 2", "-Hc2", "--cpus-per-task=2", "--cpus=2")
+        ),
         (["memory=1٣G"], "write 4G or 500M"),
     ],
 )
@@ -87,6 +95,7 @@ def test_a_session_s_time_is_taken_as_sbatch_takes_it(time):
         *("--account=lab", "-A lab", "-Alab", "--open-mode=append", "--overcommit"),
         *("-Hq low", "-C avx512", "-w node-a", "--wait", "-Lname"),
         *("--dependency=afterok:7", "-dafterok:7", "--deadline=now+1hour"),
+        *("--mem-per-cpu=4G", "--mem-bind=local", "--cpus-per-gpu=2", "-Cc2"),
     ],
 )
 def test_other_options_of_sbatch_are_taken(options):
