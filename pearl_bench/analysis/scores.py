@@ -32,7 +32,7 @@ from pearl_bench.analysis.files import (
 from pearl_bench.analysis.grouping import arm_key, group
 from pearl_bench.analysis.reference import ReferenceCurve
 from pearl_bench.config.types import BenchConfig
-from pearl_bench.config.words import require_homes
+from pearl_bench.config.words import path_of
 from pearl_bench.records import schema
 from pearl_bench.records.schema import CURVES, RUNS_FILE
 from pearl_bench.records.table import Line
@@ -199,12 +199,11 @@ def load(results: Path | str, suite: str) -> Published:
             the files do not fit together.
     """
     try:
-        require_homes("results", [str(results)])
+        results = path_of("results", results)
         known = registry.suite(suite)
     except (ValueError, registry.ExtensionError) as error:
         raise PublishedError(str(error)) from error
-    rows = known.families
-    folder = Path(results).expanduser() / suite
+    rows, folder = known.families, results / suite
     points: dict[str, dict[Part, list[Point]]] = {}
     learners: dict[str, set[str]] = {}
     lines: dict[str, list[Line]] = {}

@@ -144,6 +144,16 @@ def require_homes(key: str, paths: Sequence[str]) -> None:
             ) from None
 
 
+def path_of(key: str, path: Path | str) -> Path:
+    """Return a path that begins with no ``~``.
+
+    Raises:
+        ConfigError: there is no such home folder; names the word.
+    """
+    require_homes(key, [str(path)])
+    return Path(path).expanduser()
+
+
 def _require_text(key: str, text: str, item: Field[Any]) -> None:
     """Refuse what is no name of a folder or file, and would become one.
 

@@ -109,11 +109,8 @@ def plan(bench: BenchConfig) -> list[Run]:
     if bench.engine == "local" and any(run.pending for run in runs):
         device = resolve_device(bench.device)
         runs = [replace(r, config=replace(r.config, device=device)) for r in runs]
-        for run in runs:
-            if run.pending:
-                require_memory(run.config)
-    elif bench.memory is not None:  # with a GPU, too: checkpoints pass through it
-        for run in runs:
+    if bench.engine == "local" or bench.memory is not None:
+        for run in runs:  # those on a GPU, too: checkpoints pass through memory
             if run.pending:
                 require_memory(run.config, bench.memory)
     return runs

@@ -19,7 +19,7 @@ from pearl_bench import registry
 from pearl_bench.config import runs as configuration
 from pearl_bench.config.runs import meta_tested
 from pearl_bench.config.types import BenchConfig, ConfigError, RunConfig
-from pearl_bench.config.words import require_homes, show, unknown, vocabulary
+from pearl_bench.config.words import path_of, show, unknown, vocabulary
 from pearl_bench.execution.console import Lines
 from pearl_bench.execution.outputs import enduring
 from pearl_bench.execution.pace import expected
@@ -141,8 +141,7 @@ class Trained(NamedTuple):
             ConfigError: the path begins with a home folder that there is not.
             RecordError: it cannot be written.
         """
-        require_homes("path", [str(path)])
-        save_policy(Path(path).expanduser(), self.run, self.family, self.learner)
+        save_policy(path_of("path", path), self.run, self.family, self.learner)
 
     def _require_own(self, tasks: Sequence[Task]) -> None:
         """Refuse tasks whose numbers mean something else in this family.
@@ -303,8 +302,7 @@ def load(path: Path | str, say: Callable[[str], None] = print) -> Trained:
         ConfigError: its configuration is damaged, or asks for what is unknown here, or
             the path begins with a home folder that there is not.
     """
-    require_homes("path", [str(path)])
-    path = Path(path).expanduser()
+    path = path_of("path", path)
     return _from_file(path) if path.is_file() else _from_folder(path, say)
 
 
