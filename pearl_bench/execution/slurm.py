@@ -280,7 +280,7 @@ def _slurm(*words: str) -> str:
         lines = dict.fromkeys(map(str.strip, done.stderr.splitlines()))
         quoted = "; ".join(filter(None, lines)) or f"exit code {done.returncode}"
         said = f'{program} failed, and Slurm says "{quoted}"'
-        if any(words in quoted for words in UNANSWERED):
+        if any(phrase in quoted for phrase in UNANSWERED):
             raise SilenceError(said, UNREACHABLE)
         raise EngineError(said, REFUSED if program == "sbatch" else UNREACHABLE)
     return done.stdout
