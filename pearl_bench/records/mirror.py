@@ -127,9 +127,10 @@ class Mirror:
                 self._state = self._read_state()
                 self._sink = self._open()
             except Exception as error:  # whatever the library raises
+                why = str(error).removesuffix(".")
                 raise ConfigError(
-                    f"mirror={self._run.mirror} cannot be opened: {error}. Mend that, "
-                    "or take mirror=none; the CSV files have all rows, and a later "
+                    f"mirror={self._run.mirror} cannot be opened: {why}. Mend that, or "
+                    "take mirror=none; the CSV files have all rows, and a later "
                     "session may mirror them"
                 ) from error
         return self

@@ -119,7 +119,8 @@ def test_a_state_of_one_number_is_read_and_another_refused(tmp_path):
     state = json.loads(path.read_text())
     for damaged in (None, "9", {}, {"train.csv": 9}, {"train.csv": 9, "eval.csv": "9"}):
         path.write_text(json.dumps(state | {"env_steps": damaged}))
-        with pytest.raises(ConfigError, match=r"mirror\.json is damaged"):
+        said = r"mirror\.json is damaged; move it away\. Mend that"
+        with pytest.raises(ConfigError, match=said):
             train(tmp_path, "tensorboard")
     once = state | {"env_steps": max(state["env_steps"].values())}
     path.write_text(json.dumps(once))
